@@ -17,54 +17,54 @@ class Fields;
 
 namespace mobula::rl {
 
-/// What one step of an environment gives back.
+// What one step of an environment gives back.
 template <class Observation>
 struct Step {
-  Observation observation;  ///< after the step; at an end, the final one (never that of the next episode)
+  Observation observation;  // after the step; at an end, the final one (never that of the next episode)
   double reward = 0;
-  bool terminated = false;  ///< the task itself ended: nothing more can be earned from here
-  bool truncated = false;   ///< a limit from outside (time) ended the episode: its value goes on
+  bool terminated = false;  // the task itself ended: nothing more can be earned from here
+  bool truncated = false;   // a limit from outside (time) ended the episode: its value goes on
 };
 
-/// Costs besides the reward, one per name in E::cost_names, each with the index of the group it belongs to in
-/// E::group_names. Read after each step; costs add up over an episode.
+// Costs besides the reward, one per name in E::cost_names, each with the index of the group it belongs to in
+// E::group_names. Read after each step; costs add up over an episode.
 template <std::size_t C>
 struct Annotation {
   std::array<float, C> cost{};
   std::array<int, C> group{};
 };
 
-/// A hand-written controller to compare with: a pure function of the environment's state.
+// A hand-written controller to compare with: a pure function of the environment's state.
 template <class E>
 struct Baseline {
   std::string_view name;
   typename E::Action (*act)(const E&);
 };
 
-/// An environment is a plain struct: no base class, no registration, nothing virtual.
-///
-///   struct MyEnv {
-///     struct Config { double gravity = 9.8; void describe(Fields&); };      // <mobula/fields.h>
-///     using Observation = std::array<float, 4>;
-///     using Action = rl::Discrete<2>;
-///     explicit MyEnv(const Config&);
-///     Observation reset(Random&);                                           // starts an episode
-///     rl::Step<Observation> step(const Action&, Random&);
-///   };
-///
-/// All randomness comes from the Random that is passed in: it is keyed by seed, environment and episode, which is what
-/// makes runs repeat on any number of workers. After an end, `step` is not called before `reset`.
-///
-/// The state must have a codec, so that training resumes exactly: either the struct is trivially copyable, or it has
-/// `template <class A> void serialize(A& a) { a(x, y, z); }` naming all that changes after construction (see
-/// <mobula/codec.h>). What follows from the Config alone needs no saving.
-///
-/// Optional members, each found by its signature:
-///   Annotation<C> annotate() const, with static constexpr std::array<std::string_view, C> cost_names and group_names
-///   void report(EpisodeReport&) const          called once, at an episode's end
-///   static std::span<const Baseline<E>> baselines()
-///   std::array<bool, N> action_mask() const    which actions are allowed now (Discrete and MultiDiscrete)
-///   std::string render_text() const, std::string render_svg() const
+// An environment is a plain struct: no base class, no registration, nothing virtual.
+//
+//   struct MyEnv {
+//     struct Config { double gravity = 9.8; void describe(Fields&); };      // <mobula/fields.h>
+//     using Observation = std::array<float, 4>;
+//     using Action = rl::Discrete<2>;
+//     explicit MyEnv(const Config&);
+//     Observation reset(Random&);                                           // starts an episode
+//     rl::Step<Observation> step(const Action&, Random&);
+//   };
+//
+// All randomness comes from the Random that is passed in: it is keyed by seed, environment and episode, which is what
+// makes runs repeat on any number of workers. After an end, `step` is not called before `reset`.
+//
+// The state must have a codec, so that training resumes exactly: either the struct is trivially copyable, or it has
+// `template <class A> void serialize(A& a) { a(x, y, z); }` naming all that changes after construction (see
+// <mobula/codec.h>). What follows from the Config alone needs no saving.
+//
+// Optional members, each found by its signature:
+//   Annotation<C> annotate() const, with static constexpr std::array<std::string_view, C> cost_names and group_names
+//   void report(EpisodeReport&) const          called once, at an episode's end
+//   static std::span<const Baseline<E>> baselines()
+//   std::array<bool, N> action_mask() const    which actions are allowed now (Discrete and MultiDiscrete)
+//   std::string render_text() const, std::string render_svg() const
 template <class E>
 concept Environment = std::copyable<E> && ActionType<typename E::Action> &&
     std::constructible_from<E, const typename E::Config&> && std::copyable<typename E::Config> &&
@@ -107,7 +107,7 @@ concept SvgRenderable = Environment<E> && requires(const E e) {
   { e.render_svg() } -> std::same_as<std::string>;
 };
 
-/// Floats in an observation's row.
+// Floats in an observation's row.
 template <Environment E>
 inline constexpr int observation_size = static_cast<int>(std::tuple_size_v<typename E::Observation>);
 

@@ -8,21 +8,21 @@
 
 namespace mobula::rl {
 
-/// What an environment says of an episode that ended, beyond its return: named metrics, over all or per group.
-///
-/// Every quantity is an integer in thousandths (milliseconds for a wait, 1000 for one vehicle), so that sums over
-/// episodes and workers do not depend on the order in which they are merged.
+// What an environment says of an episode that ended, beyond its return: named metrics, over all or per group.
+//
+// Every quantity is an integer in thousandths (milliseconds for a wait, 1000 for one vehicle), so that sums over
+// episodes and workers do not depend on the order in which they are merged.
 class EpisodeReport {
  public:
   enum class Kind : std::uint8_t {
-    samples,  ///< one number per item (each vehicle's wait): means, quantiles and maxima are taken over these
-    total     ///< one number per episode (vehicles that passed)
+    samples,  // one number per item (each vehicle's wait): means, quantiles and maxima are taken over these
+    total     // one number per episode (vehicles that passed)
   };
   struct Entry {
     std::string metric;
-    std::string group;  ///< empty: over all
+    std::string group;  // empty: over all
     Kind kind = Kind::samples;
-    std::vector<std::int64_t> milli;  ///< a total has exactly one
+    std::vector<std::int64_t> milli;  // a total has exactly one
     bool operator==(const Entry&) const = default;
     template <class Archive>
     void serialize(Archive& archive) {
@@ -38,14 +38,14 @@ class EpisodeReport {
     auto& values = entry(metric, group, Kind::samples).milli;
     values.insert(values.end(), milli.begin(), milli.end());
   }
-  /// Adds to the episode's total.
+  // Adds to the episode's total.
   void add_total(std::string_view metric, std::string_view group, std::int64_t milli) {
     auto& values = entry(metric, group, Kind::total).milli;
     if (values.empty()) values.push_back(0);
     values[0] += milli;
   }
 
-  /// In the order in which they were first named.
+  // In the order in which they were first named.
   const std::vector<Entry>& entries() const { return entries_; }
   const Entry* find(std::string_view metric, std::string_view group = {}) const {
     for (const auto& e : entries_)

@@ -10,7 +10,7 @@
 
 namespace mobula::rl {
 
-/// One of N actions, 0 .. N-1.
+// One of N actions, 0 .. N-1.
 template <int N>
 struct Discrete {
   static_assert(N >= 1);
@@ -18,8 +18,8 @@ struct Discrete {
   bool operator==(const Discrete&) const = default;
 };
 
-/// D real numbers, each in [low, high]. What an environment's step receives lies inside the bounds; a policy may
-/// propose values outside, and those are what the learner keeps (see `ActionCodec::decode`).
+// D real numbers, each in [low, high]. What an environment's step receives lies inside the bounds; a policy may
+// propose values outside, and those are what the learner keeps (see `ActionCodec::decode`).
 template <int D, float low = -1.0f, float high = 1.0f>
 struct Box {
   static_assert(D >= 1 && low < high);
@@ -27,7 +27,7 @@ struct Box {
   bool operator==(const Box&) const = default;
 };
 
-/// Several choices at once: the k-th is one of Ns[k].
+// Several choices at once: the k-th is one of Ns[k].
 template <int... Ns>
 struct MultiDiscrete {
   static_assert(sizeof...(Ns) >= 1 && ((Ns >= 1) && ...));
@@ -35,27 +35,27 @@ struct MultiDiscrete {
   bool operator==(const MultiDiscrete&) const = default;
 };
 
-/// An action space as data: what a network's head, a configuration file or a report needs to know of it.
+// An action space as data: what a network's head, a configuration file or a report needs to know of it.
 struct ActionSpace {
   enum class Kind { discrete, box, multi_discrete };
   Kind kind = Kind::discrete;
-  std::vector<int> sizes;   ///< choices: {n} for discrete, one per component for multi_discrete, empty for box
-  int dimensions = 1;       ///< numbers in an action's row: 1, the D of a box, the components of a multi_discrete
-  float low = 0, high = 0;  ///< bounds of a box
+  std::vector<int> sizes;   // choices: {n} for discrete, one per component for multi_discrete, empty for box
+  int dimensions = 1;       // numbers in an action's row: 1, the D of a box, the components of a multi_discrete
+  float low = 0, high = 0;  // bounds of a box
 
-  /// Outputs of the policy head: one logit per choice, one mean per dimension of a box.
+  // Outputs of the policy head: one logit per choice, one mean per dimension of a box.
   int head_size() const {
     if (kind == Kind::box) return dimensions;
     int sum = 0;
     for (const int n : sizes) sum += n;
     return sum;
   }
-  /// Sizes of an action mask; 0 where the space cannot have one.
+  // Sizes of an action mask; 0 where the space cannot have one.
   int mask_size() const { return kind == Kind::box ? 0 : head_size(); }
   bool operator==(const ActionSpace&) const = default;
 };
 
-/// How an action travels in a row of floats: indices as whole numbers, a box as its values. Specialised per space.
+// How an action travels in a row of floats: indices as whole numbers, a box as its values. Specialised per space.
 template <class Action>
 struct ActionCodec;
 
@@ -72,7 +72,7 @@ struct ActionCodec<Box<D, low, high>> {
   static void encode(const Box<D, low, high>& action, float* row) {
     for (int d = 0; d < D; ++d) row[d] = action.value[d];
   }
-  /// Clips to the bounds: the row keeps what the policy proposed, the environment gets what is allowed.
+  // Clips to the bounds: the row keeps what the policy proposed, the environment gets what is allowed.
   static Box<D, low, high> decode(const float* row) {
     Box<D, low, high> action;
     for (int d = 0; d < D; ++d) action.value[d] = std::clamp(row[d], low, high);
