@@ -36,15 +36,6 @@ std::optional<std::size_t> index_of(std::string_view key) {
   return index;
 }
 
-void set_all_positions(Value& value, const Position& position) {
-  value.position = position;
-  for (auto& item : value.items) set_all_positions(item, position);
-  for (auto& entry : value.entries) {
-    entry.position = position;
-    set_all_positions(entry.value, position);
-  }
-}
-
 std::string read_file(const std::filesystem::path& file) {
   std::error_code ignored;
   if (std::filesystem::is_directory(file, ignored)) {
@@ -103,8 +94,7 @@ void Document::set(std::string_view assignment) {
     throw ConfigError(shown + ": expected key=value, such as algorithm.lr=3e-4");
   }
   const Position position{shared_name(shown), 0, 0};
-  Value value = parse_yaml(std::string(assignment.substr(equals + 1)), position.source);
-  set_all_positions(value, position);
+  Value value = parse_yaml(std::string(assignment.substr(equals + 1)), position.source, false);
 
   Value changed = root_;
   Value* at = &changed;

@@ -28,7 +28,7 @@ std::size_t count(const Value& value) {
 // one of two equal keys.
 class Builder : public YAML::EventHandler {
  public:
-  explicit Builder(const std::shared_ptr<const std::string>& source) : source_(source) {}
+  Builder(const std::shared_ptr<const std::string>& source, bool lines) : source_(source), lines_(lines) {}
 
   Value take() { return std::move(root_); }
 
@@ -77,7 +77,9 @@ class Builder : public YAML::EventHandler {
     bool key_is_next;  // in a map
   };
 
-  Position position(const YAML::Mark& mark) const { return {source_, mark.line + 1, mark.column + 1}; }
+  Position position(const YAML::Mark& mark) const {
+    return lines_ ? Position{source_, mark.line + 1, mark.column + 1} : Position{source_, 0, 0};
+  }
 
   [[noreturn]] void fail(const YAML::Mark& mark, const std::string& message) const {
     throw ConfigError(position(mark).text() + ": " + message);
@@ -118,7 +120,10 @@ class Builder : public YAML::EventHandler {
       add_key(parent.value, value);
       parent.key_is_next = false;
     } else {
-      parent.value.entries.back().value = std::move(value);
+      Entry& entry = parent.value.entries.back();
+      // The parser places what is not written where it noticed, a line further down.
+      if (value.kind == Value::Kind::nothing) value.position = entry.position;
+      entry.value = std::move(value);
       parent.key_is_next = true;
     }
   }
@@ -137,6 +142,7 @@ class Builder : public YAML::EventHandler {
   }
 
   std::shared_ptr<const std::string> source_;
+  bool lines_;
   std::vector<Open> open_;
   std::unordered_map<YAML::anchor_t, Value> anchors_;
   Value root_;
@@ -145,19 +151,19 @@ class Builder : public YAML::EventHandler {
 
 }  // namespace
 
-Value parse_yaml(const std::string& text, const std::shared_ptr<const std::string>& source) {
+Value parse_yaml(const std::string& text, const std::shared_ptr<const std::string>& source, bool lines) {
   std::istringstream stream(text);
   try {
     YAML::Parser parser(stream);
-    Builder builder(source);
-    if (!parser.HandleNextDocument(builder)) return Value{.position = {source, 1, 1}};
-    Builder second(source);
+    Builder builder(source, lines);
+    if (!parser.HandleNextDocument(builder)) return Value{.position = {source, lines ? 1 : 0, 1}};
+    Builder second(source, lines);
     if (parser.HandleNextDocument(second)) {
       throw ConfigError(second.take().position.text() + ": a second document after '---'; expected one");
     }
     return builder.take();
   } catch (const YAML::Exception& e) {
-    const Position where{source, e.mark.line + 1, e.mark.column + 1};
+    const Position where{source, lines ? e.mark.line + 1 : 0, e.mark.column + 1};
     throw ConfigError(where.text() + ": not YAML: " + e.msg);
   }
 }

@@ -103,7 +103,7 @@ class Reader : public Fields {
   bool enter(std::string_view name, const FieldInfo& info) override {
     const Value* written = value_ == nullptr ? nullptr : value_->find(name);
     if (written == nullptr) {
-      if (info.required) fail(position_, join(path_, name), "missing; expected " + info_text(info));
+      if (info.required) fail(position_, join(path_, name), "missing, and it is required: " + about(info));
       return false;
     }
     outer_.push_back({value_, position_, path_, info_});
@@ -122,10 +122,10 @@ class Reader : public Fields {
     outer_.pop_back();
   }
 
-  static std::string info_text(const FieldInfo& info) {
+  static std::string about(const FieldInfo& info) {
+    if (!info.help.empty()) return std::string(info.help);
     const std::string range = range_text(info);
-    if (!range.empty()) return "a value: " + range;
-    return info.help.empty() ? std::string("a value") : "a value: " + std::string(info.help);
+    return range.empty() ? "it has no default" : range;
   }
 
   [[noreturn]] void wrong(const std::string& found, const std::string& expected) const {
@@ -134,6 +134,7 @@ class Reader : public Fields {
 
   std::string expected(const std::string& type, const FieldInfo& info) const {
     const std::string range = range_text(info);
+    if (!info.choices.empty()) return range;
     std::string text = type;
     if (!range.empty())
       text += " " + std::string(range.starts_with('[') || range.starts_with('(') ? "in " : "") + range;
@@ -161,7 +162,7 @@ class Reader : public Fields {
 
   template <class T>
   void whole(T& value, T low, T high) {
-    FieldInfo info = *info_;
+    const FieldInfo& info = *info_;
     const std::string& text = scalar("an integer");
     T parsed{};
     Parsed result = value_->quoted ? Parsed::not_a_number : parse_number(text, parsed);
@@ -169,15 +170,16 @@ class Reader : public Fields {
     if (result == Parsed::not_a_number && !value_->quoted && parse_number(text, as_double) == Parsed::good) {
       // 1e6 is an integer too, as far as a double holds all integers; -1 is one even for a type without a sign.
       if (std::floor(as_double) != as_double) wrong(value_->found(), expected("an integer", info));
-      const bool held = std::abs(as_double) <= 0x1p53 && as_double >= static_cast<double>(low);
-      result = held ? Parsed::good : Parsed::too_large;
-      if (held) parsed = static_cast<T>(as_double);
+      if (std::abs(as_double) > 0x1p53) wrong(text, "an integer of this size in full, digit by digit");
+      result = as_double >= static_cast<double>(low) ? Parsed::good : Parsed::too_large;
+      if (result == Parsed::good) parsed = static_cast<T>(as_double);
     }
     if (result == Parsed::not_a_number) wrong(value_->found(), expected("an integer", info));
     if (result == Parsed::too_large || parsed < low || parsed > high) {
-      if (!info.min && !info.above) info.min = static_cast<double>(low);
-      if (!info.max && !info.below) info.max = static_cast<double>(high);
-      wrong(text + ", which is out of range", expected("an integer", info));
+      // The bounds of the type in full: 2^64 - 1 is no double.
+      const std::string from = info.min ? number_text(*info.min) : std::to_string(low);
+      const std::string to = info.max ? number_text(*info.max) : std::to_string(high);
+      wrong(text + ", which is out of range", "an integer in [" + from + ", " + to + "]");
     }
     check_range(static_cast<double>(parsed), "an integer", info);
     value = parsed;

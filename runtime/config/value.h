@@ -42,6 +42,7 @@ struct Entry {
 
 // The value of a YAML text: one document without tags; anchors and aliases are allowed. Throws ConfigError on syntax
 // errors, duplicate keys, keys that are no text, a second document. Empty text gives Kind::nothing.
-Value parse_yaml(const std::string& text, const std::shared_ptr<const std::string>& source);
+// `lines` is false for a text that stands on a command line: positions are then the source as a whole.
+Value parse_yaml(const std::string& text, const std::shared_ptr<const std::string>& source, bool lines = true);
 
 }  // namespace mobula::config
