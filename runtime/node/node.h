@@ -1,0 +1,107 @@
+// The node: grants leases on its workers, keeps the pool of worker processes, tells everybody who died, and brings
+// objects from other nodes. One a machine; slot 0 of its process table.
+//
+// A state machine: the daemon's loop gives it messages and process events and carries out what it asks of the NodeSink.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <mobula/result.h>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/resources.h"
+#include "runtime/base/time.h"
+#include "runtime/wire/message.h"
+
+namespace mobula {
+
+struct NodeOptions {
+  std::string name;                                 // for people
+  std::string address;                              // how other nodes reach this one; empty: alone
+  Resources resources;                              // what can be leased
+  NodeId head;                                      // whose Control this node reports to; its own id when embedded
+  wire::Program program;                            // prestarted; path empty: none
+  std::uint32_t prestart = 0;                       // workers started at once
+  std::uint32_t max_workers = 4096;                 // processes, blocked ones included
+  Duration surplus_keep = std::chrono::seconds(5);  // idle workers beyond the prestarted ones retire after this
+  Duration heartbeat = std::chrono::milliseconds(500);
+  Duration revoke_grace = std::chrono::seconds(1);  // for a worker whose lease's owner died, then SIGKILL
+};
+
+/// Called from inside the Node's methods; must not call back into it.
+class NodeSink {
+ public:
+  /// To a local process, to another node, or (a process of another node) through that node. In order, reliable.
+  virtual void send(const ProcessId& to, wire::Message&& message) = 0;
+  /// A number for start_worker, or why workers of this program cannot run here (no such file, another build-id).
+  virtual Result<std::uint32_t> open_program(const wire::Program& program) = 0;
+  /// Reserves a slot and starts a worker; on_process_started or on_process_exited follows. An empty id: no slot left.
+  virtual ProcessId start_worker(std::uint32_t program) = 0;
+  /// SIGKILL.
+  virtual void kill(const ProcessId& process) = 0;
+  /// Frees an object of the local arena (once nobody reads it).
+  virtual void free_object(const wire::ObjectLocation& location) = 0;
+  /// Sends the object's bytes to a node as ObjectChunk messages, or one with an error. Chunk by chunk as links have
+  /// room.
+  virtual void push_object(NodeId to, const wire::ObjectLocation& location) = 0;
+  /// An object begins to arrive: chunks go to the shell (which gets ObjectChunk messages itself) and end in
+  /// on_object_arrived or on_object_failed.
+  virtual void expect_object(const wire::ObjectLocation& location) = 0;
+  /// The head declared this node dead: end all processes and come back as a new node.
+  virtual void expelled(const std::string& reason) = 0;
+  /// What is known of other nodes: where they listen. For the router.
+  virtual void peers(const std::vector<wire::NodeView>& nodes) = 0;
+
+ protected:
+  ~NodeSink() = default;
+};
+
+class Node {
+ public:
+  Node(NodeId self, NodeOptions options, NodeSink& sink);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  /// Prestarts workers and joins the head.
+  void start(Time now);
+  /// A driver's owner side got a slot of this node.
+  void on_driver_attached(const ProcessId& driver, Time now);
+  void on_process_started(const ProcessId& process, std::int32_t pid, Time now);
+  /// Any local process, driver or worker; what it had sent was handed in before. Broadcasts ProcessDied.
+  void on_process_exited(const ProcessId& process, const wire::ProcessDeath& death, Time now);
+
+  /// All messages addressed to slot 0 but ObjectChunk; also ProcessDied of other nodes, NodeDied and ClusterView.
+  /// False if it is for the head's Control (JoinCluster, Heartbeat, LeaveCluster).
+  bool on_message(const ProcessId& from, const wire::Message& message, Time now);
+  void on_object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local, Time now);
+  void on_object_failed(const wire::ObjectLocation& asked, const Error& error, Time now);
+  void on_timer(Time now);
+  Time next_timer() const;
+
+  // ---- looking at it
+  struct Worker {
+    ProcessId process;
+    std::int32_t pid = 0;
+    bool started = false;
+    bool blocked = false;
+    bool dedicated = false;
+    LeaseId lease;    // empty: idle
+    ProcessId owner;  // of the lease
+  };
+  std::vector<Worker> workers() const;
+  Resources available() const;
+  std::size_t queued() const;  // lease requests that wait
+  std::size_t lease_count() const;
+  bool joined() const;  // the head accepted this node
+  NodeId self() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mobula

@@ -1,0 +1,142 @@
+// The owner: every process that submits work has one. It owns the results of its tasks and its actors, keeps specs for
+// retries, holds leases on workers, counts references, and borrows what other processes own.
+//
+// A state machine: no socket, clock, thread or file. Inputs are its methods, actions go to the OwnerSink. Not
+// synchronised: the shell's one mutex guards it, per call of a method.
+//
+// Assumptions (see docs/design/reliable-links.md): messages and replies of one process arrive in order and once; what a
+// process sent before it died arrives before on_process_died. Rule: every submitted call ends exactly once, in a value
+// or in an Error.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <mobula/result.h>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/time.h"
+#include "runtime/owner/owner_sink.h"
+#include "runtime/owner/specs.h"
+#include "runtime/wire/envelope.h"
+#include "runtime/wire/message.h"
+
+namespace mobula {
+
+struct OwnerOptions {
+  wire::Program program;                  // whose functions are called
+  std::string node_name;                  // for errors
+  std::uint32_t pipeline_depth = 256;     // calls in flight on a local lease
+  std::uint32_t max_lease_requests = 64;  // unanswered ones per scheduling class
+  Duration idle_lease_keep = std::chrono::milliseconds(100);
+};
+
+enum class RefState : std::uint8_t { pending, inline_value, object, error };
+
+/// What is known of a ref. A view: valid until the next call of a method of the Owner.
+struct RefView {
+  RefState state = RefState::pending;
+  std::span<const std::byte> bytes;  // inline_value
+  wire::ObjectLocation location;     // object; on the local node once localize() completed
+  const Error* error = nullptr;      // error
+};
+
+class Owner {
+ public:
+  Owner(ProcessId self, OwnerOptions options, OwnerSink& sink);
+  ~Owner();
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+
+  // ---- submitting. Each returned handle carries one count, to be given back by release().
+
+  /// The number of these options, for TaskSpec::task_class. Equal options give equal numbers. Not for the fast path.
+  TaskClass task_class(const TaskOptions& options);
+
+  RefHandle submit(TaskSpec&& spec, Time now);
+  RefHandle create_actor(ActorSpec&& spec, Time now);
+  /// Calls of one process on one actor run in the order of these calls.
+  RefHandle call(RefHandle actor, TaskSpec&& spec, Time now);
+  /// A value that is known: inline bytes, or a location in the local node's arena (then freed with the last count).
+  RefHandle put(wire::Value&& value, std::vector<RefHandle> contained = {});
+
+  /// Calls submitted from now on are nested at this depth (tasks of a driver: 1) and are children of `parent` (any
+  /// number but 0), so that cancel_children finds them. The worker machine sets it around a call.
+  void set_context(std::uint32_t depth, std::uint64_t parent);
+
+  // ---- references
+
+  void retain(RefHandle ref);
+  void release(RefHandle ref, Time now);
+  RefId id(RefHandle ref) const;
+  bool is_actor(RefHandle ref) const;
+  bool owned(RefHandle ref) const;
+  /// For a RefId (or ActorId::ref(), with `actor`) found in a value: a handle with one count. While it is not
+  /// registered with its owner it is alive because of `cover` (the ref whose value contains it; retained until
+  /// registered), or, without cover, because of the running call's spec: see settle_borrows. Outside a call: give a
+  /// cover.
+  RefHandle borrow(const RefId& ref, bool actor, RefHandle cover = {});
+  RefView view(RefHandle ref) const;
+  /// Refs inside an owned value (put or returned), which live as long as it does.
+  std::span<const RefHandle> contained(RefHandle ref) const;
+  /// sink.ready(ref) follows once it is not pending (at once, from inside, if it is so already). Asks a borrowed ref's
+  /// owner.
+  void watch(RefHandle ref);
+  void unwatch(RefHandle ref);
+  /// Brings an object that lies on another node to the local node's arena; sink.ready(ref) follows. False if nothing is
+  /// to be done (not an object, or here already).
+  bool localize(RefHandle ref);
+
+  // ---- ending things
+
+  /// A finished ref is left as it is. `force` also kills the worker that runs it.
+  void cancel(RefHandle ref, bool force, Time now);
+  void cancel_children(std::uint64_t parent, Time now);
+  /// Kills the actor's process; it is not restarted. Calls in flight and later ones end in actor_died.
+  void kill(RefHandle actor, Time now);
+
+  // ---- borrowing at a call's end (worker machine)
+
+  /// Registers with their owners all refs that were borrowed without cover and are still held. True if none is left to
+  /// wait for; else borrows_settled() turns true after the acknowledgements.
+  bool settle_borrows();
+  bool borrows_settled() const;
+  /// Keeps the refs of a result that was sent to `caller` alive until it says ReleaseHeld, or dies.
+  void hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt,
+                std::span<const RefHandle> refs);
+
+  // ---- inputs
+
+  void on_reply(const ProcessId& from, const wire::ReplyHeader& header, std::span<const std::byte> payload,
+                std::span<const RefId> contained, Time now);
+  /// False if the message is not for an owner (the shell tries the worker machine next).
+  bool on_message(const ProcessId& from, const wire::Message& message, Time now);
+  void on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now);
+  void on_node_died(NodeId node, const std::string& reason, Time now);
+  /// A lane that was full has room again.
+  void on_room(const ProcessId& worker, Time now);
+  void on_timer(Time now);
+  /// When on_timer wants to be called next.
+  Time next_timer() const;
+
+  // ---- looking at it
+
+  struct Counts {
+    std::size_t owned = 0, borrowed = 0, tasks = 0, leases = 0, lease_requests = 0, held = 0;
+    bool operator==(const Counts&) const = default;
+  };
+  Counts counts() const;
+  /// Nobody needs this process for what it owns, borrows or waits for.
+  bool idle() const;
+  const ProcessId& self() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mobula

@@ -1,0 +1,51 @@
+// What is submitted: tasks, actors and their calls, and the options they share.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/resources.h"
+#include "runtime/owner/owner_sink.h"
+
+namespace mobula {
+
+/// Options of a kind of task. Interned once (Owner::task_class), so that a call carries a number.
+struct TaskOptions {
+  std::string name;               // for people; empty: the function's own
+  std::int32_t max_retries = 3;   // after deaths of workers and nodes; -1: without end
+  bool retry_exceptions = false;  // also after an exception of the function
+  Resources resources = Resources::cpus(1);
+  bool operator==(const TaskOptions&) const = default;
+};
+using TaskClass = std::uint32_t;
+
+/// One call of a function. Arguments are encoded; those that are refs to values are `deps`, in their order.
+struct TaskSpec {
+  FunctionId function;
+  TaskClass task_class = 0;  // 0: default options
+  std::uint8_t flags = 0;    // travels to the worker untouched
+  Bytes args;
+  std::vector<RefHandle> deps;       // waited for; shipped with the call
+  std::vector<RefHandle> contained;  // refs and actor handles inside args: kept until the call ended
+};
+
+struct ActorOptions {
+  std::string name;
+  std::int32_t max_restarts = 0;      // -1: without end
+  std::int32_t max_call_retries = 0;  // calls in flight at a death run again: at least once instead of at most once
+  Resources resources = Resources::cpus(1);
+};
+
+/// The constructor's call is kept for restarts, with the refs it needs.
+struct ActorSpec {
+  FunctionId constructor;
+  std::uint8_t flags = 0;
+  Bytes args;
+  std::vector<RefHandle> deps;
+  std::vector<RefHandle> contained;
+  ActorOptions options;
+};
+
+}  // namespace mobula

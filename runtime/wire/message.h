@@ -1,0 +1,314 @@
+// Every message between participants that is not a call or a reply: plain structs, one variant. Encoded in Cap'n Proto
+// by runtime/wire/codec.h. Messages from one process to another arrive in order, once, or the receiver learns that the
+// sender died; nothing here carries a time-out or a retry of its own (docs/design/reliable-links.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <mobula/result.h>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/resources.h"
+#include "runtime/wire/envelope.h"
+
+namespace mobula::wire {
+
+/// The program whose functions are to be called: a node starts workers from this file, if its build-id is this one.
+struct Program {
+  std::string path;
+  std::string build_id;  // hexadecimal
+  auto operator<=>(const Program&) const = default;
+};
+
+/// How a process ended.
+struct ProcessDeath {
+  std::int32_t pid = 0;
+  std::int32_t signal = 0;  // 0: it exited by itself
+  std::int32_t exit_status = 0;
+  std::string description;  // "killed by SIGKILL", "exited with status 1"
+  std::string backtrace;    // symbolised, one frame a line; empty if none
+  bool operator==(const ProcessDeath&) const = default;
+};
+
+enum class ValueKind : std::uint8_t { inline_value, object, error };
+
+/// What a ref stands for once it is known.
+struct Value {
+  ValueKind kind = ValueKind::inline_value;
+  Bytes bytes;              // inline_value
+  ObjectLocation location;  // object
+  Error error;              // error
+  bool operator==(const Value&) const = default;
+};
+
+// ---- leases: an owner and a node --------------------------------------------------------------------------------
+
+/// Asks for `count` workers. The node answers each of the `count` exactly once: by LeaseGrant, LeaseRedirect or
+/// LeaseRefused. `tag` is the owner's own and comes back in the answers.
+struct LeaseRequest {
+  std::uint64_t tag = 0;
+  std::uint32_t count = 1;
+  std::uint32_t depth = 0;    // deeper ones are granted first, so that nested tasks finish
+  std::uint32_t backlog = 0;  // tasks that wait at the owner
+  bool dedicated = false;     // for an actor: the lease ends with it
+  bool spilled = false;       // another node sent the owner here: do not redirect again
+  Resources resources;
+  Program program;
+  bool operator==(const LeaseRequest&) const = default;
+};
+/// Takes back up to `count` requests that are not answered yet; each one taken back is answered by LeaseRefused with
+/// ErrorCode::none.
+struct LeaseCancel {
+  std::uint64_t tag = 0;
+  std::uint32_t count = 0;
+  bool operator==(const LeaseCancel&) const = default;
+};
+struct LeaseGrant {
+  std::uint64_t tag = 0;
+  LeaseId lease;
+  ProcessId worker;
+  bool operator==(const LeaseGrant&) const = default;
+};
+struct LeaseRedirect {
+  std::uint64_t tag = 0;
+  NodeId node;
+  std::string reason;
+  bool operator==(const LeaseRedirect&) const = default;
+};
+struct LeaseRefused {
+  std::uint64_t tag = 0;
+  std::uint32_t count = 1;
+  Error error;  // code none: it was taken back by LeaseCancel
+  bool operator==(const LeaseRefused&) const = default;
+};
+/// Owner to node: no call of mine is on it any more.
+struct LeaseReturn {
+  LeaseId lease;
+  bool operator==(const LeaseReturn&) const = default;
+};
+/// Owner to node: kill the worker of this lease (forced cancellation, kill of an actor).
+struct LeaseKill {
+  LeaseId lease;
+  std::string reason;
+  bool operator==(const LeaseKill&) const = default;
+};
+/// Node to owner: others wait, return the leases that you do not use.
+struct ReclaimIdle {
+  bool operator==(const ReclaimIdle&) const = default;
+};
+
+// ---- a worker, its node and its callers -----------------------------------------------------------------------------
+
+/// Worker to its node: the running call waits for others (true), or goes on (false).
+struct Blocked {
+  LeaseId lease;
+  bool blocked = false;
+  bool operator==(const Blocked&) const = default;
+};
+/// Worker to the owner of its lease: the same, so that queued calls can be withdrawn.
+struct WorkerBlocked {
+  LeaseId lease;
+  bool blocked = false;
+  bool operator==(const WorkerBlocked&) const = default;
+};
+/// Node to worker: the lease's owner is dead. Stop, end the actor, drop its calls; answered by LeaseReleased.
+struct LeaseRevoke {
+  LeaseId lease;
+  ProcessId owner;
+  bool operator==(const LeaseRevoke&) const = default;
+};
+struct LeaseReleased {
+  LeaseId lease;
+  bool operator==(const LeaseReleased&) const = default;
+};
+/// Node to worker: end, if nobody needs what you own; answered by ending, or by StayAlive.
+struct Retire {
+  bool operator==(const Retire&) const = default;
+};
+struct StayAlive {
+  bool operator==(const StayAlive&) const = default;
+};
+/// Owner to worker: raise the stop flag of this call, or refuse it when it arrives; cancel its children.
+struct CancelCall {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t attempt = 0;
+  bool operator==(const CancelCall&) const = default;
+};
+/// Caller to worker: I hold what was contained in this result, you may let go.
+struct ReleaseHeld {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t attempt = 0;
+  bool operator==(const ReleaseHeld&) const = default;
+};
+/// Actor's owner to its worker: nobody holds a handle any more; answered to the node by LeaseReleased.
+struct EndActor {
+  ActorId actor;
+  std::uint32_t incarnation = 0;
+  LeaseId lease;
+  bool operator==(const EndActor&) const = default;
+};
+
+// ---- ownership and borrowing
+// -------------------------------------------------------------------------------------------
+
+struct AddBorrow {
+  RefId ref;
+  bool operator==(const AddBorrow&) const = default;
+};
+struct BorrowAck {
+  RefId ref;
+  bool known = true;  // false: it was freed before (a bug of ours, or the ref was forged)
+  bool operator==(const BorrowAck&) const = default;
+};
+struct DropBorrow {
+  RefId ref;
+  bool operator==(const DropBorrow&) const = default;
+};
+/// Borrower to owner: tell me the value when it is known.
+struct Resolve {
+  RefId ref;
+  bool operator==(const Resolve&) const = default;
+};
+struct Resolved {
+  RefId ref;
+  Value value;
+  bool operator==(const Resolved&) const = default;
+};
+/// Borrower to owner: cancel the task that makes it.
+struct CancelRef {
+  RefId ref;
+  bool force = false;
+  bool operator==(const CancelRef&) const = default;
+};
+/// Where does the actor live, in an incarnation after `known_incarnation`? Answered when it does.
+struct ActorLocate {
+  ActorId actor;
+  std::uint32_t known_incarnation = 0;
+  bool operator==(const ActorLocate&) const = default;
+};
+struct ActorAt {
+  ActorId actor;
+  std::uint32_t incarnation = 0;
+  ProcessId worker;
+  LeaseId lease;
+  std::int32_t max_call_retries = 0;
+  bool operator==(const ActorAt&) const = default;
+};
+struct ActorGone {
+  ActorId actor;
+  Error error;
+  bool operator==(const ActorGone&) const = default;
+};
+struct ActorKill {
+  ActorId actor;
+  bool operator==(const ActorKill&) const = default;
+};
+
+// ---- objects
+// ---------------------------------------------------------------------------------------------------------
+
+/// Local process to its node: bring the object here. Answered by ObjectHere.
+struct PullObject {
+  RefId ref;
+  ObjectLocation location;
+  bool operator==(const PullObject&) const = default;
+};
+struct ObjectHere {
+  RefId ref;
+  ObjectLocation location;  // as it was asked
+  ObjectLocation local;     // in this node's arena
+  Error error;              // code none if it is here
+  bool operator==(const ObjectHere&) const = default;
+};
+/// Node to the ref's owner: this node has a copy, free it with the original.
+struct AddCopy {
+  RefId ref;
+  ObjectLocation location;
+  bool operator==(const AddCopy&) const = default;
+};
+/// Owner to the location's node.
+struct FreeObject {
+  ObjectLocation location;
+  bool operator==(const FreeObject&) const = default;
+};
+/// Node to node: send the object's bytes; answered by ObjectChunks in order, or by one with an error.
+struct FetchObject {
+  ObjectLocation location;
+  bool operator==(const FetchObject&) const = default;
+};
+struct ObjectChunk {
+  ObjectLocation location;
+  std::uint64_t offset = 0;
+  Bytes bytes;
+  Error error;  // code none, or why the object cannot be sent
+  bool operator==(const ObjectChunk&) const = default;
+};
+
+// ---- deaths and membership
+// -------------------------------------------------------------------------------------------
+
+struct ProcessDied {
+  ProcessId process;
+  ProcessDeath death;
+  bool operator==(const ProcessDied&) const = default;
+};
+struct NodeDied {
+  NodeId node;
+  std::string reason;
+  bool operator==(const NodeDied&) const = default;
+};
+
+struct NodeView {
+  NodeId node;
+  std::string name;     // for people: the host's name
+  std::string address;  // "host:port", how other nodes reach it
+  Resources total;
+  Resources available;
+  std::uint32_t queued = 0;  // lease requests that wait there
+  bool operator==(const NodeView&) const = default;
+};
+
+struct JoinCluster {
+  NodeView self;
+  bool operator==(const JoinCluster&) const = default;
+};
+struct JoinReply {
+  bool accepted = false;
+  std::string reason;  // why not
+  bool operator==(const JoinReply&) const = default;
+};
+struct LeaveCluster {
+  NodeId node;
+  bool operator==(const LeaveCluster&) const = default;
+};
+struct Heartbeat {
+  NodeId node;
+  Resources available;
+  std::uint32_t queued = 0;
+  bool operator==(const Heartbeat&) const = default;
+};
+/// Head to nodes: all members.
+struct ClusterView {
+  std::uint64_t version = 0;
+  std::vector<NodeView> nodes;
+  bool operator==(const ClusterView&) const = default;
+};
+
+/// The order is the wire's: only append.
+using Message =
+    std::variant<LeaseRequest, LeaseCancel, LeaseGrant, LeaseRedirect, LeaseRefused, LeaseReturn, LeaseKill,
+                 ReclaimIdle, Blocked, WorkerBlocked, LeaseRevoke, LeaseReleased, Retire, StayAlive, CancelCall,
+                 ReleaseHeld, EndActor, AddBorrow, BorrowAck, DropBorrow, Resolve, Resolved, CancelRef, ActorLocate,
+                 ActorAt, ActorGone, ActorKill, PullObject, ObjectHere, AddCopy, FreeObject, FetchObject, ObjectChunk,
+                 ProcessDied, NodeDied, JoinCluster, JoinReply, LeaveCluster, Heartbeat, ClusterView>;
+
+/// For logs and tests: "LeaseRequest".
+const char* name_of(const Message& message);
+
+}  // namespace mobula::wire
