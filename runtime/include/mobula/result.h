@@ -36,14 +36,14 @@ std::string_view to_string(ErrorCode code);  // "worker_died"
 
 struct Error {
   ErrorCode code = ErrorCode::none;
-  std::string message;        // what was tried, what was found, what to do next; one or a few sentences
-  std::string task;           // name of the task, or "Counter::add" of the actor call; empty if none
-  std::string node;           // name of the machine's node; empty if unknown
-  std::int32_t pid = 0;       // process in which it happened; 0 if unknown
-  std::int32_t attempt = 0;   // 1 for the first; 0 if it never ran
-  std::int32_t signal = 0;    // signal that ended the process; 0 if none
-  std::string backtrace;      // one frame a line, symbolised; empty if there is none
-  std::vector<Error> causes;  // what this one was caused by, nearest first
+  std::string message{};        // what was tried, what was found, what to do next; one or a few sentences
+  std::string task{};           // name of the task, or "Counter::add" of the actor call; empty if none
+  std::string node{};           // name of the machine's node; empty if unknown
+  std::int32_t pid = 0;         // process in which it happened; 0 if unknown
+  std::int32_t attempt = 0;     // 1 for the first; 0 if it never ran
+  std::int32_t signal = 0;      // signal that ended the process; 0 if none
+  std::string backtrace{};      // one frame a line, symbolised; empty if there is none
+  std::vector<Error> causes{};  // what this one was caused by, nearest first
 
   // The whole chain, indented, several lines: for people. Ends without a newline.
   std::string describe() const;

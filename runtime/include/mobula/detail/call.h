@@ -1,0 +1,331 @@
+// From a typed call to bytes and back. The arguments' bytes are, for each parameter in order: one byte 0 and the
+// encoded value (alignment counted from the value's first byte), or one byte 1 for the next dependency, whose bytes
+// come apart.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "mobula/array.h"
+#include "mobula/codec.h"
+#include "mobula/detail/core.h"
+#include "mobula/detail/registry.h"
+#include "mobula/detail/signature.h"
+#include "mobula/ref.h"
+
+namespace mobula::detail {
+
+// Buffers of one thread, reused from call to call. They are filled and handed over without running code of the user's
+// other than codecs, which must not submit or get.
+struct Scratch {
+  static constexpr std::size_t max_arguments = 64;
+  std::unique_ptr<std::byte[]> buffer{new std::byte[inline_limit + max_arguments]};
+  std::vector<Slot> dependencies, contained, contained_actors;
+  std::vector<RefBase> temporaries;  // large arguments turned into objects, held until the call has been submitted
+  void clear() {
+    dependencies.clear();
+    contained.clear();
+    contained_actors.clear();
+    temporaries.clear();
+  }
+};
+Scratch& scratch();
+
+// Encodes `write(encoder)` into the scratch buffer, or into an object of its own when it is larger.
+template <class Write>
+Encoded encode_with(Core& core, Scratch& s, std::byte* at, std::size_t room, const Write& write) {
+  const std::size_t refs = s.contained.size(), actors = s.contained_actors.size();
+  Encoder small(at, room, &core, &s.contained, &s.contained_actors);
+  write(small);
+  Encoded out;
+  if (small.fits()) {
+    out.bytes = {at, small.size()};
+  } else {
+    s.contained.resize(refs);
+    s.contained_actors.resize(actors);
+    out.object = core.allocate(small.size());
+    Encoder large(out.object->data(), out.object->size(), &core, &s.contained, &s.contained_actors);
+    write(large);
+    if (large.size() != small.size()) {
+      throw TaskError({.code = ErrorCode::bad_message,
+                       .message = "a codec wrote another number of bytes the second time it encoded the same value"});
+    }
+  }
+  out.contained = std::span<const Slot>(s.contained).subspan(refs);
+  out.contained_actors = std::span<const Slot>(s.contained_actors).subspan(actors);
+  return out;
+}
+
+template <class T>
+std::shared_ptr<Object> whole_object(const T&) {
+  return nullptr;
+}
+template <class T>
+std::shared_ptr<Object> whole_object(const Array<T>& array) {
+  return array.object() && !array.object()->given() ? array.object() : nullptr;
+}
+
+// A value by itself: of a put or a result. The spans point into the thread's scratch and into `value`.
+template <class T>
+Encoded encode_value(Core& core, Scratch& s, const T& value) {
+  s.clear();
+  if (std::shared_ptr<Object> object = whole_object(value))
+    return {.bytes = {}, .object = std::move(object), .contained = {}, .contained_actors = {}};
+  return encode_with(core, s, s.buffer.get(), inline_limit, [&](Encoder& e) { Codec<T>::encode(e, value); });
+}
+
+class ArgumentWriter {
+ public:
+  ArgumentWriter(Core& core, Scratch& s) : core_(core), scratch_(s), cursor_(s.buffer.get()) { s.clear(); }
+
+  template <class P, class A>
+  void write(A&& argument) {
+    using S = Stored<P>;
+    using D = std::remove_cvref_t<A>;
+    check_parameter<P>();
+    if constexpr (IsRef<D>::value && !std::is_convertible_v<A&&, S>) {
+      using V = typename D::value_type;
+      static_assert(
+          std::is_same_v<typename WireForm<V>::type, typename WireForm<S>::type>,
+          "mobula: a Ref<T> is given for a parameter of another type. The value arrives as it was stored, without "
+          "conversions: make the types equal, or convert in a task of its own");
+      argument.base().checked_core();
+      dependency(argument.base().slot());
+    } else {
+      static_assert(std::is_convertible_v<A&&, std::remove_cvref_t<P>>,
+                    "mobula: an argument cannot be converted to the parameter's type");
+      if constexpr (!std::is_same_v<S, std::remove_cvref_t<P>>) {
+        const std::remove_cvref_t<P> view = argument;
+        value(nullptr, [&](Encoder& e) { e.block(view.data(), view.size(), sizeof(*view.data())); });
+      } else if constexpr (std::is_same_v<S, D>) {
+        value(whole_object(argument), [&](Encoder& e) { Codec<S>::encode(e, argument); });
+      } else {
+        const S converted = std::forward<A>(argument);
+        value(whole_object(converted), [&](Encoder& e) { Codec<S>::encode(e, converted); });
+      }
+    }
+  }
+
+  Submission submission(const FunctionEntry& entry, const Options* options) const {
+    return {.function = &entry,
+            .args = {scratch_.buffer.get(), cursor_},
+            .dependencies = scratch_.dependencies,
+            .contained = scratch_.contained,
+            .contained_actors = scratch_.contained_actors,
+            .options = options};
+  }
+
+ private:
+  void dependency(Slot slot) {
+    *cursor_++ = std::byte{1};
+    scratch_.dependencies.push_back(slot);
+  }
+  template <class Write>
+  void value(std::shared_ptr<Object> whole, const Write& write) {
+    Encoded encoded;
+    if (whole) {
+      encoded.object = std::move(whole);
+    } else {
+      // The buffer has one byte a parameter more than the limit, so a tag always has room.
+      const std::size_t used = static_cast<std::size_t>(cursor_ - scratch_.buffer.get());
+      const std::size_t room = used < inline_limit ? inline_limit - used : 0;
+      encoded = encode_with(core_, scratch_, cursor_ + 1, room, write);
+    }
+    if (!encoded.object) {
+      *cursor_ = std::byte{0};
+      cursor_ += 1 + encoded.bytes.size();
+    } else {
+      scratch_.temporaries.emplace_back(&core_, core_.put(encoded));
+      scratch_.contained.resize(scratch_.contained.size() - encoded.contained.size());
+      scratch_.contained_actors.resize(scratch_.contained_actors.size() - encoded.contained_actors.size());
+      dependency(scratch_.temporaries.back().slot());
+    }
+  }
+  Core& core_;
+  Scratch& scratch_;
+  std::byte* cursor_;
+};
+
+template <class... P, class... A>
+void write_arguments(ArgumentWriter& writer, Types<P...>, A&&... args) {
+  static_assert(
+      sizeof...(P) == sizeof...(A),
+      "mobula: the number of arguments differs from the number of the function's parameters (default arguments "
+      "do not travel: give every one)");
+  static_assert(sizeof...(P) <= Scratch::max_arguments, "mobula: a task has at most 64 parameters; pass a struct");
+  if constexpr (sizeof...(P) == sizeof...(A)) (writer.write<P>(std::forward<A>(args)), ...);
+}
+
+// The receiving side. `finish` takes the result while the value still exists.
+struct Invocation {
+  Core& core;
+  std::span<const std::byte> args;
+  std::span<const Bytes> dependencies;
+  void* instance = nullptr;                   // the actor; set by actor_create
+  void (*destroy)(void* instance) = nullptr;  // set by actor_create
+  void (*finish)(Invocation&, const Encoded& result) = nullptr;
+};
+
+class ArgumentReader {
+ public:
+  explicit ArgumentReader(const Invocation& in) : in_(in), decoder_(in.args, &in.core) {}
+  template <class S>
+  S read() {
+    if (decoder_.read<std::uint8_t>() == 0) {
+      decoder_.restart_at_cursor();
+      return decoder_.read<S>();
+    }
+    if (next_ == in_.dependencies.size()) missing();
+    return decode_value<S>(in_.core, in_.dependencies[next_++]);
+  }
+
+ private:
+  [[noreturn]] static void missing();
+  const Invocation& in_;
+  Decoder decoder_;
+  std::size_t next_ = 0;
+};
+
+template <class R, class Call>
+void finish_with(Invocation& in, const Call& call) {
+  if constexpr (std::is_void_v<R>) {
+    call();
+    in.finish(in, Encoded{});
+  } else {
+    const Stored<R> result(call());
+    in.finish(in, encode_value(in.core, scratch(), result));
+  }
+}
+
+template <class R, class... P, class Callee>
+void run_with(Invocation& in, Types<P...>, const Callee& callee) {
+  ArgumentReader reader(in);
+  // Braces: the elements are read in order.
+  std::tuple<Stored<P>...> stored{reader.template read<Stored<P>>()...};
+  finish_with<R>(in, [&]() -> R {
+    return std::apply([&](Stored<P>&... values) -> R { return callee(pass<P>(values)...); }, stored);
+  });
+}
+
+template <auto F>
+struct TaskEntry {
+  using S = Signature<std::remove_cv_t<decltype(F)>>;
+  static void run(Invocation& in) {
+    run_with<typename S::Result>(in, typename S::Parameters{}, [](auto&&... args) -> typename S::Result {
+      return F(std::forward<decltype(args)>(args)...);
+    });
+  }
+  static inline const FunctionEntry entry{FunctionEntry::Kind::task, spelled_value<F>(), {}, &run};
+};
+
+// A method of T or of a base of T, or a function whose first parameter is a T&.
+template <class T, auto M>
+struct MethodEntry {
+  using S = Signature<std::remove_cv_t<decltype(M)>>;
+  static constexpr bool is_member = !std::is_void_v<typename S::Object>;
+  static auto parameters() {
+    if constexpr (is_member) {
+      static_assert(std::is_base_of_v<typename S::Object, T>,
+                    "mobula: this is a method of another class than the actor's");
+      return typename S::Parameters{};
+    } else {
+      using Split = SplitFirst<typename S::Parameters>;
+      static_assert(
+          std::is_convertible_v<T&, typename Split::First>,
+          "mobula: a function called on an actor takes the actor's class by reference as its first parameter");
+      return typename Split::Rest{};
+    }
+  }
+  static void run(Invocation& in) {
+    T& object = *static_cast<T*>(in.instance);
+    run_with<typename S::Result>(in, parameters(), [&](auto&&... args) -> typename S::Result {
+      return std::invoke(M, object, std::forward<decltype(args)>(args)...);
+    });
+  }
+  static inline const FunctionEntry entry{FunctionEntry::Kind::actor_call, spelled_value<M>(), {}, &run};
+};
+
+template <class T, class... S>
+struct CreateEntry {
+  static void run(Invocation& in) {
+    ArgumentReader reader(in);
+    std::tuple<S...> stored{reader.template read<S>()...};
+    in.instance = std::apply([](S&... values) { return new T(std::move(values)...); }, stored);
+    in.destroy = [](void* instance) { delete static_cast<T*>(instance); };
+    in.finish(in, Encoded{});
+  }
+  static inline const FunctionEntry entry{FunctionEntry::Kind::actor_create, spelled_type<T>(), {}, &run};
+};
+
+// Constructor arguments have no parameter types to convert to: they travel as what they are, text as std::string.
+template <class A>
+struct ConstructorStored {
+  using type = Stored<A>;
+};
+template <class A>
+requires std::is_convertible_v<A, const char*>
+struct ConstructorStored<A> {
+  using type = std::string;
+};
+template <class S>
+struct WithoutRef {
+  using type = S;
+};
+template <class T>
+struct WithoutRef<Ref<T>> {
+  using type = T;
+};
+
+template <auto F, class... A>
+auto submit_task(Core& core, const Options* options, A&&... args) {
+  using S = Signature<std::remove_cv_t<decltype(F)>>;
+  static_assert(std::is_void_v<typename S::Object>,
+                "mobula: remote<f> takes a function; a method is called on an actor: actor.call<&T::method>(args...)");
+  ArgumentWriter writer(core, scratch());
+  write_arguments(writer, typename S::Parameters{}, std::forward<A>(args)...);
+  using R = Stored<typename S::Result>;
+  return Ref<R>(&core, core.submit(writer.submission(TaskEntry<F>::entry, options)));
+}
+
+template <class T, auto M, class... A>
+auto submit_call(Core& core, Slot actor, A&&... args) {
+  using Entry = MethodEntry<T, M>;
+  ArgumentWriter writer(core, scratch());
+  write_arguments(writer, decltype(Entry::parameters()){}, std::forward<A>(args)...);
+  using R = Stored<typename Entry::S::Result>;
+  return Ref<R>(&core, core.call(actor, writer.submission(Entry::entry, nullptr)));
+}
+
+template <class T, class... S, class... A>
+Slot submit_create_as(Core& core, const Options* options, Types<S...> parameters, A&&... args) {
+  ArgumentWriter writer(core, scratch());
+  write_arguments(writer, parameters, std::forward<A>(args)...);
+  return core.create_actor(writer.submission(CreateEntry<T, S...>::entry, options));
+}
+
+template <class T, class... A>
+Slot submit_create(Core& core, const Options* options, A&&... args) {
+  static_assert(std::is_class_v<T> && !std::is_abstract_v<T>, "mobula: an actor is an object of a concrete class");
+  using Values = Types<typename WithoutRef<typename ConstructorStored<A>::type>::type...>;
+  using Handles = Types<typename ConstructorStored<A>::type...>;
+  constexpr bool by_value =
+      std::is_constructible_v<T, typename WithoutRef<typename ConstructorStored<A>::type>::type...>;
+  constexpr bool by_handle = std::is_constructible_v<T, typename ConstructorStored<A>::type...>;
+  static_assert(
+      by_value || by_handle,
+      "mobula: the actor's class has no constructor for these arguments (a Ref<U> counts as a U, or, if all Refs are "
+      "taken so, as a Ref<U>)");
+  if constexpr (by_value) {
+    return submit_create_as<T>(core, options, Values{}, std::forward<A>(args)...);
+  } else if constexpr (by_handle) {
+    return submit_create_as<T>(core, options, Handles{}, std::forward<A>(args)...);
+  }
+}
+
+}  // namespace mobula::detail

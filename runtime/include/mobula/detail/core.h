@@ -1,0 +1,127 @@
+// The seam between the templates of the public headers and a runtime behind them: a driver's or worker's client over
+// shared memory, or the in-process one. Everything here speaks bytes and slots; nothing here is for users.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "mobula/options.h"
+#include "mobula/result.h"
+
+namespace mobula::detail {
+
+using Clock = std::chrono::steady_clock;
+using Deadline = Clock::time_point;  // Deadline::max(): none
+inline Deadline deadline_after(std::chrono::nanoseconds time) {
+  const auto now = Clock::now();
+  return time >= Deadline::max() - now ? Deadline::max() : now + time;
+}
+
+// Values up to this size travel inside messages, larger ones lie in the object arena.
+inline constexpr std::size_t inline_limit = 64 * 1024;
+
+// A handle into the table of this process's references or actors.
+struct Slot {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;  // 0: none
+  explicit operator bool() const { return generation != 0; }
+  friend bool operator==(const Slot&, const Slot&) = default;
+};
+
+// The name of a reference or an actor on the wire: its owner's process and the slot there.
+struct WireId {
+  std::array<std::uint64_t, 3> words{};
+};
+
+// A large object of this process, written in place. Until put() or a result takes it over it belongs to whoever holds
+// the pointer; afterwards the pointer only keeps its bytes mapped and unmoved.
+class Object {
+ public:
+  virtual ~Object() = default;
+  std::byte* data() const { return data_; }  // aligned to 64 bytes
+  std::size_t size() const { return size_; }
+  virtual bool given() const = 0;  // taken over already: cannot be taken a second time
+
+ protected:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Encoded bytes of a value. `keep` pins those that lie in the arena; it is null for bytes that live as long as the
+// reference (or the call) that they came with.
+struct Bytes {
+  std::span<const std::byte> span;
+  std::shared_ptr<const void> keep;
+};
+
+struct FunctionEntry;
+
+// One task, actor construction or actor call. Everything is copied or retained before the call returns.
+struct Submission {
+  const FunctionEntry* function = nullptr;
+  std::span<const std::byte> args;     // see detail/call.h for the layout
+  std::span<const Slot> dependencies;  // references whose values are arguments, in order
+  std::span<const Slot> contained;     // references inside the arguments: alive until the call has ended
+  std::span<const Slot> contained_actors;
+  const Options* options = nullptr;  // null: defaults
+};
+
+// An encoded value about to be stored or returned: either small bytes or an object.
+struct Encoded {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<Object> object;
+  std::span<const Slot> contained;
+  std::span<const Slot> contained_actors;
+};
+
+// Thread-safe. Methods that cannot do what was asked throw TaskError; failures of the task itself come out of get().
+// A slot returned is held once for the caller.
+class Core {
+ public:
+  virtual Slot submit(const Submission&) = 0;
+  virtual Slot create_actor(const Submission&) = 0;
+  virtual Slot call(Slot actor, const Submission&) = 0;
+  virtual Slot put(const Encoded&) = 0;
+
+  // The value's bytes, valid while the caller holds the reference (and `keep`).
+  virtual Result<Bytes> get(Slot ref, Deadline) = 0;
+  // Waits until at least `count` are ready or the deadline passes; ready[i] is set for every one that is.
+  virtual void wait(std::span<const Slot> refs, std::size_t count, Deadline, std::vector<bool>& ready) = 0;
+  virtual void cancel(Slot ref, const CancelOptions&) = 0;
+  virtual void kill(Slot actor, const KillOptions&) = 0;
+
+  // Local counts. A handle may outlive the runtime; then its uses end in `unavailable`.
+  virtual void retain(Slot ref) = 0;
+  virtual void release(Slot ref) = 0;
+  virtual void retain_actor(Slot actor) = 0;
+  virtual void release_actor(Slot actor) = 0;
+
+  virtual WireId export_ref(Slot ref) = 0;
+  virtual WireId export_actor(Slot actor) = 0;
+  virtual Slot import_ref(const WireId&) = 0;
+  virtual Slot import_actor(const WireId&) = 0;
+
+  // Space for a large value. Throws TaskError(out_of_memory) naming the sizes.
+  virtual std::shared_ptr<Object> allocate(std::size_t bytes) = 0;
+
+  virtual int cpus() const = 0;  // worker slots of this node
+  virtual bool in_process() const = 0;
+  virtual void shutdown() = 0;  // by Runtime's destructor; the core is freed when the last handle has gone too
+
+ protected:
+  virtual ~Core() = default;
+};
+
+// The runtime of this thread: inside a task the one that runs it; elsewhere the only one that this process has started.
+// Throws TaskError(invalid) if there is none, or several.
+Core& current_core();
+Core* current_core_or_null();
+
+}  // namespace mobula::detail

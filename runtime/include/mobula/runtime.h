@@ -1,0 +1,236 @@
+// Mobula's runtime: plain functions and objects, run as tasks and actors in other processes.
+//
+//   int square(int x) { return x * x; }
+//
+//   int main(int argc, char** argv) {
+//     mobula::init(argc, argv);                     // first line of main: in a worker process this call never returns
+//     auto rt = mobula::Runtime::start();
+//     mobula::Ref<int> nine = rt.remote<square>(3);
+//     std::cout << nine.get() << '\n';
+//   }
+//
+// All methods may be called from any thread. Failures of tasks come out of Ref::get(); wrong use and a runtime that
+// cannot be started throw TaskError at the call.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "mobula/actor.h"
+#include "mobula/array.h"
+#include "mobula/codec.h"
+#include "mobula/detail/call.h"
+#include "mobula/function.h"
+#include "mobula/options.h"
+#include "mobula/ref.h"
+#include "mobula/result.h"
+
+namespace mobula {
+
+// Must be the first thing that main does, before any thread exists: worker processes are this very program, and in one
+// of them init serves tasks and never returns, so nothing of main runs twice.
+void init(int argc, char** argv);
+
+// Asked by a task that may run long: true once it was cancelled. Never true outside of tasks. Cheap.
+class StopToken {
+ public:
+  StopToken() = default;
+  explicit StopToken(const std::atomic<std::uint32_t>* flag) : flag_(flag) {}
+  bool stop_requested() const { return flag_ != nullptr && flag_->load(std::memory_order_relaxed) != 0; }
+
+ private:
+  const std::atomic<std::uint32_t>* flag_ = nullptr;
+};
+StopToken stop_token();
+
+template <class T>
+class Completions;
+
+// The runtime with options for what is submitted through it: rt.with({.max_retries = 0}).remote<f>(x). Refers to the
+// runtime; may be kept and reused.
+class Configured {
+ public:
+  Configured(detail::Core& core, Options options) : core_(&core), options_(std::move(options)) {}
+
+  template <auto F, class... A>
+  auto remote(A&&... args) const {
+    return detail::submit_task<F>(*core_, &options_, std::forward<A>(args)...);
+  }
+  template <class T, class... A>
+  Actor<T> spawn(A&&... args) const {
+    return Actor<T>(core_, detail::submit_create<T>(*core_, &options_, std::forward<A>(args)...));
+  }
+
+ private:
+  detail::Core* core_;
+  Options options_;
+};
+
+class Runtime {
+ public:
+  // Starts workers on this machine, or joins a cluster (see StartOptions). Throws TaskError, before anything is
+  // started, if init() was not called or an option is wrong.
+  static Runtime start(const StartOptions& options = {});
+  // The runtime that runs the calling task; outside of tasks the only one that this process has started. The object
+  // returned does not own it.
+  static Runtime current() { return Runtime(detail::current_core(), false); }
+
+  // Stops everything that was started: tasks that still run are ended, references that are not ready become
+  // ErrorCode::unavailable. Returns when all processes have gone.
+  ~Runtime();
+  Runtime(Runtime&& other) noexcept : core_(std::exchange(other.core_, nullptr)), owns_(other.owns_) {}
+  Runtime& operator=(Runtime&& other) noexcept {
+    std::swap(core_, other.core_);
+    std::swap(owns_, other.owns_);
+    return *this;
+  }
+
+  // Runs f(args...) in a worker. Arguments are copied; a Ref<T> fits where a T does, and the task starts when it is
+  // there. F is a function or a captureless lambda.
+  template <auto F, class... A>
+  auto remote(A&&... args) const {
+    return detail::submit_task<F>(*core_, nullptr, std::forward<A>(args)...);
+  }
+  template <class F, class... A>
+  void remote(F&&, A&&...) const {
+    static_assert(
+        detail::never<F>,
+        "mobula: the function is named at compile time: rt.remote<f>(args...). A lambda goes there too, if it "
+        "captures nothing; pass what it would capture as arguments");
+  }
+
+  // Makes a T(args...) in a worker process of its own. Errors of the constructor come out of the calls.
+  template <class T, class... A>
+  Actor<T> spawn(A&&... args) const {
+    return Actor<T>(core_, detail::submit_create<T>(*core_, nullptr, std::forward<A>(args)...));
+  }
+
+  // Stores a value once, for many tasks. A large one lies in the shared arena and is read there.
+  template <class T>
+  Ref<std::decay_t<T>> put(const T& value) const {
+    return Ref<std::decay_t<T>>(core_,
+                                core_->put(detail::encode_value<std::decay_t<T>>(*core_, detail::scratch(), value)));
+  }
+
+  Configured with(Options options) const { return Configured(*core_, std::move(options)); }
+
+  // All the values, in order. Throws the first failure.
+  template <class T>
+  std::vector<T> get(const std::vector<Ref<T>>& refs) const {
+    std::vector<T> values;
+    values.reserve(refs.size());
+    for (const Ref<T>& ref : refs) values.push_back(ref.get());
+    return values;
+  }
+
+  // Returns when `count` of the refs are ready (a failure counts as ready), or the time has passed. Both lists keep the
+  // order of `refs`; `ready` may hold more than asked for.
+  template <class T>
+  struct Waited {
+    std::vector<Ref<T>> ready, pending;
+  };
+  template <class T>
+  Waited<T> wait(const std::vector<Ref<T>>& refs, std::size_t count = 1) const {
+    return wait_until(refs, count, detail::Deadline::max());
+  }
+  template <class T>
+  Waited<T> wait(const std::vector<Ref<T>>& refs, std::size_t count, std::chrono::nanoseconds timeout) const {
+    return wait_until(refs, count, detail::deadline_after(timeout));
+  }
+
+  // The refs in the order in which they become ready: for (mobula::Ref<int> r : rt.as_completed(refs)) use(r.get());
+  template <class T>
+  Completions<T> as_completed(std::vector<Ref<T>> refs) const {
+    return Completions<T>(*core_, std::move(refs));
+  }
+
+  // Cancels a task or an actor call: one that waits never starts; a running one sees stop_token() (with force its
+  // process is killed). Its Ref ends in ErrorCode::cancelled, unless it finished before. Returns at once.
+  template <class T>
+  void cancel(const Ref<T>& ref, const CancelOptions& options = {}) const {
+    core_->cancel(ref.base().slot(), options);
+  }
+  // Kills the actor's process. Calls that are queued or running fail with ErrorCode::actor_died.
+  template <class T>
+  void kill(const Actor<T>& actor, const KillOptions& options = {}) const {
+    core_->kill(actor.base().slot(), options);
+  }
+
+  int cpus() const { return core_->cpus(); }  // worker slots of this node; 0 in-process
+  bool in_process() const { return core_->in_process(); }
+  detail::Core& core() const { return *core_; }
+
+ private:
+  Runtime(detail::Core& core, bool owns) : core_(&core), owns_(owns) {}
+  template <class T>
+  Waited<T> wait_until(const std::vector<Ref<T>>& refs, std::size_t count, detail::Deadline deadline) const {
+    std::vector<detail::Slot> slots;
+    slots.reserve(refs.size());
+    for (const Ref<T>& ref : refs) slots.push_back(ref.base().slot());
+    std::vector<bool> ready(refs.size());
+    core_->wait(slots, count, deadline, ready);
+    Waited<T> out;
+    for (std::size_t i = 0; i < refs.size(); ++i) (ready[i] ? out.ready : out.pending).push_back(refs[i]);
+    return out;
+  }
+  detail::Core* core_;
+  bool owns_;
+};
+
+// An input range, to be walked once.
+template <class T>
+class Completions {
+ public:
+  Completions(detail::Core& core, std::vector<Ref<T>> refs) : core_(&core), pending_(std::move(refs)) {}
+
+  class Iterator {
+   public:
+    using value_type = Ref<T>;
+    using difference_type = std::ptrdiff_t;
+    Iterator() = default;
+    explicit Iterator(Completions* range) : range_(range) {}
+    const Ref<T>& operator*() const { return range_->ready_.back(); }
+    Iterator& operator++() {
+      range_->ready_.pop_back();
+      range_->fill();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const Iterator& it, std::default_sentinel_t) { return it.done(); }
+
+   private:
+    bool done() const { return range_->ready_.empty(); }
+    Completions* range_ = nullptr;
+  };
+  Iterator begin() {
+    fill();
+    return Iterator(this);
+  }
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  void fill() {
+    if (!ready_.empty() || pending_.empty()) return;
+    std::vector<detail::Slot> slots;
+    slots.reserve(pending_.size());
+    for (const Ref<T>& ref : pending_) slots.push_back(ref.base().slot());
+    std::vector<bool> is_ready(pending_.size());
+    core_->wait(slots, 1, detail::Deadline::max(), is_ready);
+    std::vector<Ref<T>> still;
+    for (std::size_t i = pending_.size(); i-- > 0;) {
+      (is_ready[i] ? ready_ : still).push_back(std::move(pending_[i]));
+    }
+    pending_.assign(std::make_move_iterator(still.rbegin()), std::make_move_iterator(still.rend()));
+  }
+  detail::Core* core_;
+  std::vector<Ref<T>> pending_;  // in the order given
+  std::vector<Ref<T>> ready_;    // the next one last
+};
+
+}  // namespace mobula
