@@ -21,7 +21,7 @@ Result<Message> decode(std::span<const std::byte> bytes);
 
 /// Errors alone: payloads of replies and dependencies.
 Bytes encode_error(const Error& error);
-Result<Error> decode_error(std::span<const std::byte> bytes);
+Error decode_error(std::span<const std::byte> bytes);  // what was encoded; a bad_message error if it was no error
 
 Bytes encode_location(const ObjectLocation& location);
 Result<ObjectLocation> decode_location(std::span<const std::byte> bytes);

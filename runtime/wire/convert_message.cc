@@ -1,0 +1,343 @@
+// The union of all messages, both ways: a table, one line a message.
+#include "runtime/wire/convert.h"
+
+namespace mobula::wire::convert {
+
+namespace {
+
+void write(schema::CallKey::Builder to, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt) {
+  to.setIndex(index);
+  to.setGeneration(generation);
+  to.setAttempt(attempt);
+}
+
+struct Writer {
+  schema::Message::Builder to;
+
+  void operator()(const LeaseRequest& m) {
+    auto b = to.initLeaseRequest();
+    b.setTag(m.tag);
+    b.setCount(m.count);
+    b.setDepth(m.depth);
+    b.setBacklog(m.backlog);
+    b.setDedicated(m.dedicated);
+    b.setSpilled(m.spilled);
+    convert::write(b.initResources(static_cast<unsigned>(m.resources.amounts.size())), m.resources);
+    convert::write(b.initProgram(), m.program);
+  }
+  void operator()(const LeaseCancel& m) {
+    auto b = to.initLeaseCancel();
+    b.setTag(m.tag);
+    b.setCount(m.count);
+  }
+  void operator()(const LeaseGrant& m) {
+    auto b = to.initLeaseGrant();
+    b.setTag(m.tag);
+    convert::write(b.initLease(), m.lease);
+    convert::write(b.initWorker(), m.worker);
+  }
+  void operator()(const LeaseRedirect& m) {
+    auto b = to.initLeaseRedirect();
+    b.setTag(m.tag);
+    b.setNode(m.node.value);
+    b.setReason(text(m.reason));
+  }
+  void operator()(const LeaseRefused& m) {
+    auto b = to.initLeaseRefused();
+    b.setTag(m.tag);
+    b.setCount(m.count);
+    convert::write(b.initError(), m.error);
+  }
+  void operator()(const LeaseReturn& m) { convert::write(to.initLeaseReturn(), m.lease); }
+  void operator()(const LeaseKill& m) {
+    auto b = to.initLeaseKill();
+    convert::write(b.initLease(), m.lease);
+    b.setReason(text(m.reason));
+  }
+  void operator()(const ReclaimIdle&) { to.setReclaimIdle(); }
+  void operator()(const Blocked& m) {
+    auto b = to.initBlocked();
+    convert::write(b.initLease(), m.lease);
+    b.setBlocked(m.blocked);
+  }
+  void operator()(const WorkerBlocked& m) {
+    auto b = to.initWorkerBlocked();
+    convert::write(b.initLease(), m.lease);
+    b.setBlocked(m.blocked);
+  }
+  void operator()(const LeaseRevoke& m) {
+    auto b = to.initLeaseRevoke();
+    convert::write(b.initLease(), m.lease);
+    convert::write(b.initOwner(), m.owner);
+  }
+  void operator()(const LeaseReleased& m) { convert::write(to.initLeaseReleased(), m.lease); }
+  void operator()(const Retire&) { to.setRetire(); }
+  void operator()(const StayAlive&) { to.setStayAlive(); }
+  void operator()(const CancelCall& m) { write(to.initCancelCall(), m.index, m.generation, m.attempt); }
+  void operator()(const ReleaseHeld& m) { write(to.initReleaseHeld(), m.index, m.generation, m.attempt); }
+  void operator()(const EndActor& m) {
+    auto b = to.initEndActor();
+    convert::write(b.initActor(), m.actor.ref());
+    b.setIncarnation(m.incarnation);
+    convert::write(b.initLease(), m.lease);
+  }
+  void operator()(const AddBorrow& m) { convert::write(to.initAddBorrow(), m.ref); }
+  void operator()(const BorrowAck& m) {
+    auto b = to.initBorrowAck();
+    convert::write(b.initRef(), m.ref);
+    b.setKnown(m.known);
+  }
+  void operator()(const DropBorrow& m) { convert::write(to.initDropBorrow(), m.ref); }
+  void operator()(const Resolve& m) { convert::write(to.initResolve(), m.ref); }
+  void operator()(const Resolved& m) {
+    auto b = to.initResolved();
+    convert::write(b.initRef(), m.ref);
+    convert::write(b.initValue(), m.value);
+  }
+  void operator()(const CancelRef& m) {
+    auto b = to.initCancelRef();
+    convert::write(b.initRef(), m.ref);
+    b.setForce(m.force);
+  }
+  void operator()(const ActorLocate& m) {
+    auto b = to.initActorLocate();
+    convert::write(b.initActor(), m.actor.ref());
+    b.setKnownIncarnation(m.known_incarnation);
+  }
+  void operator()(const ActorAt& m) {
+    auto b = to.initActorAt();
+    convert::write(b.initActor(), m.actor.ref());
+    b.setIncarnation(m.incarnation);
+    convert::write(b.initWorker(), m.worker);
+    convert::write(b.initLease(), m.lease);
+    b.setMaxCallRetries(m.max_call_retries);
+  }
+  void operator()(const ActorGone& m) {
+    auto b = to.initActorGone();
+    convert::write(b.initActor(), m.actor.ref());
+    convert::write(b.initError(), m.error);
+  }
+  void operator()(const ActorKill& m) { convert::write(to.initActorKill(), m.actor.ref()); }
+  void operator()(const PullObject& m) {
+    auto b = to.initPullObject();
+    convert::write(b.initRef(), m.ref);
+    convert::write(b.initLocation(), m.location);
+  }
+  void operator()(const ObjectHere& m) {
+    auto b = to.initObjectHere();
+    convert::write(b.initRef(), m.ref);
+    convert::write(b.initLocation(), m.location);
+    convert::write(b.initLocal(), m.local);
+    convert::write(b.initError(), m.error);
+  }
+  void operator()(const AddCopy& m) {
+    auto b = to.initAddCopy();
+    convert::write(b.initRef(), m.ref);
+    convert::write(b.initLocation(), m.location);
+  }
+  void operator()(const FreeObject& m) { convert::write(to.initFreeObject(), m.location); }
+  void operator()(const FetchObject& m) { convert::write(to.initFetchObject(), m.location); }
+  void operator()(const ObjectChunk& m) {
+    auto b = to.initObjectChunk();
+    convert::write(b.initLocation(), m.location);
+    b.setOffset(m.offset);
+    b.setBytes(data(m.bytes));
+    convert::write(b.initError(), m.error);
+  }
+  void operator()(const ProcessDied& m) {
+    auto b = to.initProcessDied();
+    convert::write(b.initProcess(), m.process);
+    b.setPid(m.death.pid);
+    b.setSignal(m.death.signal);
+    b.setExitStatus(m.death.exit_status);
+    b.setDescription(text(m.death.description));
+    b.setBacktrace(text(m.death.backtrace));
+  }
+  void operator()(const NodeDied& m) {
+    auto b = to.initNodeDied();
+    b.setNode(m.node.value);
+    b.setReason(text(m.reason));
+  }
+  void operator()(const JoinCluster& m) { convert::write(to.initJoinCluster(), m.self); }
+  void operator()(const JoinReply& m) {
+    auto b = to.initJoinReply();
+    b.setAccepted(m.accepted);
+    b.setReason(text(m.reason));
+  }
+  void operator()(const LeaveCluster& m) { to.setLeaveCluster(m.node.value); }
+  void operator()(const Heartbeat& m) {
+    auto b = to.initHeartbeat();
+    b.setNode(m.node.value);
+    convert::write(b.initAvailable(static_cast<unsigned>(m.available.amounts.size())), m.available);
+    b.setQueued(m.queued);
+  }
+  void operator()(const ClusterView& m) {
+    auto b = to.initClusterView();
+    b.setVersion(m.version);
+    auto nodes = b.initNodes(static_cast<unsigned>(m.nodes.size()));
+    for (unsigned i = 0; i < nodes.size(); ++i) convert::write(nodes[i], m.nodes[i]);
+  }
+};
+
+LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
+  return {r.getTag(),       r.getCount(),   r.getDepth(),           r.getBacklog(),
+          r.getDedicated(), r.getSpilled(), read(r.getResources()), read(r.getProgram())};
+}
+
+ProcessDied process_died(schema::ProcessDied::Reader r) {
+  return {read(r.getProcess()),
+          {r.getPid(), r.getSignal(), r.getExitStatus(), text(r.getDescription()), text(r.getBacktrace())}};
+}
+
+ClusterView cluster_view(schema::ClusterView::Reader r) {
+  ClusterView view;
+  view.version = r.getVersion();
+  const auto nodes = r.getNodes();
+  view.nodes.reserve(nodes.size());
+  for (const auto node : nodes) view.nodes.push_back(read(node));
+  return view;
+}
+
+}  // namespace
+
+void write(schema::Message::Builder to, const Message& from) {
+  std::visit(Writer{to}, from);
+}
+
+Message read(schema::Message::Reader from) {
+  using M = schema::Message;
+  switch (from.which()) {
+    case M::LEASE_REQUEST:
+      return lease_request(from.getLeaseRequest());
+    case M::LEASE_CANCEL: {
+      const auto r = from.getLeaseCancel();
+      return LeaseCancel{r.getTag(), r.getCount()};
+    }
+    case M::LEASE_GRANT: {
+      const auto r = from.getLeaseGrant();
+      return LeaseGrant{r.getTag(), read(r.getLease()), read(r.getWorker())};
+    }
+    case M::LEASE_REDIRECT: {
+      const auto r = from.getLeaseRedirect();
+      return LeaseRedirect{r.getTag(), {r.getNode()}, text(r.getReason())};
+    }
+    case M::LEASE_REFUSED: {
+      const auto r = from.getLeaseRefused();
+      return LeaseRefused{r.getTag(), r.getCount(), read(r.getError())};
+    }
+    case M::LEASE_RETURN:
+      return LeaseReturn{read(from.getLeaseReturn())};
+    case M::LEASE_KILL: {
+      const auto r = from.getLeaseKill();
+      return LeaseKill{read(r.getLease()), text(r.getReason())};
+    }
+    case M::RECLAIM_IDLE:
+      return ReclaimIdle{};
+    case M::BLOCKED: {
+      const auto r = from.getBlocked();
+      return Blocked{read(r.getLease()), r.getBlocked()};
+    }
+    case M::WORKER_BLOCKED: {
+      const auto r = from.getWorkerBlocked();
+      return WorkerBlocked{read(r.getLease()), r.getBlocked()};
+    }
+    case M::LEASE_REVOKE: {
+      const auto r = from.getLeaseRevoke();
+      return LeaseRevoke{read(r.getLease()), read(r.getOwner())};
+    }
+    case M::LEASE_RELEASED:
+      return LeaseReleased{read(from.getLeaseReleased())};
+    case M::RETIRE:
+      return Retire{};
+    case M::STAY_ALIVE:
+      return StayAlive{};
+    case M::CANCEL_CALL: {
+      const auto r = from.getCancelCall();
+      return CancelCall{r.getIndex(), r.getGeneration(), r.getAttempt()};
+    }
+    case M::RELEASE_HELD: {
+      const auto r = from.getReleaseHeld();
+      return ReleaseHeld{r.getIndex(), r.getGeneration(), r.getAttempt()};
+    }
+    case M::END_ACTOR: {
+      const auto r = from.getEndActor();
+      return EndActor{read_actor(r.getActor()), r.getIncarnation(), read(r.getLease())};
+    }
+    case M::ADD_BORROW:
+      return AddBorrow{read(from.getAddBorrow())};
+    case M::BORROW_ACK: {
+      const auto r = from.getBorrowAck();
+      return BorrowAck{read(r.getRef()), r.getKnown()};
+    }
+    case M::DROP_BORROW:
+      return DropBorrow{read(from.getDropBorrow())};
+    case M::RESOLVE:
+      return Resolve{read(from.getResolve())};
+    case M::RESOLVED: {
+      const auto r = from.getResolved();
+      return Resolved{read(r.getRef()), read(r.getValue())};
+    }
+    case M::CANCEL_REF: {
+      const auto r = from.getCancelRef();
+      return CancelRef{read(r.getRef()), r.getForce()};
+    }
+    case M::ACTOR_LOCATE: {
+      const auto r = from.getActorLocate();
+      return ActorLocate{read_actor(r.getActor()), r.getKnownIncarnation()};
+    }
+    case M::ACTOR_AT: {
+      const auto r = from.getActorAt();
+      return ActorAt{read_actor(r.getActor()), r.getIncarnation(), read(r.getWorker()), read(r.getLease()),
+                     r.getMaxCallRetries()};
+    }
+    case M::ACTOR_GONE: {
+      const auto r = from.getActorGone();
+      return ActorGone{read_actor(r.getActor()), read(r.getError())};
+    }
+    case M::ACTOR_KILL:
+      return ActorKill{read_actor(from.getActorKill())};
+    case M::PULL_OBJECT: {
+      const auto r = from.getPullObject();
+      return PullObject{read(r.getRef()), read(r.getLocation())};
+    }
+    case M::OBJECT_HERE: {
+      const auto r = from.getObjectHere();
+      return ObjectHere{read(r.getRef()), read(r.getLocation()), read(r.getLocal()), read(r.getError())};
+    }
+    case M::ADD_COPY: {
+      const auto r = from.getAddCopy();
+      return AddCopy{read(r.getRef()), read(r.getLocation())};
+    }
+    case M::FREE_OBJECT:
+      return FreeObject{read(from.getFreeObject())};
+    case M::FETCH_OBJECT:
+      return FetchObject{read(from.getFetchObject())};
+    case M::OBJECT_CHUNK: {
+      const auto r = from.getObjectChunk();
+      return ObjectChunk{read(r.getLocation()), r.getOffset(), data(r.getBytes()), read(r.getError())};
+    }
+    case M::PROCESS_DIED:
+      return process_died(from.getProcessDied());
+    case M::NODE_DIED: {
+      const auto r = from.getNodeDied();
+      return NodeDied{{r.getNode()}, text(r.getReason())};
+    }
+    case M::JOIN_CLUSTER:
+      return JoinCluster{read(from.getJoinCluster())};
+    case M::JOIN_REPLY: {
+      const auto r = from.getJoinReply();
+      return JoinReply{r.getAccepted(), text(r.getReason())};
+    }
+    case M::LEAVE_CLUSTER:
+      return LeaveCluster{{from.getLeaveCluster()}};
+    case M::HEARTBEAT: {
+      const auto r = from.getHeartbeat();
+      return Heartbeat{{r.getNode()}, read(r.getAvailable()), r.getQueued()};
+    }
+    case M::CLUSTER_VIEW:
+      return cluster_view(from.getClusterView());
+  }
+  throw Malformed{"the message is of a kind that is unknown to this build"};
+}
+
+}  // namespace mobula::wire::convert

@@ -1,0 +1,136 @@
+# Messages between participants, as they travel. The C++ side is runtime/wire/message.h; each struct here has its twin
+# there. New fields and new members of Message's union are appended, never renumbered.
+@0xdf008c58990fbb66;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("mobula::wire::schema");
+
+struct ProcessId { node @0 :UInt64; slot @1 :UInt32; generation @2 :UInt32; }
+struct RefId { owner @0 :ProcessId; index @1 :UInt32; generation @2 :UInt32; }
+struct LeaseId { node @0 :UInt64; number @1 :UInt64; }
+struct Location { node @0 :UInt64; offset @1 :UInt64; bytes @2 :UInt64; generation @3 :UInt64; }
+struct Amount { name @0 :Text; units @1 :Int64; }
+struct Program { path @0 :Text; buildId @1 :Text; }
+
+struct Error {
+  code @0 :UInt8;
+  message @1 :Text;
+  task @2 :Text;
+  node @3 :Text;
+  pid @4 :Int32;
+  attempt @5 :Int32;
+  signal @6 :Int32;
+  backtrace @7 :Text;
+  causes @8 :List(Error);
+}
+
+struct Value {
+  union {
+    bytes @0 :Data;
+    location @1 :Location;
+    error @2 :Error;
+  }
+}
+
+struct LeaseRequest {
+  tag @0 :UInt64;
+  count @1 :UInt32;
+  depth @2 :UInt32;
+  backlog @3 :UInt32;
+  dedicated @4 :Bool;
+  spilled @5 :Bool;
+  resources @6 :List(Amount);
+  program @7 :Program;
+}
+struct LeaseCancel { tag @0 :UInt64; count @1 :UInt32; }
+struct LeaseGrant { tag @0 :UInt64; lease @1 :LeaseId; worker @2 :ProcessId; }
+struct LeaseRedirect { tag @0 :UInt64; node @1 :UInt64; reason @2 :Text; }
+struct LeaseRefused { tag @0 :UInt64; count @1 :UInt32; error @2 :Error; }
+struct LeaseKill { lease @0 :LeaseId; reason @1 :Text; }
+struct BlockedState { lease @0 :LeaseId; blocked @1 :Bool; }
+struct LeaseRevoke { lease @0 :LeaseId; owner @1 :ProcessId; }
+struct CallKey { index @0 :UInt32; generation @1 :UInt32; attempt @2 :UInt32; }
+struct EndActor { actor @0 :RefId; incarnation @1 :UInt32; lease @2 :LeaseId; }
+
+struct BorrowAck { ref @0 :RefId; known @1 :Bool; }
+struct Resolved { ref @0 :RefId; value @1 :Value; }
+struct CancelRef { ref @0 :RefId; force @1 :Bool; }
+struct ActorLocate { actor @0 :RefId; knownIncarnation @1 :UInt32; }
+struct ActorAt {
+  actor @0 :RefId;
+  incarnation @1 :UInt32;
+  worker @2 :ProcessId;
+  lease @3 :LeaseId;
+  maxCallRetries @4 :Int32;
+}
+struct ActorGone { actor @0 :RefId; error @1 :Error; }
+
+struct RefAtLocation { ref @0 :RefId; location @1 :Location; }
+struct ObjectHere { ref @0 :RefId; location @1 :Location; local @2 :Location; error @3 :Error; }
+struct ObjectChunk { location @0 :Location; offset @1 :UInt64; bytes @2 :Data; error @3 :Error; }
+
+struct ProcessDied {
+  process @0 :ProcessId;
+  pid @1 :Int32;
+  signal @2 :Int32;
+  exitStatus @3 :Int32;
+  description @4 :Text;
+  backtrace @5 :Text;
+}
+struct NodeDied { node @0 :UInt64; reason @1 :Text; }
+struct NodeView {
+  node @0 :UInt64;
+  name @1 :Text;
+  address @2 :Text;
+  total @3 :List(Amount);
+  available @4 :List(Amount);
+  queued @5 :UInt32;
+}
+struct JoinReply { accepted @0 :Bool; reason @1 :Text; }
+struct Heartbeat { node @0 :UInt64; available @1 :List(Amount); queued @2 :UInt32; }
+struct ClusterView { version @0 :UInt64; nodes @1 :List(NodeView); }
+
+struct Message {
+  union {
+    leaseRequest @0 :LeaseRequest;
+    leaseCancel @1 :LeaseCancel;
+    leaseGrant @2 :LeaseGrant;
+    leaseRedirect @3 :LeaseRedirect;
+    leaseRefused @4 :LeaseRefused;
+    leaseReturn @5 :LeaseId;
+    leaseKill @6 :LeaseKill;
+    reclaimIdle @7 :Void;
+    blocked @8 :BlockedState;
+    workerBlocked @9 :BlockedState;
+    leaseRevoke @10 :LeaseRevoke;
+    leaseReleased @11 :LeaseId;
+    retire @12 :Void;
+    stayAlive @13 :Void;
+    cancelCall @14 :CallKey;
+    releaseHeld @15 :CallKey;
+    endActor @16 :EndActor;
+    addBorrow @17 :RefId;
+    borrowAck @18 :BorrowAck;
+    dropBorrow @19 :RefId;
+    resolve @20 :RefId;
+    resolved @21 :Resolved;
+    cancelRef @22 :CancelRef;
+    actorLocate @23 :ActorLocate;
+    actorAt @24 :ActorAt;
+    actorGone @25 :ActorGone;
+    actorKill @26 :RefId;
+    pullObject @27 :RefAtLocation;
+    objectHere @28 :ObjectHere;
+    addCopy @29 :RefAtLocation;
+    freeObject @30 :Location;
+    fetchObject @31 :Location;
+    objectChunk @32 :ObjectChunk;
+    processDied @33 :ProcessDied;
+    nodeDied @34 :NodeDied;
+    joinCluster @35 :NodeView;
+    joinReply @36 :JoinReply;
+    leaveCluster @37 :UInt64;
+    heartbeat @38 :Heartbeat;
+    clusterView @39 :ClusterView;
+  }
+}
