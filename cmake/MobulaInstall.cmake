@@ -1,0 +1,50 @@
+# The installed package. Folder libraries are an inner matter; what others link are the three bundles:
+#   Mobula::runtime  tasks, actors, objects
+#   Mobula::rl       environments, algorithms, training (and Mobula::runtime)
+#   Mobula::cli      the command line for a program of one's own (and Mobula::rl)
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+get_property(libraries GLOBAL PROPERTY MOBULA_LIBRARIES)
+
+# mobula_bundle(NAME FOLDERS top folders... [BUNDLES other bundles...])
+function(mobula_bundle name)
+  cmake_parse_arguments(ARG "" "" "FOLDERS;BUNDLES" ${ARGN})
+  add_library(mobula_bundle_${name} INTERFACE)
+  add_library(Mobula::${name} ALIAS mobula_bundle_${name})
+  set_target_properties(mobula_bundle_${name} PROPERTIES EXPORT_NAME ${name})
+  target_link_libraries(mobula_bundle_${name} INTERFACE mobula_flags)
+  foreach(bundle ${ARG_BUNDLES})
+    target_link_libraries(mobula_bundle_${name} INTERFACE mobula_bundle_${bundle})
+  endforeach()
+  foreach(library ${libraries})
+    foreach(folder ${ARG_FOLDERS})
+      if(library MATCHES "^mobula_${folder}(_|$)")
+        target_link_libraries(mobula_bundle_${name} INTERFACE ${library})
+      endif()
+    endforeach()
+  endforeach()
+  install(TARGETS mobula_bundle_${name} EXPORT MobulaTargets)
+endfunction()
+
+mobula_bundle(runtime FOLDERS runtime scheduler)
+mobula_bundle(rl FOLDERS rl BUNDLES runtime)
+mobula_bundle(cli FOLDERS cli BUNDLES rl)
+
+install(TARGETS mobula_flags ${libraries} EXPORT MobulaTargets)
+if(TARGET mobula)
+  install(TARGETS mobula)
+endif()
+foreach(top runtime scheduler rl cli)
+  if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/${top}/include)
+    install(DIRECTORY ${top}/include/ TYPE INCLUDE FILES_MATCHING PATTERN *.h)
+  endif()
+endforeach()
+
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/Mobula)
+install(EXPORT MobulaTargets NAMESPACE Mobula:: DESTINATION ${package})
+configure_package_config_file(cmake/MobulaConfig.cmake.in ${CMAKE_BINARY_DIR}/MobulaConfig.cmake
+  INSTALL_DESTINATION ${package})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/MobulaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/MobulaConfig.cmake ${CMAKE_BINARY_DIR}/MobulaConfigVersion.cmake
+  cmake/MobulaDependencies.cmake DESTINATION ${package})

@@ -1,0 +1,21 @@
+# Run by CTest; see CMakeLists.txt.
+file(STRINGS ${CASE} first LIMIT_COUNT 1)
+if(NOT first MATCHES "^// says: (.+)$")
+  message(FATAL_ERROR "${CASE}: the first line is not '// says: TEXT'")
+endif()
+set(expected "${CMAKE_MATCH_1}")
+set(command ${COMPILER} -std=c++20 -fsyntax-only -I${ROOT} -I${ROOT}/runtime/include -I${ROOT}/rl/include
+  -isystem /usr/include/eigen3)
+
+execute_process(COMMAND ${command} -DMUST_COMPILE ${CASE} RESULT_VARIABLE status ERROR_VARIABLE output)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "${CASE} does not compile even without its mistake:\n${output}")
+endif()
+execute_process(COMMAND ${command} ${CASE} RESULT_VARIABLE status ERROR_VARIABLE output)
+if(status EQUAL 0)
+  message(FATAL_ERROR "${CASE} compiles; expected: ${expected}")
+endif()
+string(FIND "${output}" "${expected}" found)
+if(found EQUAL -1)
+  message(FATAL_ERROR "${CASE} is refused, but not with '${expected}':\n${output}")
+endif()
