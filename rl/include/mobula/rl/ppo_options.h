@@ -1,0 +1,70 @@
+#pragma once
+
+#include <mobula/fields.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mobula::rl {
+
+// Proximal policy optimisation (Schulman et al. 2017), with the names that Stable-Baselines3 users know. The defaults
+// are those of Stable-Baselines3, but for n_envs and Adam's epsilon, which is 1e-5 in all of them.
+struct PpoOptions {
+  double lr = 3e-4;
+  std::string lr_schedule = "constant";
+  int n_envs = 8;
+  int n_steps = 256;
+  int batch_size = 64;
+  int n_epochs = 10;
+  double gamma = 0.99;
+  double gae_lambda = 0.95;
+  double clip_range = 0.2;
+  std::string clip_schedule = "constant";
+  std::optional<double> clip_range_vf = {};
+  double ent_coef = 0.0;
+  double vf_coef = 0.5;
+  double max_grad_norm = 0.5;
+  std::optional<double> target_kl = {};
+  bool normalize_advantage = true;
+  bool normalize_observation = false;
+  bool normalize_reward = false;
+  std::vector<int> hidden = {64, 64};
+  std::string activation = "tanh";
+  double log_std_init = 0.0;
+  double adam_eps = 1e-5;
+
+  void describe(Fields& f) {
+    f("lr", lr, {.above = 0, .help = "Learning rate of Adam."});
+    f("lr_schedule", lr_schedule,
+      {.choices = {"constant", "linear"}, .help = "Linear: the learning rate falls to 0 at the end of training."});
+    f("n_envs", n_envs, {.min = 1, .help = "Environments stepped side by side, over all workers."});
+    f("n_steps", n_steps, {.unit = "steps", .min = 1, .help = "Steps of each environment between two updates."});
+    f("batch_size", batch_size, {.unit = "steps", .min = 1, .help = "Steps in a minibatch."});
+    f("n_epochs", n_epochs, {.min = 1, .help = "Passes over the collected steps in an update."});
+    f("gamma", gamma, {.min = 0, .max = 1, .help = "Discount of a step."});
+    f("gae_lambda", gae_lambda, {.min = 0, .max = 1, .help = "Lambda of the generalised advantage estimate."});
+    f("clip_range", clip_range, {.above = 0, .help = "How far the probability ratio may leave 1."});
+    f("clip_schedule", clip_schedule,
+      {.choices = {"constant", "linear"}, .help = "Linear: the clip range falls to 0 at the end of training."});
+    f("clip_range_vf", clip_range_vf,
+      {.above = 0, .help = "How far a value may move from its old estimate; absent: as far as it likes."});
+    f("ent_coef", ent_coef, {.min = 0, .help = "Weight of the entropy bonus."});
+    f("vf_coef", vf_coef, {.min = 0, .help = "Weight of the value loss."});
+    f("max_grad_norm", max_grad_norm, {.above = 0, .help = "Norm to which larger gradients are scaled down."});
+    f("target_kl", target_kl,
+      {.above = 0, .help = "An update ends early when the policy has moved 1.5 times this far; absent: never."});
+    f("normalize_advantage", normalize_advantage,
+      {.help = "Shift and scale the advantages of each minibatch to mean 0 and deviation 1."});
+    f("normalize_observation", normalize_observation,
+      {.help = "Shift and scale observations by their running mean and deviation."});
+    f("normalize_reward", normalize_reward,
+      {.help = "Scale rewards by the running deviation of the discounted return."});
+    f("hidden", hidden, {.min = 1, .help = "Widths of the hidden layers, of policy and value function each."});
+    f("activation", activation, {.choices = {"tanh", "relu"}, .help = "Activation of the hidden layers."});
+    f("log_std_init", log_std_init, {.help = "Initial log standard deviation of continuous actions."});
+    f("adam_eps", adam_eps, {.above = 0, .help = "Adam's epsilon, added to the root."});
+  }
+};
+
+}  // namespace mobula::rl

@@ -1,0 +1,198 @@
+#include "rl/nn/mlp.h"
+
+#include <cmath>
+
+#include "rl/nn/gemm.h"
+#include "rl/nn/orthogonal.h"
+
+namespace mobula::rl::nn {
+namespace {
+
+template <class T>
+MOBULA_INLINE Vector<T> identity(Vector<T> value, int, int) {
+  return value;
+}
+
+// out[r] = bias + w . x[r] for every row; `width` is padded.
+template <class T>
+void dot_rows(const T* x, std::ptrdiff_t ldx, int rows, const T* w, int width, T bias, T* out) {
+  for (int r = 0; r < rows; ++r) {
+    Vector<T> sum{};
+    for (int n = 0; n < width; n += kLanes<T>) sum = fma(load(x + r * ldx + n), load(w + n), sum);
+    out[r] = bias + sum_lanes<T>(sum);
+  }
+}
+
+template <class T>
+void transpose(const T* in, int rows, int columns, int ld_in, T* out, int ld_out) {
+  constexpr int kTile = 16;
+  for (int r0 = 0; r0 < rows; r0 += kTile) {
+    for (int c0 = 0; c0 < columns; c0 += kTile) {
+      for (int r = r0; r < rows && r < r0 + kTile; ++r) {
+        for (int c = c0; c < columns && c < c0 + kTile; ++c) out[c * ld_out + r] = in[r * ld_in + c];
+      }
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+Mlp<T>::Mlp(const MlpShape& shape, const std::string& name, ParameterLayout& layout) : shape_(shape) {
+  int inputs = shape.inputs;
+  for (std::size_t l = 0; l < shape.hidden.size(); ++l) {
+    const std::string prefix = name + "." + std::to_string(l);
+    const int outputs = shape.hidden[l];
+    const std::size_t weight = layout.add(prefix + ".weight", inputs, outputs);
+    layers_.push_back({inputs, outputs, weight, layout.add(prefix + ".bias", 1, outputs)});
+    inputs = outputs;
+  }
+  const std::size_t weight = layout.add(name + ".head.weight", shape.outputs, inputs);
+  layers_.push_back({inputs, shape.outputs, weight, layout.add(name + ".head.bias", 1, shape.outputs)});
+}
+
+template <class T>
+typename Mlp<T>::Workspace Mlp<T>::make_workspace() const {
+  Workspace workspace;
+  // The first entry is a padded copy of the inputs, for networks without hidden layers.
+  workspace.hidden_.emplace_back(shape_.hidden.empty() ? kBlockRows * padded(shape_.inputs) : 0);
+  for (const int width : shape_.hidden) {
+    workspace.hidden_.emplace_back(kBlockRows * padded(width));
+    workspace.delta_.emplace_back(kBlockRows * padded(width));
+    workspace.transpose_.emplace_back();
+  }
+  for (std::size_t l = 1; l < shape_.hidden.size(); ++l) {
+    workspace.transpose_[l].resize(static_cast<std::size_t>(layers_[l].outputs) * padded(layers_[l].inputs));
+  }
+  return workspace;
+}
+
+template <class T>
+void Mlp<T>::initialize(T* parameters, double head_gain, Random& random) const {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const auto& [inputs, outputs, weight, bias] = layers_[l];
+    const bool head = l + 1 == layers_.size();
+    // [out][in], as the literature counts it.
+    const std::vector<double> matrix = orthogonal(outputs, inputs, head ? head_gain : std::sqrt(2.0), random);
+    for (int o = 0; o < outputs; ++o) {
+      for (int i = 0; i < inputs; ++i) {
+        const std::size_t place =
+            head ? static_cast<std::size_t>(o) * padded(inputs) + i : static_cast<std::size_t>(i) * padded(outputs) + o;
+        parameters[weight + place] = static_cast<T>(matrix[static_cast<std::size_t>(o) * inputs + i]);
+      }
+      parameters[bias + o] = 0;
+    }
+  }
+}
+
+template <class T>
+void Mlp<T>::forward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, T* out,
+                     std::ptrdiff_t ldo) const {
+  const std::size_t depth = shape_.hidden.size();
+  if (depth == 0) {  // the head's dot products need rows of whole vectors
+    T* copy = workspace.hidden_[0].data();
+    for (int r = 0; r < rows; ++r) {
+      for (int i = 0; i < shape_.inputs; ++i) copy[r * padded(shape_.inputs) + i] = x[r * ldx + i];
+    }
+    x = copy;
+    ldx = padded(shape_.inputs);
+  }
+  for (std::size_t l = 0; l < depth; ++l) {
+    const Layer& layer = layers_[l];
+    const int width = padded(layer.outputs);
+    T* y = workspace.hidden_[l + 1].data();
+    const T* bias = parameters + layer.bias;
+    const auto start = [bias](int, int n) { return load(bias + n); };
+    const Strided<T> a{x, ldx, 1};
+    const T* weight = parameters + layer.weight;
+    if (shape_.activation == Activation::tanh) {
+      gemm(rows, width, layer.inputs, a, weight, width, y, width, start,
+           [](Vector<T> value, int, int) { return tanh(value); });
+    } else {
+      gemm(rows, width, layer.inputs, a, weight, width, y, width, start,
+           [](Vector<T> value, int, int) { return maximum(value, Vector<T>{}); });
+    }
+    x = y;
+    ldx = width;
+  }
+  const Layer& head = layers_.back();
+  const int width = padded(head.inputs);
+  for (int k = 0; k < head.outputs; ++k) {
+    dot_rows(x, ldx, rows, parameters + head.weight + static_cast<std::size_t>(k) * width, width,
+             parameters[head.bias + k], out + k * ldo);
+  }
+}
+
+template <class T>
+void Mlp<T>::prepare_backward(const T* parameters, Workspace& workspace) const {
+  for (std::size_t l = 1; l < shape_.hidden.size(); ++l) {
+    const Layer& layer = layers_[l];
+    transpose(parameters + layer.weight, layer.inputs, layer.outputs, padded(layer.outputs),
+              workspace.transpose_[l].data(), padded(layer.inputs));
+  }
+}
+
+template <class T>
+void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace,
+                      const T* d_out, std::ptrdiff_t ldo, T* gradient) const {
+  constexpr int L = kLanes<T>;
+  const std::size_t depth = shape_.hidden.size();
+  const bool is_tanh = shape_.activation == Activation::tanh;
+
+  // The slope of the activation follows from its value y.
+  const auto slope = [is_tanh](Vector<T> y) {
+    return is_tanh ? fma(-y, y, splat(T(1))) : y > T(0) ? splat(T(1)) : Vector<T>{};
+  };
+
+  const Layer& head = layers_.back();
+  {
+    const int width = padded(head.inputs);
+    const T* y = workspace.hidden_[depth].data();
+    const T* weight = parameters + head.weight;
+    T* d_weight = gradient + head.weight;
+    for (int k = 0; k < head.outputs; ++k) {
+      T sum = 0;
+      for (int r = 0; r < rows; ++r) sum += d_out[k * ldo + r];
+      gradient[head.bias + k] += sum;
+    }
+    gemm(
+        head.outputs, width, rows, Strided<T>{d_out, ldo, 1}, y, width, d_weight, width,
+        [=](int m, int n) { return load(d_weight + m * width + n); }, identity<T>);
+    if (depth == 0) return;
+    T* delta = workspace.delta_[depth - 1].data();
+    gemm(
+        rows, width, head.outputs, Strided<T>{d_out, 1, ldo}, weight, width, delta, width,
+        [](int, int) { return Vector<T>{}; },
+        [=](Vector<T> value, int m, int n) { return value * slope(load(y + m * width + n)); });
+  }
+
+  for (std::size_t l = depth; l-- > 0;) {
+    const Layer& layer = layers_[l];
+    const int width = padded(layer.outputs);
+    const T* delta = workspace.delta_[l].data();
+    T* d_bias = gradient + layer.bias;
+    for (int n = 0; n < width; n += L) {
+      Vector<T> sum{};
+      for (int r = 0; r < rows; ++r) sum += load(delta + r * width + n);
+      store(d_bias + n, load(d_bias + n) + sum);
+    }
+    const T* input = l == 0 ? x : workspace.hidden_[l].data();
+    const std::ptrdiff_t ld_input = l == 0 ? ldx : padded(layer.inputs);
+    T* d_weight = gradient + layer.weight;
+    gemm(
+        layer.inputs, width, rows, Strided<T>{input, 1, ld_input}, delta, width, d_weight, width,
+        [=](int m, int n) { return load(d_weight + m * width + n); }, identity<T>);
+    if (l == 0) return;
+    const int width_below = padded(layer.inputs);
+    T* delta_below = workspace.delta_[l - 1].data();
+    gemm(
+        rows, width_below, layer.outputs, Strided<T>{delta, width, 1}, workspace.transpose_[l].data(), width_below,
+        delta_below, width_below, [](int, int) { return Vector<T>{}; },
+        [=](Vector<T> value, int m, int n) { return value * slope(load(input + m * width_below + n)); });
+  }
+}
+
+template class Mlp<float>;
+template class Mlp<double>;
+
+}  // namespace mobula::rl::nn

@@ -1,0 +1,80 @@
+// A multi-layer perceptron: forward and backward passes written by hand on blocks of rows that stay in the first-level
+// cache.
+#pragma once
+
+#include <mobula/random.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "rl/nn/parameters.h"
+
+namespace mobula::rl::nn {
+
+enum class Activation { tanh, relu };
+
+struct MlpShape {
+  int inputs = 0;
+  std::vector<int> hidden;  // may be empty: a linear map
+  int outputs = 0;
+  Activation activation = Activation::tanh;
+  bool operator==(const MlpShape&) const = default;
+};
+
+// Rows are handled in blocks of at most this many; passes over larger batches are loops of the caller.
+inline constexpr int kBlockRows = 64;
+
+// Where the parameters lie and how to pass through them; holds no parameters itself. T is float or double.
+//
+// Parameters of hidden layer l: NAME.l.weight is [in][out], NAME.l.bias [1][out]. Of the last layer: NAME.head.weight
+// is [out][in], NAME.head.bias [1][out]. (Outputs are few: each is a dot product along the last hidden row.) Outputs
+// are component-major: output k of row r lies at out[k * ldo + r].
+//
+// A row's outputs depend on the row and the parameters alone, bit for bit, whatever the number of rows.
+template <class T>
+class Mlp {
+ public:
+  // What one pass leaves for the next: activations of a block, transposed weights. One per thread.
+  class Workspace {
+    friend class Mlp;
+    std::vector<AlignedVector<T>> hidden_;     // [layer][kBlockRows][width]
+    std::vector<AlignedVector<T>> delta_;      // gradients with respect to the pre-activations, same shapes
+    std::vector<AlignedVector<T>> transpose_;  // [layer]: weights as [out][in], for layers after the first
+  };
+
+  // Appends the parameters to the layout.
+  Mlp(const MlpShape& shape, const std::string& name, ParameterLayout& layout);
+
+  const MlpShape& shape() const { return shape_; }
+  Workspace make_workspace() const;
+
+  // Orthogonal weights (gain sqrt 2 in the hidden layers, head_gain in the last; Saxe et al. 2014), zero biases.
+  // Padding is zero.
+  void initialize(T* parameters, double head_gain, Random& random) const;
+
+  // rows <= kBlockRows rows of x (ldx numbers apart) to out. Leaves the activations in the workspace.
+  void forward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, T* out,
+               std::ptrdiff_t ldo) const;
+
+  // Once before backward() whenever the parameters changed.
+  void prepare_backward(const T* parameters, Workspace& workspace) const;
+
+  // After forward() of the same rows: adds the gradient of sum(d_out * out) to `gradient` (as the parameters). `x` must
+  // be what forward() got.
+  void backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, const T* d_out,
+                std::ptrdiff_t ldo, T* gradient) const;
+
+ private:
+  struct Layer {
+    int inputs, outputs;
+    std::size_t weight, bias;
+  };
+  MlpShape shape_;
+  std::vector<Layer> layers_;  // hidden ones, then the head
+};
+
+extern template class Mlp<float>;
+extern template class Mlp<double>;
+
+}  // namespace mobula::rl::nn

@@ -1,0 +1,98 @@
+// The policy and value function of an actor-critic learner: two networks, a distribution over actions, and the
+// normalisation of observations, in one flat array of floats.
+#pragma once
+
+#include <mobula/random.h>
+#include <mobula/rl/space.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "rl/nn/distribution.h"
+#include "rl/nn/mlp.h"
+#include "rl/nn/parameters.h"
+
+namespace mobula::rl::nn {
+
+struct PolicySpec {
+  int observation_size = 0;
+  ActionSpace action;
+  std::vector<int> hidden = {64, 64};
+  Activation activation = Activation::tanh;
+  double log_std_init = 0;
+  bool normalize_observation = false;
+  bool operator==(const PolicySpec&) const = default;
+};
+
+// Normalised observations are clipped to +- this many deviations.
+inline constexpr float kObservationClip = 10.0f;
+
+// Where everything lies in the flat array, and the passes through it; holds no parameters. T is float or double.
+//
+// Blocks: actor.*, actor.log_std (box actions only), critic.*: these are learnt, `trainable()` numbers in all. After
+// them, if the spec normalises observations, observation.mean and observation.scale, which start as 0 and 1: the
+// networks then see clip((observation - mean) * scale, +-kObservationClip).
+template <class T>
+class Policy {
+ public:
+  explicit Policy(const PolicySpec& spec);
+
+  const PolicySpec& spec() const { return spec_; }
+  const ParameterLayout& layout() const { return layout_; }
+  std::size_t size() const { return layout_.size(); }
+  std::size_t trainable() const { return trainable_; }
+  const Mlp<T>& actor() const { return actor_; }
+  const Mlp<T>& critic() const { return critic_; }
+  bool continuous() const { return spec_.action.kind == ActionSpace::Kind::box; }
+  std::size_t log_std_offset() const { return log_std_; }
+  std::size_t mean_offset() const { return mean_; }
+  std::size_t scale_offset() const { return scale_; }
+
+  // Orthogonal weights (gain sqrt 2 hidden, 0.01 policy head, 1 value head), from Random(seed, Stream::parameters).
+  AlignedVector<T> initial_parameters(std::uint64_t seed) const;
+
+  // One row of observations as the networks see it.
+  void normalize(const T* parameters, const float* observation, T* out) const;
+
+ private:
+  PolicySpec spec_;
+  ParameterLayout layout_;
+  Mlp<T> actor_, critic_;
+  std::size_t log_std_ = 0, trainable_ = 0, mean_ = 0, scale_ = 0;
+};
+
+extern template class Policy<float>;
+extern template class Policy<double>;
+
+// Acts: what rollout and evaluation workers use. Every row's results depend on the row, its random number and the
+// parameters alone, bit for bit, whatever the batch. One per thread.
+class Actor {
+ public:
+  explicit Actor(const PolicySpec& spec);
+
+  const Policy<float>& policy() const { return policy_; }
+
+  // Draws an action for each row: observations [rows][observation_size], masks [rows][mask_size] or empty, one Random
+  // a row. Writes actions [rows][action.dimensions], and log_probs and values [rows] unless these are null.
+  void sample(std::span<const float> parameters, std::span<const float> observations,
+              std::span<const std::uint8_t> masks, std::span<Random> random, float* actions, float* log_probs,
+              float* values);
+  // The most likely action of each row.
+  void mode(std::span<const float> parameters, std::span<const float> observations, std::span<const std::uint8_t> masks,
+            float* actions);
+  void values(std::span<const float> parameters, std::span<const float> observations, float* values);
+
+ private:
+  void forward(const float* parameters, const float* observations, const std::uint8_t* masks, int rows, bool act,
+               bool value);
+
+  Policy<float> policy_;
+  Mlp<float>::Workspace actor_workspace_, critic_workspace_;
+  AlignedVector<float> rows_, head_, value_, chosen_;
+  Categorical<float> categorical_;
+  DiagonalGaussian<float> gaussian_;
+};
+
+}  // namespace mobula::rl::nn
