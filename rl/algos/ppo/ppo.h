@@ -39,8 +39,6 @@ struct ShapeInput {
 };
 using ShapeHook = std::function<void(const ShapeInput&)>;
 
-PpoOptions checked(const PpoOptions& options);  // throws std::invalid_argument on values that no run can use
-
 nn::PolicySpec policy_spec(const EnvironmentInfo& info, const PpoOptions& options);
 
 // One thread, no hidden state: the same fragments give the same bytes. `total_steps` is where linear schedules end.

@@ -1,0 +1,82 @@
+#include "rl/algos/ppo/collect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace mobula::rl {
+namespace {
+
+bool all_finite(const float* x, int n) {
+  for (int k = 0; k < n; ++k) {
+    if (!std::isfinite(x[k])) return false;
+  }
+  return true;
+}
+
+[[noreturn]] void refuse(const char* what, std::uint32_t env, std::uint32_t episode) {
+  throw std::runtime_error(std::string("Collecting steps: environment ") + std::to_string(env) + " gave " + what +
+                           " that is not finite, in its episode " + std::to_string(episode) +
+                           ". rl::check_environment finds such faults.");
+}
+
+}  // namespace
+
+std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<const float> parameters,
+                                std::uint32_t iteration, Fragment& f) {
+  const FragmentLayout& layout = f.layout;
+  const int envs = env.size();
+  const int width = layout.observation_size;
+  const std::size_t row = static_cast<std::size_t>(envs);
+  std::vector<EpisodeEnd> ended;
+  std::vector<Random> random;
+  for (int n = 0; n < envs; ++n) {
+    random.emplace_back(env.options().seed, Stream::action, env.options().first + static_cast<std::uint32_t>(n),
+                        iteration);
+  }
+  for (int t = 0; t < layout.steps; ++t) {
+    const std::size_t at = t * row;
+    const auto observations = env.observations();
+    for (int n = 0; n < envs; ++n) {
+      if (!all_finite(observations.data() + n * width, width)) {
+        refuse("an observation", env.options().first + n, env.episodes()[n]);
+      }
+    }
+    std::copy(observations.begin(), observations.end(), f.observations.begin() + at * width);
+    std::copy(env.masks().begin(), env.masks().end(), f.masks.begin() + at * layout.mask_size);
+    float* actions = f.actions.data() + at * layout.action_size;
+    actor.sample(parameters, observations, env.masks(), random, actions, f.log_probs.data() + at, f.values.data() + at);
+    env.step({actions, row * layout.action_size});
+
+    std::copy(env.costs().begin(), env.costs().end(), f.costs.begin() + at * layout.costs);
+    std::copy(env.groups().begin(), env.groups().end(), f.groups.begin() + at * layout.costs);
+    std::copy(env.terminated().begin(), env.terminated().end(), f.terminated.begin() + at);
+    std::copy(env.truncated().begin(), env.truncated().end(), f.truncated.begin() + at);
+    for (int n = 0; n < envs; ++n) {
+      const double reward = env.rewards()[n];
+      if (!std::isfinite(reward)) refuse("a reward", env.options().first + n, env.episodes()[n]);
+      f.rewards[at + n] = static_cast<float>(reward);
+      f.final_values[at + n] = 0;
+      float* final_row = f.final_observations.data() + (at + n) * width;
+      if (!env.terminated()[n] && !env.truncated()[n]) {
+        std::fill_n(final_row, width, 0.0f);
+        continue;
+      }
+      const float* final_observation = env.final_observations().data() + n * width;
+      if (!all_finite(final_observation, width)) {
+        refuse("a final observation", env.options().first + n, env.episodes()[n] - 1);
+      }
+      std::copy_n(final_observation, width, final_row);
+      if (!env.terminated()[n]) {
+        actor.values(parameters, {final_row, static_cast<std::size_t>(width)}, &f.final_values[at + n]);
+      }
+    }
+    ended.insert(ended.end(), env.ended().begin(), env.ended().end());
+  }
+  actor.values(parameters, env.observations(), f.last_values.data());
+  return ended;
+}
+
+}  // namespace mobula::rl
