@@ -1,0 +1,76 @@
+#include "runtime/client/context.h"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include <mobula/runtime.h>
+
+namespace mobula {
+namespace client {
+namespace {
+
+thread_local detail::Core* current = nullptr;
+thread_local const std::atomic<std::uint32_t>* current_stop = nullptr;
+
+struct Cores {
+  std::mutex mutex;
+  std::vector<detail::Core*> running;  // guarded by mutex
+};
+Cores& cores() {
+  static Cores* const all = new Cores;  // handles may be dropped by destructors of globals
+  return *all;
+}
+
+}  // namespace
+
+TaskScope::TaskScope(detail::Core* core, const std::atomic<std::uint32_t>* stop)
+    : previous_core_(current), previous_stop_(current_stop) {
+  current = core;
+  current_stop = stop;
+}
+TaskScope::~TaskScope() {
+  current = previous_core_;
+  current_stop = previous_stop_;
+}
+detail::Core* TaskScope::core() {
+  return current;
+}
+const std::atomic<std::uint32_t>* TaskScope::stop() {
+  return current_stop;
+}
+
+void register_core(detail::Core* core) {
+  std::lock_guard lock(cores().mutex);
+  cores().running.push_back(core);
+}
+void unregister_core(detail::Core* core) {
+  std::lock_guard lock(cores().mutex);
+  std::erase(cores().running, core);
+}
+
+}  // namespace client
+
+namespace detail {
+
+Core* current_core_or_null() {
+  if (Core* core = client::TaskScope::core()) return core;
+  std::lock_guard lock(client::cores().mutex);
+  return client::cores().running.size() == 1 ? client::cores().running.front() : nullptr;
+}
+
+Core& current_core() {
+  if (Core* core = current_core_or_null()) return *core;
+  throw TaskError({.code = ErrorCode::invalid,
+                   .message =
+                       "Runtime::current() outside of a task needs exactly one runtime in this process; start one "
+                       "with Runtime::start(), or pass the Runtime that is meant"});
+}
+
+}  // namespace detail
+
+StopToken stop_token() {
+  return StopToken(client::TaskScope::stop());
+}
+
+}  // namespace mobula

@@ -1,0 +1,523 @@
+#include "runtime/client/in_process.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <mobula/detail/call.h>
+#include <mobula/detail/registry.h>
+
+#include "runtime/client/context.h"
+#include "runtime/client/failure.h"
+
+namespace mobula::client {
+namespace {
+
+SlabHandle handle(detail::Slot slot) {
+  return {slot.index, slot.generation};
+}
+detail::Slot slot_of(SlabHandle h) {
+  return {h.index, h.generation};
+}
+
+// How many runs of this thread are nested in one another: what it must not wait for.
+thread_local int nested_here = 0;
+
+class HeapObject final : public detail::Object {
+ public:
+  explicit HeapObject(std::size_t bytes) {
+    data_ = static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{64}));
+    size_ = bytes;
+  }
+  ~HeapObject() override { ::operator delete[](data_, std::align_val_t{64}); }
+  bool given() const override { return given_.load(std::memory_order_relaxed); }
+  std::atomic<bool> given_ = false;
+};
+
+}  // namespace
+
+struct InProcessCore::Work {
+  const detail::FunctionEntry* function = nullptr;
+  std::string name;
+  std::vector<std::byte> args;
+  std::vector<SlabHandle> dependencies;
+  Contained contained;
+  SlabHandle result;  // none for an actor's constructor
+  SlabHandle actor;   // none for a task
+  Options options;
+  bool running = false;
+  std::atomic<std::uint32_t> stop = 0;
+};
+
+detail::Core* InProcessCore::start() {
+  auto* core = new InProcessCore;
+  register_core(core);
+  return core;
+}
+
+InProcessCore::Entry& InProcessCore::entry(detail::Slot ref) {
+  return refs_[handle(ref)];
+}
+InProcessCore::ActorEntry& InProcessCore::actor_entry(detail::Slot actor) {
+  return actors_[handle(actor)];
+}
+
+std::unique_ptr<InProcessCore::Work> InProcessCore::make_work(const detail::Submission& s, SlabHandle result,
+                                                              SlabHandle actor) {
+  auto work = std::make_unique<Work>();
+  work->function = s.function;
+  if (s.options) work->options = *s.options;
+  work->name = work->options.name.empty() ? std::string(s.function->name) : work->options.name;
+  work->args.assign(s.args.begin(), s.args.end());
+  for (const detail::Slot dependency : s.dependencies) {
+    ++entry(dependency).count;
+    work->dependencies.push_back(handle(dependency));
+  }
+  work->contained = retain_all(s.contained, s.contained_actors);
+  work->result = result;
+  work->actor = actor;
+  return work;
+}
+
+InProcessCore::Contained InProcessCore::retain_all(std::span<const detail::Slot> refs,
+                                                   std::span<const detail::Slot> actors) {
+  Contained out;
+  for (const detail::Slot ref : refs) {
+    ++entry(ref).count;
+    out.refs.push_back(handle(ref));
+  }
+  for (const detail::Slot actor : actors) {
+    ++actor_entry(actor).count;
+    out.actors.push_back(handle(actor));
+  }
+  return out;
+}
+
+void InProcessCore::release_all(const Contained& contained) {
+  for (const SlabHandle ref : contained.refs) release_locked(ref);
+  for (const SlabHandle actor : contained.actors) release_actor_locked(actor);
+}
+
+void InProcessCore::release_locked(SlabHandle ref) {
+  Entry& e = refs_[ref];
+  if (--e.count > 0) return;
+  if (e.work != nullptr) {
+    // Nobody will ask for the result; the task runs all the same.
+    e.work->result = {};
+  }
+  const Contained contained = std::move(e.value.contained);
+  refs_.erase(ref);
+  release_all(contained);
+}
+
+void InProcessCore::release_actor_locked(SlabHandle actor) {
+  ActorEntry& a = actors_[actor];
+  if (--a.count > 0) return;
+  // Work that waits for the actor counts as a handle, so nothing runs in it now.
+  if (a.instance != nullptr) to_destroy_.emplace_back(a.instance, a.destroy);
+  const std::unique_ptr<Work> create = std::move(a.create);
+  actors_.erase(actor);
+  if (create) {
+    release_all(create->contained);
+    for (const SlabHandle dependency : create->dependencies) release_locked(dependency);
+  }
+}
+
+void InProcessCore::settle(SlabHandle ref, Value value) {
+  if (Entry* e = ref ? refs_.find(ref) : nullptr) {
+    e->state = Entry::State::value;
+    e->value = std::move(value);
+    e->work = nullptr;
+  } else {
+    release_all(value.contained);
+  }
+}
+
+void InProcessCore::settle(SlabHandle ref, Error error) {
+  if (Entry* e = ref ? refs_.find(ref) : nullptr) {
+    e->state = Entry::State::error;
+    e->error = std::move(error);
+    e->work = nullptr;
+  }
+}
+
+bool InProcessCore::runnable(const Work& work) const {
+  if (work.running) return false;
+  for (const SlabHandle dependency : work.dependencies) {
+    if (refs_[dependency].state == Entry::State::pending) return false;
+  }
+  if (!work.actor || actors_[work.actor].gone) return true;
+  if (actors_[work.actor].busy) return false;
+  // In order: an earlier call of the same actor that waits goes first.
+  for (const auto& earlier : waiting_) {
+    if (earlier.get() == &work) return true;
+    if (earlier->actor == work.actor && !earlier->running) return false;
+  }
+  return true;
+}
+
+void InProcessCore::enqueue(std::unique_ptr<Work> work) {
+  waiting_.push_back(std::move(work));
+}
+
+void InProcessCore::run_what_can() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const auto next = std::ranges::find_if(waiting_, [this](const auto& work) { return runnable(*work); });
+    if (next == waiting_.end()) break;
+    Work& work = **next;
+    work.running = true;
+    if (work.actor) actors_[work.actor].busy = true;
+    run(work, lock);
+    if (work.actor) actors_[work.actor].busy = false;
+    const auto done = std::ranges::find_if(waiting_, [&](const auto& w) { return w.get() == &work; });
+    const std::unique_ptr<Work> finished = std::move(*done);
+    waiting_.erase(done);
+    for (const SlabHandle dependency : finished->dependencies) release_locked(dependency);
+    release_all(finished->contained);
+    if (finished->actor) release_actor_locked(finished->actor);
+    changed_.notify_all();
+  }
+  // Destructors are code of the user's.
+  while (!to_destroy_.empty()) {
+    const auto [instance, destroy] = to_destroy_.back();
+    to_destroy_.pop_back();
+    lock.unlock();
+    {
+      TaskScope scope(this, nullptr);
+      destroy(instance);
+    }
+    lock.lock();
+  }
+}
+
+namespace {
+// The part of an Invocation that Core::run gets back.
+struct Taken : detail::Invocation {
+  std::function<void(const detail::Encoded&)> take;
+  static void finished(detail::Invocation& in, const detail::Encoded& result) { static_cast<Taken&>(in).take(result); }
+};
+}  // namespace
+
+void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
+  const int attempts = work.options.retry_exceptions ? work.options.max_retries : 0;
+  for (int attempt = 1;; ++attempt) {
+    const Where where{.task = work.name, .node = {}, .pid = getpid(), .attempt = attempt};
+    const bool is_create = work.function->kind == detail::FunctionEntry::Kind::actor_create;
+    if (closed_) return settle(work.result, closed("running a queued call"));
+    if (work.stop != 0) {
+      return settle(work.result,
+                    Error{.code = ErrorCode::cancelled, .message = "cancelled before it started", .task = work.name});
+    }
+    if (work.actor && !is_create && actors_[work.actor].gone) {
+      Error error{.code = ErrorCode::actor_died, .message = "the actor of this call is gone", .task = work.name};
+      error.causes.push_back(*actors_[work.actor].gone);
+      return settle(work.result, std::move(error));
+    }
+    std::vector<detail::Bytes> dependencies;
+    for (const SlabHandle dependency : work.dependencies) {
+      const Entry& e = refs_[dependency];
+      if (e.state == Entry::State::error) {
+        Error error = error_of_dependency(where, e.error);
+        if (is_create)
+          actors_[work.actor].gone = std::move(error);
+        else
+          settle(work.result, std::move(error));
+        return;
+      }
+      if (e.value.object) {
+        dependencies.push_back({{e.value.object->data(), e.value.object->size()}, e.value.object});
+      } else {
+        dependencies.push_back({e.value.bytes, nullptr});
+      }
+    }
+    Value value;
+    Taken in{{.core = *this,
+              .args = work.args,
+              .dependencies = dependencies,
+              .instance = work.actor ? actors_[work.actor].instance : nullptr,
+              .destroy = nullptr,
+              .finish = &Taken::finished},
+             {}};
+    in.take = [&](const detail::Encoded& result) {
+      value.bytes.assign(result.bytes.begin(), result.bytes.end());
+      value.object = result.object;
+      if (value.object) static_cast<HeapObject&>(*value.object).given_ = true;
+      std::lock_guard inner(mutex_);
+      value.contained = retain_all(result.contained, result.contained_actors);
+    };
+    ++executing_;
+    lock.unlock();
+    std::optional<Error> error;
+    ++nested_here;
+    try {
+      TaskScope scope(this, &work.stop);
+      work.function->run(in);
+    } catch (...) {
+      error = error_of_current_exception(where);
+    }
+    --nested_here;
+    lock.lock();
+    --executing_;
+    if (error && error->code == ErrorCode::exception && attempt <= attempts && work.stop == 0 && !is_create) continue;
+    if (is_create) {
+      ActorEntry& actor = actors_[work.actor];
+      actor.instance = in.instance;
+      actor.destroy = in.destroy;
+      if (error) {
+        actor.gone =
+            Error{.code = ErrorCode::actor_died, .message = "the actor's constructor failed", .task = work.name};
+        actor.gone->causes.push_back(std::move(*error));
+      }
+    } else if (work.stop != 0) {
+      release_all(value.contained);
+      settle(work.result, Error{.code = ErrorCode::cancelled,
+                                .message = "cancelled while it ran",
+                                .task = work.name,
+                                .pid = getpid(),
+                                .attempt = attempt});
+    } else if (error) {
+      settle(work.result, std::move(*error));
+    } else {
+      settle(work.result, std::move(value));
+    }
+    return;
+  }
+}
+
+detail::Slot InProcessCore::submit(const detail::Submission& s) {
+  SlabHandle result;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_) throw_closed("submitting a task");
+    result = refs_.emplace();
+    hold();
+    auto work = make_work(s, result, {});
+    refs_[result].work = work.get();
+    enqueue(std::move(work));
+  }
+  run_what_can();
+  return slot_of(result);
+}
+
+detail::Slot InProcessCore::create_actor(const detail::Submission& s) {
+  SlabHandle actor;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_) throw_closed("spawning an actor");
+    actor = actors_.emplace();
+    hold();
+    auto work = make_work(s, {}, actor);
+    ActorEntry& a = actors_[actor];
+    a.name = work->name;
+    a.restarts_left = work->options.max_restarts;
+    a.create = make_work(s, {}, actor);  // for restarts
+    ++a.count;                           // of the work
+    enqueue(std::move(work));
+  }
+  run_what_can();
+  return slot_of(actor);
+}
+
+detail::Slot InProcessCore::call(detail::Slot actor, const detail::Submission& s) {
+  SlabHandle result;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_) throw_closed("calling an actor");
+    result = refs_.emplace();
+    hold();
+    auto work = make_work(s, result, handle(actor));
+    ++actor_entry(actor).count;
+    refs_[result].work = work.get();
+    enqueue(std::move(work));
+  }
+  run_what_can();
+  return slot_of(result);
+}
+
+detail::Slot InProcessCore::put(const detail::Encoded& value) {
+  std::lock_guard lock(mutex_);
+  if (closed_) throw_closed("storing a value");
+  const SlabHandle ref = refs_.emplace();
+  hold();
+  Value stored;
+  stored.bytes.assign(value.bytes.begin(), value.bytes.end());
+  stored.object = value.object;
+  if (stored.object) static_cast<HeapObject&>(*stored.object).given_ = true;
+  stored.contained = retain_all(value.contained, value.contained_actors);
+  settle(ref, std::move(stored));
+  return slot_of(ref);
+}
+
+Result<detail::Bytes> InProcessCore::get(detail::Slot ref, detail::Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  Entry& e = entry(ref);
+  while (e.state == Entry::State::pending) {
+    if (closed_) return closed("waiting for a value");
+    if (executing_ == nested_here) {
+      return Error{
+          .code = ErrorCode::would_deadlock,
+          .message = fmt::format("waiting for {}, which can only run after the calling task has ended; in-process "
+                                 "(workers = 0) an actor cannot wait for a call to itself",
+                                 e.work ? e.work->name : "a value")};
+    }
+    if (deadline == detail::Deadline::max()) {
+      changed_.wait(lock);
+    } else if (changed_.wait_until(lock, deadline) == std::cv_status::timeout && e.state == Entry::State::pending) {
+      return Error{.code = ErrorCode::timed_out,
+                   .message = "the value was not there in time",
+                   .task = e.work ? e.work->name : ""};
+    }
+  }
+  if (e.state == Entry::State::error) return e.error;
+  if (e.value.object) return detail::Bytes{{e.value.object->data(), e.value.object->size()}, e.value.object};
+  return detail::Bytes{e.value.bytes, nullptr};
+}
+
+void InProcessCore::wait(std::span<const detail::Slot> refs, std::size_t count, detail::Deadline deadline,
+                         std::vector<bool>& ready) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+      ready[i] = entry(refs[i]).state != Entry::State::pending;
+      n += ready[i];
+    }
+    if (n >= std::min(count, refs.size()) || closed_) return;
+    if (executing_ == nested_here) {
+      throw TaskError({.code = ErrorCode::would_deadlock,
+                       .message = "wait() inside an actor for calls to that same actor, in-process (workers = 0)"});
+    }
+    if (deadline == detail::Deadline::max()) {
+      changed_.wait(lock);
+    } else if (changed_.wait_until(lock, deadline) == std::cv_status::timeout) {
+      deadline = detail::Clock::now();
+      if (n == 0 && count == 0) return;
+      for (std::size_t i = 0; i < refs.size(); ++i) ready[i] = entry(refs[i]).state != Entry::State::pending;
+      return;
+    }
+  }
+}
+
+void InProcessCore::cancel(detail::Slot ref, const CancelOptions&) {
+  std::lock_guard lock(mutex_);
+  if (Work* work = entry(ref).work) work->stop = 1;
+}
+
+void InProcessCore::kill(detail::Slot actor, const KillOptions& options) {
+  {
+    std::unique_lock lock(mutex_);
+    ActorEntry& a = actor_entry(actor);
+    if (a.gone) return;
+    if (a.instance != nullptr && !a.busy) to_destroy_.emplace_back(a.instance, a.destroy);
+    if (!a.busy) a.instance = nullptr;
+    if (options.restart && a.restarts_left != 0 && !a.busy) {
+      if (a.restarts_left > 0) --a.restarts_left;
+      auto again = std::make_unique<Work>();
+      const Work& create = *a.create;
+      again->function = create.function;
+      again->name = create.name;
+      again->args = create.args;
+      again->options = create.options;
+      again->actor = handle(actor);
+      again->dependencies = create.dependencies;
+      for (const SlabHandle dependency : again->dependencies) ++refs_[dependency].count;
+      ++a.count;
+      waiting_.push_front(std::move(again));
+    } else {
+      a.gone = Error{.code = ErrorCode::actor_died, .message = "killed by Runtime::kill", .task = a.name};
+    }
+    changed_.notify_all();
+  }
+  run_what_can();
+}
+
+void InProcessCore::retain(detail::Slot ref) {
+  hold();
+  std::lock_guard lock(mutex_);
+  ++entry(ref).count;
+}
+
+void InProcessCore::release(detail::Slot ref) {
+  bool destroys = false;
+  {
+    std::lock_guard lock(mutex_);
+    release_locked(handle(ref));
+    destroys = !to_destroy_.empty();
+  }
+  if (destroys) run_what_can();
+  drop();
+}
+
+void InProcessCore::retain_actor(detail::Slot actor) {
+  hold();
+  std::lock_guard lock(mutex_);
+  ++actor_entry(actor).count;
+}
+
+void InProcessCore::release_actor(detail::Slot actor) {
+  {
+    std::lock_guard lock(mutex_);
+    release_actor_locked(handle(actor));
+  }
+  run_what_can();
+  drop();
+}
+
+detail::WireId InProcessCore::export_ref(detail::Slot ref) {
+  return {{reinterpret_cast<std::uintptr_t>(this), ref.index, ref.generation}};
+}
+detail::WireId InProcessCore::export_actor(detail::Slot actor) {
+  return export_ref(actor);
+}
+
+detail::Slot InProcessCore::import_ref(const detail::WireId& id) {
+  std::lock_guard lock(mutex_);
+  const SlabHandle h{static_cast<std::uint32_t>(id.words[1]), static_cast<std::uint32_t>(id.words[2])};
+  Entry* const e = id.words[0] == reinterpret_cast<std::uintptr_t>(this) ? refs_.find(h) : nullptr;
+  if (e == nullptr) throw TaskError({.code = ErrorCode::bad_message, .message = "decoding a Ref: no such reference"});
+  ++e->count;
+  hold();
+  return slot_of(h);
+}
+
+detail::Slot InProcessCore::import_actor(const detail::WireId& id) {
+  std::lock_guard lock(mutex_);
+  const SlabHandle h{static_cast<std::uint32_t>(id.words[1]), static_cast<std::uint32_t>(id.words[2])};
+  ActorEntry* const a = id.words[0] == reinterpret_cast<std::uintptr_t>(this) ? actors_.find(h) : nullptr;
+  if (a == nullptr) throw TaskError({.code = ErrorCode::bad_message, .message = "decoding an Actor: no such actor"});
+  ++a->count;
+  hold();
+  return slot_of(h);
+}
+
+std::shared_ptr<detail::Object> InProcessCore::allocate(std::size_t bytes) {
+  try {
+    return std::make_shared<HeapObject>(bytes);
+  } catch (const std::bad_alloc&) {
+    throw TaskError({.code = ErrorCode::out_of_memory,
+                     .message = fmt::format("no room for a value of {} bytes in this process's memory", bytes)});
+  }
+}
+
+void InProcessCore::shutdown() {
+  unregister_core(this);
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    actors_.for_each([&](SlabHandle, ActorEntry& a) {
+      if (a.instance != nullptr && !a.busy) to_destroy_.emplace_back(std::exchange(a.instance, nullptr), a.destroy);
+      if (!a.gone) a.gone = closed("calling an actor");
+    });
+    changed_.notify_all();
+  }
+  run_what_can();
+  drop();
+}
+
+}  // namespace mobula::client
