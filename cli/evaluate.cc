@@ -1,0 +1,161 @@
+#include <fmt/format.h>
+#include <mobula/rl/train.h>
+#include <mobula/runtime.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/table.h"
+#include "rl/train/checkpoint.h"
+#include "rl/train/episode_player.h"
+#include "rl/train/evaluation.h"
+#include "rl/train/experiment.h"
+#include "rl/train/files.h"
+#include "runtime/config/config.h"
+
+namespace mobula::cli {
+namespace {
+
+struct Arguments {
+  std::string run;
+  std::optional<std::int64_t> episodes;
+  std::optional<std::uint64_t> seed;
+  std::optional<int> workers;
+  std::string render;
+  std::string output;
+  std::uint32_t episode = 0;
+  int frames = 0;
+};
+
+/// A finished (or interrupted) run: its settings and its policy.
+struct Run {
+  rl::TrainOptions options;
+  rl::StoredPolicy policy;
+};
+
+Run load(const Arguments& arguments) {
+  const std::filesystem::path directory = arguments.run;
+  if (!std::filesystem::exists(directory / "config.yaml")) {
+    throw UsageError(directory.string() + " is not a run directory: it has no config.yaml");
+  }
+  Run run;
+  run.options = rl::read_experiment(config::Document::load(directory / "config.yaml"));
+  if (arguments.episodes) run.options.evaluate.episodes = *arguments.episodes;
+  if (arguments.seed) run.options.seed = *arguments.seed;
+  if (arguments.workers) run.options.workers = *arguments.workers;
+  const auto loaded = rl::CheckpointFolder(directory / "checkpoints").load_newest();
+  for (const auto& refused : loaded.refused) fmt::print(stderr, "mobula: passed over {}\n", refused);
+  run.policy = rl::policy_from_section(loaded.checkpoint.section("policy"));
+  return run;
+}
+
+int evaluate(const Run& run) {
+  const Interrupt interrupt;
+  auto runtime = Runtime::start({.workers = run.options.workers});
+  const rl::ActorSetup setup{run.options.env.factory, run.options.env.config, run.policy.spec, run.options.seed};
+  rl::Evaluator evaluator(runtime, setup, run.options.seed);
+  evaluator.grow(std::max(1, run.options.workers));
+  const auto weights = runtime.put(Array<float>(std::span<const float>(run.policy.parameters)));
+  for (const auto& request : rl::final_requests(run.options, {})) evaluator.start(request, weights);
+  rl::CpuMeter meter;
+  std::vector<rl::PolicyMetrics> policies;
+  while (evaluator.pending() > 0) {
+    if (interrupt.requested()) return interrupted;
+    if (auto finished = evaluator.take(std::chrono::milliseconds(50), meter)) {
+      policies.push_back({finished->request.policy, std::move(finished->metrics)});
+    }
+  }
+  fmt::print("{}", metrics_table(policies));
+  return done;
+}
+
+/// At most `limit` of the frames (all for 0), spread evenly, the first and the last among them.
+std::vector<std::string> chosen(std::vector<std::string> frames, int limit) {
+  const auto n = static_cast<std::size_t>(limit);
+  if (limit <= 0 || frames.size() <= n) return frames;
+  std::vector<std::string> some;
+  for (std::size_t i = 0; i < n; ++i) some.push_back(frames[n == 1 ? 0 : i * (frames.size() - 1) / (n - 1)]);
+  return some;
+}
+
+void show_text(const std::vector<std::string>& frames) {
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  const Interrupt interrupt;
+  if (terminal) fmt::print("\033[2J");
+  for (const auto& frame : frames) {
+    if (interrupt.requested()) return;
+    fmt::print("{}{}\n", terminal ? "\033[H" : "", frame);
+    std::fflush(stdout);
+    if (terminal) std::this_thread::sleep_for(std::chrono::milliseconds(60));  // ten times faster than people watch
+  }
+}
+
+int render(const Run& run, const Arguments& arguments) {
+  const bool svg = arguments.render == "svg";
+  if (svg ? !run.options.env.info.renders_svg : !run.options.env.info.renders_text) {
+    throw UsageError("environment '" + run.options.env.name + "' cannot draw itself as " + arguments.render);
+  }
+  std::vector<std::string> frames;
+  const auto end = rl::play_episode(run.options.env, run.policy, run.options.seed, arguments.episode, std::nullopt,
+                                    [&](const rl::AnyVecEnv& env) {
+                                      frames.push_back(svg ? env.render_svg(0) : env.render_text(0));
+                                      return true;
+                                    });
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  const int limit = arguments.frames > 0 ? arguments.frames : svg ? 120 : terminal ? 0 : 12;
+  frames = chosen(std::move(frames), limit);
+  if (svg) {
+    const std::filesystem::path file = arguments.output.empty() ? std::filesystem::path(arguments.run) /
+                                                                      fmt::format("episode-{}.svg", arguments.episode)
+                                                                : std::filesystem::path(arguments.output);
+    rl::write_file(file, rl::animate_svg(frames, 0.25));
+    fmt::print("{} frames in {}\n", frames.size(), file.string());
+  } else {
+    show_text(frames);
+  }
+  fmt::print("Held-out episode {}: return {}, {} steps\n", arguments.episode, short_number(end->total), end->length);
+  return done;
+}
+
+}  // namespace
+
+Command add_evaluate(CLI::App& program) {
+  auto* app = program.add_subcommand("evaluate", "Evaluate or draw the policy of a run");
+  auto arguments = std::make_shared<Arguments>();
+  app->add_option("RUN", arguments->run, "Run directory")->required();
+  app->add_option("--episodes", arguments->episodes, "Held-out episodes (default: as in the run)")
+      ->check(CLI::Range(1, 1'000'000));
+  app->add_option("--seed", arguments->seed, "Of the held-out episodes (default: the run's)");
+  app->add_option("--workers", arguments->workers, "Worker processes; 0: none (default: as in the run)")
+      ->check(CLI::Range(0, 4096));
+  app->add_option("--render", arguments->render, "Draw one episode instead: text or svg")
+      ->expected(0, 1)
+      ->default_str("text")
+      ->check(CLI::IsMember({"text", "svg"}));
+  app->add_option("--episode", arguments->episode, "Which held-out episode is drawn");
+  app->add_option("--frames", arguments->frames, "At most so many pictures, spread over the episode")
+      ->check(CLI::Range(1, 100'000));
+  app->add_option("--output", arguments->output, "File for the SVG (default: RUN/episode-<n>.svg)");
+  app->footer(
+      "Examples:\n"
+      "  mobula evaluate runs/intersection-1\n"
+      "  mobula evaluate runs/intersection-1 --episodes 200 --seed 99\n"
+      "  mobula evaluate runs/intersection-1 --render\n"
+      "  mobula evaluate runs/intersection-1 --render svg --output crossing.svg");
+  return {app, [app, arguments] {
+            if (app->count("--render") > 0 && arguments->render.empty()) arguments->render = "text";
+            const Run run = load(*arguments);
+            return arguments->render.empty() ? evaluate(run) : render(run, *arguments);
+          }};
+}
+
+}  // namespace mobula::cli

@@ -1,0 +1,103 @@
+#include "rl/train/evaluation.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "rl/train/statistics.h"
+
+namespace mobula::rl {
+namespace {
+
+/// Episodes of one call: few enough that an interrupted program need not wait long for it, and that actors share the
+/// work evenly; many enough to be worth a message.
+constexpr int kEpisodesPerCall = 4;
+
+/// Evaluation draws actions from the upper half of the indices of Stream::action, training from the lower.
+constexpr std::uint32_t kUpperHalf = 0x8000'0000u;
+
+}  // namespace
+
+EvaluationResult EvaluationActor::play(const Array<float>& parameters, const EvaluationCall& call) {
+  const auto envs = setup_.factory(
+      setup_.config, {.count = call.count, .first = call.first, .seed = setup_.seed, .stream = Stream::evaluation});
+  const auto count = static_cast<std::size_t>(call.count);
+  std::vector<Random> random;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    random.emplace_back(setup_.seed, Stream::action, kUpperHalf | (call.first + i));
+  }
+  std::vector<float> actions(count * static_cast<std::size_t>(envs->info().action.dimensions));
+  EvaluationResult result;
+  envs->reset(0);
+  while (result.episodes.size() < count) {
+    if (call.baseline >= 0) {
+      envs->baseline_actions(call.baseline, actions);
+    } else if (call.deterministic) {
+      actor_.mode(parameters, envs->observations(), envs->masks(), actions.data());
+    } else {
+      actor_.sample(parameters, envs->observations(), envs->masks(), random, actions.data(), nullptr, nullptr);
+    }
+    envs->step(actions);
+    // Environments whose episode is over run on into the next one until the last is done; that is not counted.
+    for (const EpisodeEnd& end : envs->ended()) {
+      if (end.episode == 0) result.episodes.push_back(end);
+    }
+  }
+  result.time = ProcessTime::here();
+  return result;
+}
+
+void Evaluator::grow(int actors) {
+  while (static_cast<int>(actors_.size()) < actors) {
+    actors_.push_back(runtime_
+                          .with({.name = "evaluation " + std::to_string(actors_.size()),
+                                 .max_restarts = -1,
+                                 .max_call_retries = 3,
+                                 .resources = {.cpu = 0}})
+                          .spawn<EvaluationActor>(setup_));
+  }
+}
+
+void Evaluator::start(const Request& request, const Ref<Array<float>>& parameters) {
+  Pending pending{request, {}};
+  for (int first = 0; first < request.episodes; first += kEpisodesPerCall) {
+    const EvaluationCall call{.first = static_cast<std::uint32_t>(first),
+                              .count = std::min(kEpisodesPerCall, request.episodes - first),
+                              .baseline = request.baseline,
+                              .deterministic = request.deterministic};
+    const auto& actor = actors_[next_actor_++ % actors_.size()];
+    pending.parts.push_back(actor.call<&EvaluationActor::play>(parameters, call));
+  }
+  pending_.push_back(std::move(pending));
+}
+
+std::optional<Evaluator::Finished> Evaluator::take(std::chrono::milliseconds wait, CpuMeter& meter) {
+  if (pending_.empty()) return std::nullopt;
+  auto& parts = pending_.front().parts;
+  if (!runtime_.wait(parts, parts.size(), wait).pending.empty()) return std::nullopt;
+  const Pending done = std::move(pending_.front());
+  pending_.pop_front();
+  std::vector<EpisodeEnd> episodes;
+  for (const auto& part : done.parts) {
+    EvaluationResult result = part.get();
+    meter.report(result.time);
+    std::move(result.episodes.begin(), result.episodes.end(), std::back_inserter(episodes));
+  }
+  return Finished{done.request, summarise(episodes, seed_)};
+}
+
+std::vector<Evaluator::Request> final_requests(const TrainOptions& options, const Progress& progress) {
+  Evaluator::Request request{.progress = progress,
+                             .episodes = static_cast<int>(options.evaluate.episodes),
+                             .deterministic = options.evaluate.deterministic,
+                             .final = true};
+  std::vector<Evaluator::Request> requests{request};
+  const auto& known = options.env.info.baseline_names;
+  for (const auto& name : options.evaluate.baselines) {
+    request.policy = name;
+    request.baseline = static_cast<int>(std::find(known.begin(), known.end(), name) - known.begin());
+    requests.push_back(request);
+  }
+  return requests;
+}
+
+}  // namespace mobula::rl

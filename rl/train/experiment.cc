@@ -1,0 +1,172 @@
+#include "rl/train/experiment.h"
+
+#include <algorithm>
+
+#include "rl/train/files.h"
+#include "runtime/config/config.h"
+
+namespace mobula::rl {
+namespace {
+
+/// The settings that stand at the top of the file and do not depend on a name.
+struct Top {
+  std::string experiment;
+  int workers;
+  std::uint64_t seed;
+  StopOptions stop;
+  EvaluateOptions evaluate;
+  CheckpointOptions checkpoint;
+
+  explicit Top(const TrainOptions& o)
+      : experiment(o.experiment),
+        workers(o.workers),
+        seed(o.seed),
+        stop(o.stop),
+        evaluate(o.evaluate),
+        checkpoint(o.checkpoint) {}
+
+  void describe(Fields& f) {
+    f("experiment", experiment, {.help = "Names the run directory, runs/<experiment>-<n>."});
+    f("workers", workers,
+      {.unit = "processes",
+       .min = 0,
+       .max = 4096,
+       .help = "Rollout actors, each in a process of its own; 0 runs everything in one process."});
+    f("seed", seed, {.help = "All random numbers of the run follow from it."});
+    f("stop", stop, {.help = "When training ends."});
+    f("evaluate", evaluate, {.help = "Evaluation of the frozen policy on held-out episodes."});
+    f("checkpoint", checkpoint, {.help = "What is kept on disk to go on from."});
+  }
+  std::string problem() const {
+    const bool plain = !experiment.empty() && experiment.front() != '.' &&
+                       std::all_of(experiment.begin(), experiment.end(),
+                                   [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; });
+    return plain ? ""
+                 : "experiment: '" + experiment +
+                       "' cannot name a folder; use letters, digits, '-', '_' and '.' (not as the first)";
+  }
+};
+
+std::string quoted_list(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+void StopOptions::describe(Fields& f) {
+  f("env_steps", env_steps,
+    {.unit = "steps", .min = 1, .help = "Steps of all environments together; schedules reach their end here."});
+  f("return_mean", return_mean, {.help = "Stop early at this mean return of the last 100 training episodes."});
+  f("wall_seconds", wall_seconds, {.unit = "s", .above = 0, .help = "Stop early after this time."});
+}
+
+void EvaluateOptions::describe(Fields& f) {
+  f("every", every, {.unit = "iterations", .min = 0, .help = "How often during training; 0: at the end only."});
+  f("episodes", episodes,
+    {.unit = "episodes", .min = 1, .max = 1e6, .help = "Held-out episodes, the same in every evaluation."});
+  f("baselines", baselines, {.help = "Hand-written controllers of the environment to compare with at the end."});
+  f("deterministic", deterministic, {.help = "Take the most likely action instead of drawing one."});
+  f("workers", workers, {.unit = "processes", .min = 1, .max = 4096, .help = "Evaluation actors during training."});
+}
+
+void CheckpointOptions::describe(Fields& f) {
+  f("every", every, {.unit = "iterations", .min = 0, .help = "How often; 0: about 20 times in a run."});
+  f("keep", keep, {.min = 1, .max = 1e6, .help = "How many of the newest are kept."});
+}
+
+TrainOptions read_experiment(const config::Document& document) {
+  TrainOptions options;
+  Top top(options);
+  config::read(document, "", top, {"env", "algorithm"});
+  options.experiment = top.experiment;
+  options.workers = top.workers;
+  options.seed = top.seed;
+  options.stop = top.stop;
+  options.evaluate = top.evaluate;
+  options.checkpoint = top.checkpoint;
+
+  std::vector<std::string> names;
+  for (const auto& spec : registered_environments()) names.push_back(spec.name);
+  options.env = *find_environment(document.choose("env.name", names));
+  const auto held = options.env.make_config();
+  config::read_group(document, "env", held->fields(), {"name"});
+  options.env.config = config::dump_group(held->fields(), {});
+
+  if (document.has("algorithm")) {
+    if (document.has("algorithm.name")) {
+      const std::vector<std::string> algorithms{"ppo"};
+      document.choose("algorithm.name", algorithms);
+    }
+    config::read(document, "algorithm", options.algorithm, {"name"});
+  }
+  if (const std::string problem = problem_with(options); !problem.empty()) {
+    const auto colon = problem.find(": ");
+    throw document.error(problem.substr(0, colon), problem.substr(colon + 2));
+  }
+  return options;
+}
+
+std::string write_experiment(const TrainOptions& options) {
+  const Top top(options);
+  std::string text = config::dump(top);
+  text += "env:\n  name: " + config::yaml_scalar(options.env.name) + "\n";
+  std::string line;
+  for (const char c : options.env.config) {
+    line += c;
+    if (c != '\n') continue;
+    if (line != "{}\n") text += "  " + line;
+    line.clear();
+  }
+  text += config::dump(options.algorithm, {.section = "algorithm", .also = {{"name", "ppo"}}});
+  return text;
+}
+
+void check_same_run(const TrainOptions& options, const std::filesystem::path& file) {
+  const auto refuse = [&](const std::string& what) {
+    throw TrainError("cannot go on with the run in " + file.parent_path().string() + ": its " + what +
+                     " differs from what was asked for now (stored in " + file.string() +
+                     "); only stop, evaluate, checkpoint and workers may change");
+  };
+  // The stored environment may not be registered in this program, so its section is compared as text.
+  const auto section = [](const std::string& text, const std::string& name) {
+    const auto begin = text.find("\n" + name + ":\n");
+    if (begin == std::string::npos) return std::string();
+    auto end = begin + name.size() + 2;
+    while ((end = text.find('\n', end)) != std::string::npos && end + 1 < text.size() && text[end + 1] == ' ') ++end;
+    return text.substr(begin, end - begin);
+  };
+  const std::string stored = read_file(file);
+  const std::string now = write_experiment(options);
+  if (section("\n" + stored, "env") != section("\n" + now, "env")) refuse("environment");
+  if (section("\n" + stored, "algorithm") != section("\n" + now, "algorithm")) refuse("algorithm");
+  const auto document = config::Document::load(file);
+  if (document.text("seed") != std::to_string(options.seed)) refuse("seed");
+}
+
+std::string problem_with(const TrainOptions& options) {
+  if (!options.env.factory) return "env: no environment was given; use mobula::rl::environment<E>(\"name\")";
+  try {
+    // What was set in a program obeys the same schema as what is read from a file.
+    const auto document = config::Document::parse(write_experiment(options), "options");
+    Top top(options);
+    config::read(document, "", top, {"env", "algorithm"});
+    PpoOptions algorithm;
+    config::read(document, "algorithm", algorithm, {"name"});
+  } catch (const config::ConfigError& error) {
+    return error.what();
+  }
+  for (std::size_t i = 0; i < options.evaluate.baselines.size(); ++i) {
+    const auto& name = options.evaluate.baselines[i];
+    const auto& known = options.env.info.baseline_names;
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::string where = "evaluate.baselines." + std::to_string(i) + ": ";
+    if (known.empty()) return where + "environment '" + options.env.name + "' has no baselines";
+    return where + "environment '" + options.env.name + "' has no baseline '" + name + "'; it has " +
+           quoted_list(known);
+  }
+  return {};
+}
+
+}  // namespace mobula::rl

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <mobula/rl/callbacks.h>
+#include <mobula/rl/estimate.h>
+
+#include <functional>
+#include <span>
+
+#include "rl/algos/ppo/ppo.h"
+#include "rl/train/rollout.h"
+
+namespace mobula::rl {
+
+/// Where measures of fairness, or of anything else that is told by costs and groups, enter the loop. What an
+/// environment annotates is summed in the workers and merged in the driver before any of these runs. In the order in
+/// which data meets them; an empty one is not called.
+struct Hooks {
+  /// After each rollout: the sums of this rollout over all environments (training data, never evaluation).
+  std::function<void(const Progress&, const CostSums&)> accumulate;
+  /// Before the update: moves multipliers on what was accumulated.
+  std::function<void(const Progress&)> constrain;
+  /// In the update: may change advantages, see ShapeHook.
+  ShapeHook shape;
+  /// After each evaluation of the frozen policy.
+  std::function<void(const EvaluationEvent&)> evaluate;
+  /// After the final evaluation of all policies.
+  std::function<void(std::span<const PolicyMetrics>)> gate;
+};
+
+}  // namespace mobula::rl

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <mobula/array.h>
+#include <mobula/rl/any_vec_env.h>
+#include <mobula/rl/environment_spec.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rl/nn/policy.h"
+#include "rl/train/composite_vec_env.h"
+#include "rl/train/cpu_meter.h"
+
+namespace mobula::rl {
+
+template <class Archive>
+void serialize(Archive& archive, ActionSpace& space) {
+  archive(space.kind, space.sizes, space.dimensions, space.low, space.high);
+}
+namespace nn {
+template <class Archive>
+void serialize(Archive& archive, PolicySpec& spec) {
+  archive(spec.observation_size, spec.action, spec.hidden, spec.activation, spec.log_std_init,
+          spec.normalize_observation);
+}
+}  // namespace nn
+
+/// What all actors of a run have in common.
+struct ActorSetup {
+  VecEnvFunction factory;
+  std::string config;  ///< of the environment, as YAML
+  nn::PolicySpec policy;
+  std::uint64_t seed = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(factory, config, policy, seed);
+  }
+};
+
+/// Sums of the costs that an environment annotates, per cost and group, in thousandths: whole numbers, so that they
+/// merge in any order. [cost * groups + group].
+struct CostSums {
+  std::vector<std::int64_t> milli;
+  std::vector<std::int64_t> steps;  ///< in which the cost was counted for the group
+  void merge(const CostSums& other);
+  bool operator==(const CostSums&) const = default;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(milli, steps);
+  }
+};
+
+/// Memory of a fragment, aligned as its tables want it.
+struct alignas(64) FragmentLine {
+  std::byte bytes[64];
+};
+
+struct RolloutCall {
+  std::uint32_t iteration = 0;
+  std::uint32_t first = 0;  ///< environments first .. first + count - 1 of the run
+  std::int32_t count = 0;
+  std::int32_t steps = 0;                         ///< of each
+  std::vector<std::vector<std::byte>> snapshots;  ///< where each starts from; empty at the beginning of the run
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(iteration, first, count, steps, snapshots);
+  }
+};
+
+struct RolloutResult {
+  Array<FragmentLine> fragment;
+  std::vector<std::vector<std::byte>> snapshots;  ///< where each environment stands now
+  std::vector<EpisodeEnd> ended;
+  CostSums costs;
+  ProcessTime time;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(fragment, snapshots, ended, costs, time);
+  }
+};
+
+/// Collects experience in a worker. An answer depends on the arguments alone, never on earlier calls: what is kept from
+/// one call to the next is memory, not state. So any actor may do any part, and a call lost with its worker is simply
+/// made again.
+class RolloutActor {
+ public:
+  explicit RolloutActor(const ActorSetup& setup) : setup_(setup), actor_(setup.policy) {}
+  RolloutResult collect(const Array<float>& parameters, const RolloutCall& call);
+
+ private:
+  const ActorSetup setup_;
+  nn::Actor actor_;
+  std::optional<CompositeVecEnv> envs_;
+};
+
+}  // namespace mobula::rl

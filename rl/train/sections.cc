@@ -1,0 +1,107 @@
+#include "rl/train/sections.h"
+
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "rl/train/checkpoint.h"
+
+namespace mobula::rl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+static_assert(std::endian::native == std::endian::little, "parameters are written as they lie in memory");
+
+constexpr const char* kKinds[] = {"discrete", "box", "multi_discrete"};
+
+template <class Parse>
+auto parsed(const char* what, Parse parse) {
+  try {
+    return parse();
+  } catch (const nlohmann::json::exception& error) {
+    throw CheckpointError(std::string("the ") + what + " in the checkpoint cannot be read: " + error.what());
+  }
+}
+
+}  // namespace
+
+std::string to_json(const Counters& counters) {
+  Json json;
+  json["episodes"] = counters.episodes;
+  json["wall_seconds"] = counters.wall_seconds;
+  json["cpu_seconds"] = counters.cpu_seconds;
+  json["returns"] = counters.returns;
+  return json.dump();
+}
+
+Counters counters_from_json(const std::string& text) {
+  return parsed("counters", [&] {
+    const auto json = Json::parse(text);
+    Counters counters;
+    counters.episodes = json.at("episodes");
+    counters.wall_seconds = json.at("wall_seconds");
+    counters.cpu_seconds = json.at("cpu_seconds");
+    counters.returns = json.at("returns").get<std::vector<double>>();
+    return counters;
+  });
+}
+
+std::string policy_section(const nn::PolicySpec& spec, std::span<const float> parameters) {
+  Json json;
+  json["observation_size"] = spec.observation_size;
+  Json& action = json["action"];
+  action["kind"] = kKinds[static_cast<int>(spec.action.kind)];
+  action["sizes"] = spec.action.sizes;
+  action["dimensions"] = spec.action.dimensions;
+  action["low"] = spec.action.low;
+  action["high"] = spec.action.high;
+  json["hidden"] = spec.hidden;
+  json["activation"] = spec.activation == nn::Activation::tanh ? "tanh" : "relu";
+  json["log_std_init"] = spec.log_std_init;
+  json["normalize_observation"] = spec.normalize_observation;
+  json["floats"] = parameters.size();
+  const nn::Policy<float> network(spec);
+  for (const auto& block : network.layout().blocks()) {
+    Json& entry = json["blocks"].emplace_back();
+    entry["name"] = block.name;
+    entry["rows"] = block.rows;
+    entry["columns"] = block.columns;
+    entry["stride"] = block.stride;
+    entry["offset"] = block.offset;
+  }
+  return json.dump() + "\n" + as_text(std::as_bytes(parameters));
+}
+
+StoredPolicy policy_from_section(const std::string& bytes) {
+  return parsed("policy", [&] {
+    const auto end = bytes.find('\n');
+    const auto json = Json::parse(bytes.substr(0, end));
+    StoredPolicy policy;
+    policy.spec.observation_size = json.at("observation_size");
+    const auto& action = json.at("action");
+    const std::string kind = action.at("kind");
+    const auto* found = std::find(std::begin(kKinds), std::end(kKinds), kind);
+    if (found == std::end(kKinds)) throw CheckpointError("the checkpoint's policy has actions of kind '" + kind + "'");
+    policy.spec.action.kind = static_cast<ActionSpace::Kind>(found - kKinds);
+    policy.spec.action.sizes = action.at("sizes").get<std::vector<int>>();
+    policy.spec.action.dimensions = action.at("dimensions");
+    policy.spec.action.low = action.at("low");
+    policy.spec.action.high = action.at("high");
+    policy.spec.hidden = json.at("hidden").get<std::vector<int>>();
+    policy.spec.activation = json.at("activation") == "tanh" ? nn::Activation::tanh : nn::Activation::relu;
+    policy.spec.log_std_init = json.at("log_std_init");
+    policy.spec.normalize_observation = json.at("normalize_observation");
+    const std::size_t floats = json.at("floats");
+    const std::size_t expected = nn::Policy<float>(policy.spec).size();
+    if (end == std::string::npos || floats != expected || bytes.size() - end - 1 != floats * sizeof(float)) {
+      throw CheckpointError("the checkpoint's policy holds " + std::to_string(floats) +
+                            " numbers where its network has " + std::to_string(expected) +
+                            ": it was written by another version of the program");
+    }
+    policy.parameters.resize(floats);
+    std::memcpy(policy.parameters.data(), bytes.data() + end + 1, floats * sizeof(float));
+    return policy;
+  });
+}
+
+}  // namespace mobula::rl
