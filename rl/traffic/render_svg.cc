@@ -74,7 +74,7 @@ void ground(std::string& out) {
 
 // The lamp of an approach stands to the right of its stop line.
 Point lamp(int approach) {
-  const double back = box * scale - 4, side = lane_width + 11;
+  const double back = box * scale + 8, side = lane_width + 11;
   switch (approach) {
     case Intersection::west:
       return {middle - back, middle + side};
@@ -110,17 +110,18 @@ void legend(std::string& out) {
   out += R"(<defs><linearGradient id="wait">)";
   for (const int s : {0, 30, 90})
     add(out, R"(<stop offset="{:.3f}" stop-color="{}"/>)", s / 90.0, drawing::wait_colour(s * 1000));
-  add(out, R"(</linearGradient></defs><g font-size="13" fill="#3a4048"><text x="{0}" y="{1}">waited so far</text>)"
-           R"svg(<rect x="{0}" y="{2}" width="270" height="9" rx="4" fill="url(#wait)"/>)svg"
-           R"(<text x="{0}" y="{3}">0 s</text><text x="{4}" y="{3}">30 s</text><text x="{5}" y="{3}" text-anchor="end">90 s or more</text></g>)"
-           "\n",
+  add(out,
+      R"(</linearGradient></defs><g font-size="13" fill="#3a4048"><text x="{0}" y="{1}">waited so far</text>)"
+      R"svg(<rect x="{0}" y="{2}" width="270" height="9" rx="4" fill="url(#wait)"/>)svg"
+      R"(<text x="{0}" y="{3}">0 s</text><text x="{4}" y="{3}">30 s</text><text x="{5}" y="{3}" text-anchor="end">90 s or more</text></g>)"
+      "\n",
       x, y - 10, y, y + 25, x + 80, x + 270);
 }
 
 std::string table(const Intersection& env, double x, double y) {
   std::string out;
   add(out, R"(<g font-size="14" fill="#3a4048"><text x="{}" y="{}" font-weight="bold">from</text>)", x, y);
-  const std::array<double, 3> column{x + 130, x + 215, x + 315};
+  const std::array<double, 3> column{x + 140, x + 228, x + 330};
   const std::array<std::string_view, 3> title{"waiting", "mean wait", "longest now"};
   for (int k = 0; k < 3; ++k)
     add(out, R"(<text x="{}" y="{}" font-weight="bold" text-anchor="end">{}</text>)", column[k], y, title[k]);
@@ -160,8 +161,9 @@ std::string Intersection::render_svg() const {
     const Lane& lane = lanes_[a];
     for (int i = 0; i < lane.size(); ++i) {
       const auto [x, y] = at(a, static_cast<double>(lane.position(i)));
-      add(out, R"svg(<g transform="translate({:.1f} {:.1f}) rotate({})" fill="{}">{}</g>)svg"
-               "\n",
+      add(out,
+          R"svg(<g transform="translate({:.1f} {:.1f}) rotate({})" fill="{}">{}</g>)svg"
+          "\n",
           x, y, heading[a], drawing::wait_colour(lane.wait(i)), car());
     }
     if (lane.outside() > 0) {
@@ -257,8 +259,9 @@ std::string render_episode_svg(std::span<const Intersection> frames, double fram
       if (track.wait.back() > 0) add(out, R"(<animate attributeName="fill" {} values="{}"/>)", timing(times), colours);
       add(out, R"(<animateTransform attributeName="transform" type="translate" {} values="{}"/>)", timing(times),
           places);
-      add(out, R"svg(<g transform="rotate({})">{}</g></g>)svg"
-               "\n",
+      add(out,
+          R"svg(<g transform="rotate({})">{}</g></g>)svg"
+          "\n",
           heading[a], car());
     }
   }

@@ -97,15 +97,15 @@ std::string Intersection::render_text() const {
   canvas.put(above + down, left + across, letter[static_cast<int>(light[side_street])]);
 
   std::string text =
-      fmt::format("{}   main {} ({:.0f}/h)   side {} ({:.0f}/h)   {:.1f} s in this stage\n", drawing::clock(now_),
-                  light_name[static_cast<int>(light[main_street])], config_.main_demand,
+      fmt::format("{}   main {} ({:.0f}/h)   side {} ({:.0f}/h)   {:.0f} s so far\n",
+                  drawing::clock(now_), light_name[static_cast<int>(light[main_street])], config_.main_demand,
                   light_name[static_cast<int>(light[side_street])], config_.side_demand, signal_.elapsed / 1000.0);
   for (std::string line : canvas.lines()) {
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + '\n';
   }
-  text += "  from    waiting  on approach   outside    mean wait     longest now    o @: waits, @ 60 s\n";
-  return text + table;
+  text += "  from    waiting  on approach   outside    mean wait     longest now\n";
+  return text + table + "  o waits, @ waits for a minute or more\n";
 }
 
 }  // namespace mobula::rl

@@ -14,7 +14,7 @@ namespace mobula::rl {
 struct Idm {
   double desired_speed = 13.9;  // m/s (50 km/h)
   double time_headway = 1.0;    // s, to the car ahead
-  double acceleration = 2.0;    // m/s^2, from standstill on a free road
+  double acceleration = 1.7;    // m/s^2, from standstill on a free road
   double deceleration = 3.0;    // m/s^2, comfortable
   double standstill_gap = 2.0;  // m, bumper to bumper in a queue
   double length = 5.0;          // m, of the car itself
