@@ -133,7 +133,7 @@ class Reader : public Fields {
   }
 
   std::string expected(const std::string& type, const FieldInfo& info) const {
-    const std::string range = range_text(info);
+    std::string range = range_text(info);
     if (!info.choices.empty()) return range;
     std::string text = type;
     if (!range.empty())
