@@ -11,7 +11,7 @@ namespace client {
 namespace {
 
 thread_local detail::Core* current = nullptr;
-thread_local const std::atomic<std::uint32_t>* current_stop = nullptr;
+thread_local const detail::StopFlag* current_stop = nullptr;
 
 struct Cores {
   std::mutex mutex;
@@ -24,7 +24,7 @@ Cores& cores() {
 
 }  // namespace
 
-TaskScope::TaskScope(detail::Core* core, const std::atomic<std::uint32_t>* stop)
+TaskScope::TaskScope(detail::Core* core, const detail::StopFlag* stop)
     : previous_core_(current), previous_stop_(current_stop) {
   current = core;
   current_stop = stop;
@@ -36,7 +36,7 @@ TaskScope::~TaskScope() {
 detail::Core* TaskScope::core() {
   return current;
 }
-const std::atomic<std::uint32_t>* TaskScope::stop() {
+const detail::StopFlag* TaskScope::stop() {
   return current_stop;
 }
 

@@ -1,9 +1,6 @@
 // Which runtime a thread belongs to: what Runtime::current() and stop_token() look at.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-
 #include <mobula/detail/core.h>
 
 namespace mobula::client {
@@ -11,18 +8,18 @@ namespace mobula::client {
 // Set while a thread runs a task or an actor call; the previous context comes back at the end.
 class TaskScope {
  public:
-  TaskScope(detail::Core* core, const std::atomic<std::uint32_t>* stop);
+  TaskScope(detail::Core* core, const detail::StopFlag* stop);
   ~TaskScope();
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
 
   // The core whose task this thread runs, or null.
   static detail::Core* core();
-  static const std::atomic<std::uint32_t>* stop();
+  static const detail::StopFlag* stop();
 
  private:
   detail::Core* previous_core_;
-  const std::atomic<std::uint32_t>* previous_stop_;
+  const detail::StopFlag* previous_stop_;
 };
 
 // The runtimes that this process has started and not yet ended. Any thread.

@@ -82,13 +82,13 @@ detail::Core& decoding_core(detail::Core* core) {
 detail::Slot Decoder::ref() {
   detail::WireId id;
   raw(&id, sizeof id);
-  return id.words == decltype(id.words){} ? detail::Slot{} : decoding_core(core_).import_ref(id);
+  return id.words == decltype(id.words){} ? detail::Slot{} : decoding_core(core_).import_ref(id, cover_);
 }
 
 detail::Slot Decoder::actor() {
   detail::WireId id;
   raw(&id, sizeof id);
-  return id.words == decltype(id.words){} ? detail::Slot{} : decoding_core(core_).import_actor(id);
+  return id.words == decltype(id.words){} ? detail::Slot{} : decoding_core(core_).import_actor(id, cover_);
 }
 
 void Decoder::fail(std::size_t wanted) const {

@@ -51,7 +51,10 @@ struct InProcessCore::Work {
   SlabHandle actor;   // none for a task
   Options options;
   bool running = false;
-  std::atomic<std::uint32_t> stop = 0;
+  struct Stop final : detail::StopFlag {
+    std::atomic<bool> flag = false;
+    bool raised() const override { return flag.load(std::memory_order_relaxed); }
+  } stop;
 };
 
 detail::Core* InProcessCore::start() {
@@ -120,12 +123,7 @@ void InProcessCore::release_actor_locked(SlabHandle actor) {
   if (--a.count > 0) return;
   // Work that waits for the actor counts as a handle, so nothing runs in it now.
   if (a.instance != nullptr) to_destroy_.emplace_back(a.instance, a.destroy);
-  const std::unique_ptr<Work> create = std::move(a.create);
   actors_.erase(actor);
-  if (create) {
-    release_all(create->contained);
-    for (const SlabHandle dependency : create->dependencies) release_locked(dependency);
-  }
 }
 
 void InProcessCore::settle(SlabHandle ref, Value value) {
@@ -210,7 +208,7 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
     const Where where{.task = work.name, .node = {}, .pid = getpid(), .attempt = attempt};
     const bool is_create = work.function->kind == detail::FunctionEntry::Kind::actor_create;
     if (closed_) return settle(work.result, closed("running a queued call"));
-    if (work.stop != 0) {
+    if (work.stop.raised()) {
       return settle(work.result,
                     Error{.code = ErrorCode::cancelled, .message = "cancelled before it started", .task = work.name});
     }
@@ -264,7 +262,8 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
     --nested_here;
     lock.lock();
     --executing_;
-    if (error && error->code == ErrorCode::exception && attempt <= attempts && work.stop == 0 && !is_create) continue;
+    if (error && error->code == ErrorCode::exception && attempt <= attempts && !work.stop.raised() && !is_create)
+      continue;
     if (is_create) {
       ActorEntry& actor = actors_[work.actor];
       actor.instance = in.instance;
@@ -274,7 +273,7 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
             Error{.code = ErrorCode::actor_died, .message = "the actor's constructor failed", .task = work.name};
         actor.gone->causes.push_back(std::move(*error));
       }
-    } else if (work.stop != 0) {
+    } else if (work.stop.raised()) {
       release_all(value.contained);
       settle(work.result, Error{.code = ErrorCode::cancelled,
                                 .message = "cancelled while it ran",
@@ -315,9 +314,7 @@ detail::Slot InProcessCore::create_actor(const detail::Submission& s) {
     auto work = make_work(s, {}, actor);
     ActorEntry& a = actors_[actor];
     a.name = work->name;
-    a.restarts_left = work->options.max_restarts;
-    a.create = make_work(s, {}, actor);  // for restarts
-    ++a.count;                           // of the work
+    ++a.count;  // of the work
     enqueue(std::move(work));
   }
   run_what_can();
@@ -406,32 +403,16 @@ void InProcessCore::wait(std::span<const detail::Slot> refs, std::size_t count, 
 
 void InProcessCore::cancel(detail::Slot ref, const CancelOptions&) {
   std::lock_guard lock(mutex_);
-  if (Work* work = entry(ref).work) work->stop = 1;
+  if (Work* work = entry(ref).work) work->stop.flag = true;
 }
 
-void InProcessCore::kill(detail::Slot actor, const KillOptions& options) {
+void InProcessCore::kill(detail::Slot actor) {
   {
-    std::unique_lock lock(mutex_);
+    std::lock_guard lock(mutex_);
     ActorEntry& a = actor_entry(actor);
     if (a.gone) return;
-    if (a.instance != nullptr && !a.busy) to_destroy_.emplace_back(a.instance, a.destroy);
-    if (!a.busy) a.instance = nullptr;
-    if (options.restart && a.restarts_left != 0 && !a.busy) {
-      if (a.restarts_left > 0) --a.restarts_left;
-      auto again = std::make_unique<Work>();
-      const Work& create = *a.create;
-      again->function = create.function;
-      again->name = create.name;
-      again->args = create.args;
-      again->options = create.options;
-      again->actor = handle(actor);
-      again->dependencies = create.dependencies;
-      for (const SlabHandle dependency : again->dependencies) ++refs_[dependency].count;
-      ++a.count;
-      waiting_.push_front(std::move(again));
-    } else {
-      a.gone = Error{.code = ErrorCode::actor_died, .message = "killed by Runtime::kill", .task = a.name};
-    }
+    a.gone = Error{.code = ErrorCode::actor_died, .message = "killed by Runtime::kill", .task = a.name};
+    if (a.instance != nullptr && !a.busy) to_destroy_.emplace_back(std::exchange(a.instance, nullptr), a.destroy);
     changed_.notify_all();
   }
   run_what_can();
@@ -476,7 +457,7 @@ detail::WireId InProcessCore::export_actor(detail::Slot actor) {
   return export_ref(actor);
 }
 
-detail::Slot InProcessCore::import_ref(const detail::WireId& id) {
+detail::Slot InProcessCore::import_ref(const detail::WireId& id, detail::Slot) {
   std::lock_guard lock(mutex_);
   const SlabHandle h{static_cast<std::uint32_t>(id.words[1]), static_cast<std::uint32_t>(id.words[2])};
   Entry* const e = id.words[0] == reinterpret_cast<std::uintptr_t>(this) ? refs_.find(h) : nullptr;
@@ -486,7 +467,7 @@ detail::Slot InProcessCore::import_ref(const detail::WireId& id) {
   return slot_of(h);
 }
 
-detail::Slot InProcessCore::import_actor(const detail::WireId& id) {
+detail::Slot InProcessCore::import_actor(const detail::WireId& id, detail::Slot) {
   std::lock_guard lock(mutex_);
   const SlabHandle h{static_cast<std::uint32_t>(id.words[1]), static_cast<std::uint32_t>(id.words[2])};
   ActorEntry* const a = id.words[0] == reinterpret_cast<std::uintptr_t>(this) ? actors_.find(h) : nullptr;

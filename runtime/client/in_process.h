@@ -33,15 +33,15 @@ class InProcessCore final : public CoreBase {
   Result<detail::Bytes> get(detail::Slot ref, detail::Deadline) override;
   void wait(std::span<const detail::Slot> refs, std::size_t count, detail::Deadline, std::vector<bool>& ready) override;
   void cancel(detail::Slot ref, const CancelOptions&) override;
-  void kill(detail::Slot actor, const KillOptions&) override;
+  void kill(detail::Slot actor) override;
   void retain(detail::Slot ref) override;
   void release(detail::Slot ref) override;
   void retain_actor(detail::Slot actor) override;
   void release_actor(detail::Slot actor) override;
   detail::WireId export_ref(detail::Slot ref) override;
   detail::WireId export_actor(detail::Slot actor) override;
-  detail::Slot import_ref(const detail::WireId&) override;
-  detail::Slot import_actor(const detail::WireId&) override;
+  detail::Slot import_ref(const detail::WireId&, detail::Slot cover) override;
+  detail::Slot import_actor(const detail::WireId&, detail::Slot cover) override;
   std::shared_ptr<detail::Object> allocate(std::size_t bytes) override;
   int cpus() const override { return 0; }
   bool in_process() const override { return true; }
@@ -71,9 +71,7 @@ class InProcessCore final : public CoreBase {
     void* instance = nullptr;
     void (*destroy)(void*) = nullptr;
     bool busy = false;
-    int restarts_left = 0;
-    std::optional<Error> gone;     // why calls fail
-    std::unique_ptr<Work> create;  // kept for restarts
+    std::optional<Error> gone;  // why calls fail
   };
 
   std::unique_ptr<Work> make_work(const detail::Submission&, SlabHandle result, SlabHandle actor);
@@ -81,8 +79,6 @@ class InProcessCore final : public CoreBase {
   void enqueue(std::unique_ptr<Work> work);
   void run_what_can();
   void run(Work& work, std::unique_lock<std::mutex>& lock);
-  void construct(SlabHandle actor, std::unique_lock<std::mutex>& lock);
-  void destroy_instance(ActorEntry& actor, std::unique_lock<std::mutex>& lock);
   void settle(SlabHandle ref, Value value);
   void settle(SlabHandle ref, Error error);
   Contained retain_all(std::span<const detail::Slot> refs, std::span<const detail::Slot> actors);

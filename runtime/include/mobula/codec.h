@@ -99,12 +99,13 @@ class Encoder {
 class Decoder {
  public:
   explicit Decoder(std::span<const std::byte> bytes, detail::Core* core = nullptr,
-                   std::shared_ptr<const void> keep = nullptr)
+                   std::shared_ptr<const void> keep = nullptr, detail::Slot cover = {})
       : base_(bytes.data()),
         cursor_(bytes.data()),
         end_(bytes.data() + bytes.size()),
         core_(core),
-        keep_(std::move(keep)) {}
+        keep_(std::move(keep)),
+        cover_(cover) {}
 
   template <class T>
   T read() {
@@ -158,6 +159,7 @@ class Decoder {
   const std::byte* end_;
   detail::Core* core_;
   std::shared_ptr<const void> keep_;
+  detail::Slot cover_;
 };
 
 namespace detail {

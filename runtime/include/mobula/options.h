@@ -45,12 +45,7 @@ struct StartOptions {
 };
 
 struct CancelOptions {
-  bool force = false;     // kill the process of a running task instead of asking it to stop
-  bool recursive = true;  // also cancel the tasks that it submitted
-};
-
-struct KillOptions {
-  bool restart = false;  // let the actor come back if it has restarts left
+  bool force = false;  // kill the process of a running task instead of asking it to stop
 };
 
 }  // namespace mobula

@@ -47,7 +47,7 @@ class RefBase {
 
 template <class T>
 T decode_value(Core& core, const Bytes& bytes) {
-  Decoder d(bytes.span, &core, bytes.keep);
+  Decoder d(bytes.span, &core, bytes.keep, bytes.cover);
   return d.read<T>();
 }
 

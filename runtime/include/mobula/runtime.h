@@ -13,7 +13,6 @@
 // cannot be started throw TaskError at the call.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -41,12 +40,13 @@ void init(int argc, char** argv);
 class StopToken {
  public:
   StopToken() = default;
-  explicit StopToken(const std::atomic<std::uint32_t>* flag) : flag_(flag) {}
-  bool stop_requested() const { return flag_ != nullptr && flag_->load(std::memory_order_relaxed) != 0; }
+  explicit StopToken(const detail::StopFlag* flag) : flag_(flag) {}
+  bool stop_requested() const { return flag_ != nullptr && flag_->raised(); }
 
  private:
-  const std::atomic<std::uint32_t>* flag_ = nullptr;
+  const detail::StopFlag* flag_ = nullptr;
 };
+// Of the task that the calling thread runs; valid until that ends.
 StopToken stop_token();
 
 template <class T>
@@ -156,10 +156,10 @@ class Runtime {
   void cancel(const Ref<T>& ref, const CancelOptions& options = {}) const {
     core_->cancel(ref.base().slot(), options);
   }
-  // Kills the actor's process. Calls that are queued or running fail with ErrorCode::actor_died.
+  // Kills the actor's process; it does not restart. Calls that are queued or running fail with ErrorCode::actor_died.
   template <class T>
-  void kill(const Actor<T>& actor, const KillOptions& options = {}) const {
-    core_->kill(actor.base().slot(), options);
+  void kill(const Actor<T>& actor) const {
+    core_->kill(actor.base().slot());
   }
 
   int cpus() const { return core_->cpus(); }  // worker slots of this node; 0 in-process

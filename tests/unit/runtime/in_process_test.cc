@@ -215,15 +215,12 @@ TEST(InProcess, AFailedConstructorFailsTheCalls) {
   EXPECT_THAT(error.describe(), HasSubstr("vase"));
 }
 
-TEST(InProcess, AKilledActorIsGoneUnlessItMayRestart) {
+TEST(InProcess, AKilledActorIsGone) {
   const Runtime rt = start();
-  const Actor<Counter> mortal = rt.spawn<Counter>();
-  rt.kill(mortal);
-  EXPECT_EQ(failure_of([&] { mortal.call<&Counter::add>(1).get(); }).code, ErrorCode::actor_died);
-  const Actor<Counter> phoenix = rt.with({.max_restarts = 1}).spawn<Counter>(5);
-  EXPECT_EQ(phoenix.call<&Counter::add>(1).get(), 6);
-  rt.kill(phoenix, {.restart = true});
-  EXPECT_EQ(phoenix.call<&Counter::add>(1).get(), 6) << "a new incarnation starts from the constructor";
+  const Actor<Counter> counter = rt.spawn<Counter>();
+  EXPECT_EQ(counter.call<&Counter::add>(1).get(), 1);
+  rt.kill(counter);
+  EXPECT_EQ(failure_of([&] { counter.call<&Counter::add>(1).get(); }).code, ErrorCode::actor_died);
 }
 
 TEST(InProcess, ActorsEndWithTheirLastHandle) {

@@ -55,10 +55,21 @@ class Object {
 };
 
 // Encoded bytes of a value. `keep` pins those that lie in the arena; it is null for bytes that live as long as the
-// reference (or the call) that they came with.
+// reference (or the call) that they came with. `cover` is the reference whose value this is: it keeps those inside
+// alive while they are decoded (none for what belongs to a running call, which does that itself).
 struct Bytes {
   std::span<const std::byte> span;
   std::shared_ptr<const void> keep;
+  Slot cover{};
+};
+
+// What stop_token() asks. Any thread.
+class StopFlag {
+ public:
+  virtual bool raised() const = 0;
+
+ protected:
+  ~StopFlag() = default;
 };
 
 struct FunctionEntry;
@@ -95,7 +106,7 @@ class Core {
   // Waits until at least `count` are ready or the deadline passes; ready[i] is set for every one that is.
   virtual void wait(std::span<const Slot> refs, std::size_t count, Deadline, std::vector<bool>& ready) = 0;
   virtual void cancel(Slot ref, const CancelOptions&) = 0;
-  virtual void kill(Slot actor, const KillOptions&) = 0;
+  virtual void kill(Slot actor) = 0;
 
   // Local counts. A handle may outlive the runtime; then its uses end in `unavailable`.
   virtual void retain(Slot ref) = 0;
@@ -105,8 +116,8 @@ class Core {
 
   virtual WireId export_ref(Slot ref) = 0;
   virtual WireId export_actor(Slot actor) = 0;
-  virtual Slot import_ref(const WireId&) = 0;
-  virtual Slot import_actor(const WireId&) = 0;
+  virtual Slot import_ref(const WireId&, Slot cover) = 0;
+  virtual Slot import_actor(const WireId&, Slot cover) = 0;
 
   // Space for a large value. Throws TaskError(out_of_memory) naming the sizes.
   virtual std::shared_ptr<Object> allocate(std::size_t bytes) = 0;
