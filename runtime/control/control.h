@@ -14,6 +14,7 @@
 namespace mobula {
 
 struct ControlOptions {
+  NodeId self;                                              // the head's own node: it cannot be dead while this runs
   Duration heartbeat_timeout = std::chrono::seconds(5);     // silence after which a node is dead
   Duration disconnect_grace = std::chrono::seconds(1);      // the same, once its connection closed
   Duration view_interval = std::chrono::milliseconds(100);  // at most this often do changes of load go out

@@ -1,0 +1,174 @@
+// What follows from the end of a process, or of a whole node: the same rules, over everything that lived there.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "runtime/owner/owner_impl.h"
+
+namespace mobula {
+
+using Borrow = RefEntry::Borrow;
+
+Error Owner::Impl::death_error(const Gone& gone, ErrorCode code, const std::string& what) const {
+  Error error;
+  error.code = code;
+  error.node = gone.node == self_.node ? options_.node_name : to_string(gone.node);
+  if (gone.death != nullptr) {
+    error.message = fmt::format("{}: process {} {}", what, gone.death->pid,
+                                gone.death->description.empty() ? "ended" : gone.death->description);
+    error.pid = gone.death->pid;
+    error.signal = gone.death->signal;
+    error.backtrace = gone.death->backtrace;
+  } else {
+    error.message = fmt::format("{}: node {} was declared dead ({})", what, to_string(gone.node), gone.reason);
+  }
+  return error;
+}
+
+void Owner::Impl::on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now) {
+  bury({process.node, process, &death, {}}, now);
+}
+
+void Owner::Impl::on_node_died(NodeId node, const std::string& reason, Time now) {
+  if (!dead_nodes_.insert(node).second) return;
+  bury({node, {}, nullptr, reason}, now);
+}
+
+void Owner::Impl::bury(const Gone& gone, Time now) {
+  // Leases: what the worker had not begun goes to another one as it is; what it had is tried again, or fails.
+  std::vector<std::uint32_t> touched;
+  std::vector<LeaseHandle> lost;
+  leases_.for_each([&](LeaseHandle handle, LeaseEntry& lease) {
+    if (gone.covers(lease.worker)) lost.push_back(handle);
+  });
+  for (const LeaseHandle handle : lost) {
+    LeaseEntry& lease = leases_[handle];
+    SchedulingClass& cls = classes_[lease.scheduling_class];
+    touched.push_back(lease.scheduling_class);
+    RingQueue<TaskHandle> in_flight = std::exchange(lease.in_flight, {});
+    const ProcessId worker = lease.worker;
+    cls.in_flight -= lease.in_flight_count;
+    std::erase(cls.leases, handle);
+    leases_.erase(handle);
+    // From the last to the first, so that the queue keeps their order.
+    for (std::size_t i = in_flight.size(); i-- > 0;) {
+      const TaskHandle task_handle = in_flight[i];
+      TaskEntry* task = tasks_.find(task_handle);
+      if (task == nullptr || task->state != TaskEntry::State::sent || task->lease != handle) continue;
+      task->lease = {};
+      if (!task->cancelled && sink_.withdraw(worker, task->ticket)) {
+        enqueue(task_handle, *task, true);
+        continue;
+      }
+      Error error = death_error(gone, gone.process ? ErrorCode::worker_died : ErrorCode::node_died,
+                                "the worker that ran the task died");
+      error.task = name_of(*task);
+      error.attempt = static_cast<std::int32_t>(task->attempt);
+      retry_or_fail(task_handle, std::move(error), now);
+    }
+  }
+  if (!gone.process) {
+    for (std::uint32_t scheduling = 0; scheduling < classes_.size(); ++scheduling) {
+      SchedulingClass& cls = classes_[scheduling];
+      if (const auto asked = cls.asked.find(gone.node); asked != cls.asked.end()) {
+        answered(cls, gone.node, asked->second);
+        touched.push_back(scheduling);
+      }
+    }
+  }
+
+  // Actors that lived there, those that waited for a worker there, and those that were owned there.
+  const std::vector<RefHandle> actors(actors_.begin(), actors_.end());
+  for (const RefHandle ref : actors) {
+    const RefEntry* entry = refs_.find(ref);
+    if (entry == nullptr) continue;
+    ActorEntry& actor = *entry->actor();
+    if (!entry->owned() && gone.covers(entry->extra->foreign.owner)) {
+      Error error = death_error(gone, ErrorCode::actor_died, "the actor ended with the process that owned it");
+      error.causes.push_back(death_error(gone, ErrorCode::owner_died, "its owner died"));
+      bury_actor(ref, std::move(error), now);
+    } else if (actor.life == ActorEntry::Life::leasing) {
+      if (!gone.process && actor.asked_node == gone.node) ask_actor_lease(ref, self_.node, false);
+    } else if (gone.covers(actor.worker) &&
+               (actor.life == ActorEntry::Life::alive || actor.life == ActorEntry::Life::creating ||
+                (actor.life == ActorEntry::Life::foreign && actor.incarnation != 0))) {
+      Error error = death_error(gone, ErrorCode::actor_died, "the actor's worker died");
+      error.attempt = static_cast<std::int32_t>(actor.incarnation);
+      actor_worker_died(ref, error, now);
+    }
+  }
+
+  // Others' interest in our refs.
+  const std::vector<RefHandle> shared(shared_.begin(), shared_.end());
+  for (const RefHandle ref : shared) {
+    RefEntry* entry = refs_.find(ref);
+    if (entry == nullptr) continue;
+    RefExtra& extra = *entry->extra;
+    const auto is_gone = [&](const ProcessId& process) { return gone.covers(process); };
+    std::erase_if(extra.resolvers, is_gone);
+    if (extra.actor) std::erase_if(extra.actor->locating, [&](const auto& asker) { return gone.covers(asker.first); });
+    if (std::erase_if(extra.borrowers, is_gone) != 0) maybe_free(ref, now);
+  }
+  std::vector<RefHandle> unheld;
+  std::erase_if(held_, [&](const auto& held) {
+    if (!gone.covers(held.first.caller)) return false;
+    unheld.insert(unheld.end(), held.second.begin(), held.second.end());
+    return true;
+  });
+  for (const RefHandle ref : unheld) release(ref, now);
+
+  // Refs that were owned there.
+  std::vector<RefHandle> orphans;
+  for (const auto& [name, ref] : borrowed_) {
+    if (gone.covers(name.owner)) orphans.push_back(ref);
+  }
+  std::sort(orphans.begin(), orphans.end());  // the map's order is not ours to depend on
+  for (const RefHandle ref : orphans) {
+    RefEntry* entry = refs_.find(ref);
+    if (entry == nullptr || entry->borrow == Borrow::orphaned) continue;
+    retain(ref);
+    entry->borrow = Borrow::orphaned;
+    if (entry->state == RefState::pending) {
+      wire::Value value;
+      value.kind = wire::ValueKind::error;
+      value.error = death_error(gone, ErrorCode::owner_died,
+                                "the process that owned " + to_string(entry->extra->foreign) + " died");
+      become(ref, std::move(value), now);
+    }
+    registered(ref, now);
+    release(ref, now);
+  }
+
+  // Objects whose bytes lay there.
+  if (!gone.process) {
+    std::vector<RefHandle> lost_objects;
+    refs_.for_each([&](RefHandle ref, RefEntry& entry) {
+      if (entry.extra) {
+        std::erase_if(entry.extra->copies, [&](const auto& copy) { return copy.node == gone.node; });
+      }
+      if (entry.state == RefState::object && entry.location.node == gone.node) lost_objects.push_back(ref);
+    });
+    for (const RefHandle ref : lost_objects) {
+      RefEntry& entry = refs_[ref];
+      RefExtra& extra = entry.more();
+      if (extra.local.node) {
+        std::erase(extra.copies, extra.local);
+        entry.location = std::exchange(extra.local, {});
+      } else if (!extra.copies.empty()) {
+        entry.location = extra.copies.back();
+        extra.copies.pop_back();
+      } else {
+        entry.state = RefState::error;
+        extra.error = death_error(gone, ErrorCode::object_lost, "the object's bytes lay on a node that died");
+        if (std::exchange(entry.watched, false)) sink_.ready(ref);
+      }
+      entry.localizing = false;
+    }
+  }
+
+  std::sort(touched.begin(), touched.end());
+  touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  for (const std::uint32_t scheduling : touched) dispatch(scheduling, now);
+}
+
+}  // namespace mobula

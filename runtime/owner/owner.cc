@@ -1,0 +1,176 @@
+#include "runtime/owner/owner.h"
+
+#include "runtime/owner/owner_impl.h"
+
+namespace mobula {
+
+Owner::Impl::Impl(ProcessId self, OwnerOptions options, OwnerSink& sink)
+    : self_(self), options_(std::move(options)), sink_(sink) {
+  task_class({});  // class 0: the defaults
+}
+
+namespace {
+template <class... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+template <class... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;
+}  // namespace
+
+bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message, Time now) {
+  return std::visit(Overloaded{
+                        [&](const wire::LeaseGrant& m) { return on_grant(from, m, now), true; },
+                        [&](const wire::LeaseRedirect& m) { return on_redirect(from, m, now), true; },
+                        [&](const wire::LeaseRefused& m) { return on_refused(from, m, now), true; },
+                        [&](const wire::ReclaimIdle&) { return on_reclaim(now), true; },
+                        [&](const wire::WorkerBlocked& m) { return on_worker_blocked(m, now), true; },
+                        [&](const wire::ReleaseHeld& m) { return on_release_held(from, m, now), true; },
+                        [&](const wire::AddBorrow& m) { return on_add_borrow(from, m.ref), true; },
+                        [&](const wire::BorrowAck& m) { return on_borrow_ack(m, now), true; },
+                        [&](const wire::DropBorrow& m) { return on_drop_borrow(from, m.ref, now), true; },
+                        [&](const wire::Resolve& m) { return on_resolve(from, m.ref), true; },
+                        [&](const wire::Resolved& m) { return on_resolved(wire::Resolved(m), now), true; },
+                        [&](const wire::CancelRef& m) {
+                          if (const RefHandle ref = find_owned(m.ref.index, m.ref.generation))
+                            cancel(ref, m.force, now);
+                          return true;
+                        },
+                        [&](const wire::ActorLocate& m) { return on_actor_locate(from, m), true; },
+                        [&](const wire::ActorAt& m) { return on_actor_at(m, now), true; },
+                        [&](const wire::ActorGone& m) { return on_actor_gone(m, now), true; },
+                        [&](const wire::ActorKill& m) {
+                          if (const RefHandle ref = find_owned(m.actor.index, m.actor.generation)) kill(ref, now);
+                          return true;
+                        },
+                        [&](const wire::ObjectHere& m) { return on_object_here(m), true; },
+                        [&](const wire::AddCopy& m) { return on_add_copy(m), true; },
+                        [&](const wire::ProcessDied& m) { return on_process_died(m.process, m.death, now), true; },
+                        [&](const wire::NodeDied& m) { return on_node_died(m.node, m.reason, now), true; },
+                        [](const auto&) { return false; },
+                    },
+                    message);
+}
+
+Owner::Owner(ProcessId self, OwnerOptions options, OwnerSink& sink)
+    : impl_(std::make_unique<Impl>(self, std::move(options), sink)) {}
+Owner::~Owner() = default;
+
+TaskClass Owner::task_class(const TaskOptions& options) {
+  return impl_->task_class(options);
+}
+RefHandle Owner::submit(TaskSpec&& spec, Time now) {
+  return impl_->submit(std::move(spec), now);
+}
+RefHandle Owner::create_actor(ActorSpec&& spec, Time now) {
+  return impl_->create_actor(std::move(spec), now);
+}
+RefHandle Owner::call(RefHandle actor, TaskSpec&& spec, Time now) {
+  return impl_->call(actor, std::move(spec), now);
+}
+RefHandle Owner::put(wire::Value&& value, std::vector<RefHandle> contained) {
+  return impl_->put(std::move(value), std::move(contained));
+}
+void Owner::set_context(std::uint32_t depth, std::uint64_t parent) {
+  impl_->depth_ = depth;
+  impl_->parent_ = parent;
+}
+
+void Owner::retain(RefHandle ref) {
+  impl_->retain(ref);
+}
+void Owner::release(RefHandle ref, Time now) {
+  impl_->release(ref, now);
+}
+RefId Owner::id(RefHandle ref) const {
+  return impl_->id(ref);
+}
+bool Owner::is_actor(RefHandle ref) const {
+  return impl_->refs_[ref].actor() != nullptr;
+}
+bool Owner::owned(RefHandle ref) const {
+  return impl_->refs_[ref].owned();
+}
+RefHandle Owner::borrow(const RefId& ref, bool actor, RefHandle cover) {
+  return impl_->borrow(ref, actor, cover);
+}
+RefView Owner::view(RefHandle ref) const {
+  return impl_->view(ref);
+}
+std::span<const RefHandle> Owner::contained(RefHandle ref) const {
+  const RefEntry& entry = impl_->refs_[ref];
+  if (!entry.extra) return {};
+  return entry.extra->contained;
+}
+void Owner::watch(RefHandle ref) {
+  impl_->watch(ref);
+}
+void Owner::unwatch(RefHandle ref) {
+  impl_->refs_[ref].watched = false;
+}
+bool Owner::localize(RefHandle ref) {
+  return impl_->localize(ref);
+}
+
+void Owner::cancel(RefHandle ref, bool force, Time now) {
+  impl_->cancel(ref, force, now);
+}
+void Owner::cancel_children(std::uint64_t parent, Time now) {
+  impl_->cancel_children(parent, now);
+}
+void Owner::kill(RefHandle actor, Time now) {
+  impl_->kill(actor, now);
+}
+
+bool Owner::settle_borrows() {
+  return impl_->settle_borrows();
+}
+bool Owner::borrows_settled() const {
+  return impl_->settling_ == 0;
+}
+void Owner::hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt,
+                     std::span<const RefHandle> refs) {
+  impl_->hold_for(caller, index, generation, attempt, refs);
+}
+
+void Owner::on_reply(const ProcessId& from, const wire::ReplyHeader& header, std::span<const std::byte> payload,
+                     std::span<const RefId> contained, Time now) {
+  impl_->on_reply(from, header, payload, contained, now);
+}
+bool Owner::on_message(const ProcessId& from, const wire::Message& message, Time now) {
+  return impl_->on_message(from, message, now);
+}
+void Owner::on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now) {
+  impl_->on_process_died(process, death, now);
+}
+void Owner::on_node_died(NodeId node, const std::string& reason, Time now) {
+  impl_->on_node_died(node, reason, now);
+}
+void Owner::on_room(const ProcessId& worker, Time now) {
+  impl_->on_room(worker, now);
+}
+void Owner::on_timer(Time now) {
+  impl_->on_timer(now);
+}
+Time Owner::next_timer() const {
+  return impl_->timer_;
+}
+
+Owner::Counts Owner::counts() const {
+  Counts counts;
+  counts.borrowed = impl_->borrowed_.size();
+  counts.owned = impl_->refs_.size() - counts.borrowed;
+  counts.tasks = impl_->tasks_.size();
+  counts.leases = impl_->leases_.size();
+  for (const SchedulingClass& cls : impl_->classes_) counts.lease_requests += cls.asked_total;
+  counts.held = impl_->held_.size();
+  return counts;
+}
+bool Owner::idle() const {
+  return impl_->refs_.empty() && impl_->tasks_.empty() && impl_->held_.empty();
+}
+const ProcessId& Owner::self() const {
+  return impl_->self_;
+}
+
+}  // namespace mobula

@@ -1,0 +1,317 @@
+// The owner's tables. Private to runtime/owner; the functions are spread over references.cc, tasks.cc, leases.cc,
+// actors.cc, borrowing.cc and deaths.cc by what they are about.
+//
+//   refs_    one entry for each value, actor or borrowed ref that this process knows; RefHandle is its position
+//   tasks_   one entry for each call that has not ended; found from the entry of its result
+//   leases_  workers that tasks may be sent to; dedicated ones belong to their actor and are not here
+//
+// Queues hold handles of tasks and are cleaned lazily: a handle whose task ended meanwhile is skipped when met.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/ring_queue.h"
+#include "runtime/base/slab.h"
+#include "runtime/owner/owner.h"
+
+namespace mobula {
+
+using TaskHandle = SlabHandle;
+using LeaseHandle = SlabHandle;
+
+/// An actor as its callers know it, and (owned entries only) its life.
+struct ActorEntry {
+  enum class Life : std::uint8_t {
+    foreign,   // borrowed: its owner knows
+    waiting,   // the constructor's arguments are not there yet
+    leasing,   // a worker was asked for
+    creating,  // the constructor runs
+    alive,
+    dead
+  };
+  Life life = Life::foreign;
+
+  // Owned ones.
+  TaskHandle creation;  // kept for restarts
+  ActorOptions options;
+  std::int32_t restarts_left = 0;
+  NodeId asked_node;                                          // leasing: who was asked
+  std::vector<std::pair<ProcessId, std::uint32_t>> locating;  // who asked, and the incarnation they know
+
+  // Callers' side.
+  bool reachable = false;  // worker, lease and incarnation are those of a living instance
+  bool asked = false;      // foreign: ActorLocate was sent
+  ProcessId worker;
+  LeaseId lease;
+  std::uint32_t incarnation = 0;
+  std::int32_t max_call_retries = 0;
+  std::uint64_t sequence = 0;
+  std::deque<TaskHandle> queue;     // not sent, in submission order
+  RingQueue<TaskHandle> in_flight;  // sent, in that order
+  Error death;                      // dead: what later calls end in
+};
+
+/// What few refs need.
+struct RefExtra {
+  Error error;
+  RefId foreign;                       // borrowed: whose it is
+  std::vector<RefHandle> contained;    // refs inside the value, counted
+  std::vector<TaskHandle> dependents;  // tasks that wait for it
+  std::vector<ProcessId> borrowers;
+  std::vector<ProcessId> resolvers;  // borrowers that want the value
+  std::vector<wire::ObjectLocation> copies;
+  wire::ObjectLocation local;        // a copy in this node's arena
+  std::vector<RefHandle> covers;     // counted until registered
+  std::vector<SlabHandle> acks_for;  // PendingHolds that wait for this ref's registration
+  std::unique_ptr<ActorEntry> actor;
+};
+
+struct RefEntry {
+  enum class Borrow : std::uint8_t { owned, unregistered, requested, registered, orphaned };
+  RefState state = RefState::pending;
+  Borrow borrow = Borrow::owned;
+  bool watched = false;
+  bool resolving = false;   // borrowed: Resolve was sent
+  bool localizing = false;  // PullObject was sent
+  bool settling = false;    // a call's end waits for its registration
+  std::uint32_t count = 1;
+  TaskHandle task;  // the call that makes it, until it ended
+  Bytes bytes;      // inline_value
+  wire::ObjectLocation location;
+  std::unique_ptr<RefExtra> extra;
+
+  RefExtra& more() {
+    if (!extra) extra = std::make_unique<RefExtra>();
+    return *extra;
+  }
+  bool owned() const { return borrow == Borrow::owned; }
+  ActorEntry* actor() const { return extra ? extra->actor.get() : nullptr; }
+};
+
+struct TaskEntry {
+  enum class State : std::uint8_t { waiting, queued, sent };
+  wire::CallKind kind = wire::CallKind::task;
+  State state = State::waiting;
+  std::uint8_t flags = 0;
+  bool cancelled = false;
+  FunctionId function;
+  TaskClass task_class = 0;
+  std::uint32_t waiting_deps = 0;
+  std::uint32_t depth = 1;
+  std::uint32_t attempt = 1;
+  std::int32_t retries_left = 0;
+  RefHandle result;
+  RefHandle actor;
+  LeaseHandle lease;
+  CallTicket ticket;
+  std::uint64_t parent = 0;
+  std::uint64_t order = 0;  // of submission
+  Bytes args;
+  std::vector<RefHandle> deps;
+  std::vector<RefHandle> contained;
+  std::vector<Error> causes;  // why earlier attempts failed
+};
+
+struct LeaseEntry {
+  LeaseId id;
+  ProcessId worker;
+  std::uint32_t scheduling_class = 0;
+  bool local = false;
+  bool blocked = false;   // its worker waits for other tasks
+  bool full = false;      // its lane had no room
+  bool dead = false;      // a send found it dead; the death will be told
+  bool draining = false;  // goes back to the node when its calls ended: others wait
+  std::uint32_t in_flight_count = 0;
+  RingQueue<TaskHandle> in_flight;
+  Time since{};       // when it was granted
+  Time idle_since{};  // valid while in_flight_count == 0
+};
+
+/// Tasks that any lease of the same resources can run.
+struct SchedulingClass {
+  Resources resources;
+  RingQueue<TaskHandle> queue;
+  std::size_t queued = 0;     // living tasks in the queue
+  std::size_t in_flight = 0;  // on all leases
+  std::vector<LeaseHandle> leases;
+  std::map<NodeId, std::uint32_t> asked;  // unanswered lease requests
+  std::uint32_t asked_total = 0;
+  bool cancelling = false;      // LeaseCancel was sent for all of them
+  std::vector<Error> refusals;  // of other nodes, for the error if this one refuses too
+};
+
+class Owner::Impl {
+ public:
+  Impl(ProcessId self, OwnerOptions options, OwnerSink& sink);
+
+  // references.cc
+  void retain(RefHandle ref) { ++refs_[ref].count; }
+  void release(RefHandle ref, Time now);
+  RefHandle put(wire::Value&& value, std::vector<RefHandle> contained);
+  RefView view(RefHandle ref) const;
+  void watch(RefHandle ref);
+  bool localize(RefHandle ref);
+  void on_object_here(const wire::ObjectHere& message);
+  void on_add_copy(const wire::AddCopy& message);
+  /// The ref's value is known: tells all who wait. Exactly once a ref (per entry).
+  void become(RefHandle ref, wire::Value&& value, Time now);
+  void become_ready(RefHandle ref, Time now);
+  void maybe_free(RefHandle ref, Time now);
+  wire::Value value_of(const RefEntry& entry) const;
+  RefHandle find_owned(std::uint32_t index, std::uint32_t generation);
+  RefId id(RefHandle ref) const;
+
+  // tasks.cc
+  TaskClass task_class(const TaskOptions& options);
+  RefHandle submit(TaskSpec&& spec, Time now);
+  TaskHandle new_task(wire::CallKind kind, RefHandle result, const FunctionId& function, std::uint8_t flags,
+                      Bytes&& args, std::vector<RefHandle>&& deps, std::vector<RefHandle>&& contained, Time now);
+  void dependency_ready(TaskHandle handle, RefHandle dependency, Time now);
+  void start(TaskHandle handle, Time now);  // all dependencies are there
+  SendStatus send(TaskHandle handle, TaskEntry& task, const ProcessId& worker, const LeaseId& lease);
+  void on_reply(const ProcessId& from, const wire::ReplyHeader& header, std::span<const std::byte> payload,
+                std::span<const RefId> contained, Time now);
+  void end_task(TaskHandle handle, wire::Value&& value, Time now);
+  void leave_lease(TaskEntry& task, Time now);
+  void retry_or_fail(TaskHandle handle, Error error, Time now);
+  void cancel(RefHandle ref, bool force, Time now);
+  void cancel_task(TaskHandle handle, bool force, Time now);
+  void cancel_children(std::uint64_t parent, Time now);
+  std::string name_of(const TaskEntry& task);
+  Error task_error(const TaskEntry& task, ErrorCode code, std::string message);
+
+  // leases.cc
+  void enqueue(TaskHandle handle, TaskEntry& task, bool front);
+  void dispatch(std::uint32_t scheduling_class, Time now);
+  LeaseHandle roomiest(SchedulingClass& cls);
+  bool has_room(const LeaseEntry& lease) const;
+  void rebalance(SchedulingClass& cls, Time now);
+  void withdraw_queued(LeaseEntry& lease, std::size_t keep, std::size_t at_most);
+  void ask(std::uint32_t scheduling_class, Time now);
+  void request(NodeId node, std::uint64_t tag, std::uint32_t count, bool spilled);
+  void cancel_requests(std::uint32_t scheduling_class);
+  void lease_idle(LeaseHandle handle, Time now);
+  void return_lease(LeaseHandle handle);
+  void on_grant(const ProcessId& from, const wire::LeaseGrant& grant, Time now);
+  void on_redirect(const ProcessId& from, const wire::LeaseRedirect& redirect, Time now);
+  void on_refused(const ProcessId& from, const wire::LeaseRefused& refused, Time now);
+  void on_worker_blocked(const wire::WorkerBlocked& message, Time now);
+  void on_reclaim(Time now);
+  void answered(SchedulingClass& cls, NodeId node, std::uint32_t count);
+  void fail_queued(std::uint32_t scheduling_class, const Error& error, Time now);
+
+  // actors.cc
+  RefHandle create_actor(ActorSpec&& spec, Time now);
+  RefHandle call(RefHandle actor, TaskSpec&& spec, Time now);
+  ActorEntry& actor_of(RefHandle ref);
+  void ask_actor_lease(RefHandle ref, NodeId node, bool spilled);
+  void actor_granted(RefHandle ref, const wire::LeaseGrant& grant, Time now);
+  void actor_created(RefHandle ref, wire::Value&& outcome, Time now);
+  void pump_actor(RefHandle ref, Time now);
+  void requeue_call(ActorEntry& actor, TaskHandle handle);
+  void fail_call(TaskHandle handle, const Error& death, bool begun, Time now);
+  void forget_creation(ActorEntry& actor, Time now);
+  void send_creation(RefHandle ref, Time now);
+  void actor_worker_died(RefHandle ref, const Error& why, Time now);
+  void bury_actor(RefHandle ref, Error error, Time now);
+  void end_actor(RefHandle ref, Time now);
+  void kill(RefHandle ref, Time now);
+  void locate(RefHandle ref);
+  void answer_locating(RefHandle ref);
+  void on_actor_locate(const ProcessId& from, const wire::ActorLocate& message);
+  void on_actor_at(const wire::ActorAt& message, Time now);
+  void on_actor_gone(const wire::ActorGone& message, Time now);
+  static std::uint64_t actor_tag(RefHandle ref) {
+    return 1ULL << 63 | static_cast<std::uint64_t>(ref.generation & 0x7fffffffu) << 32 | ref.index;
+  }
+  RefHandle actor_by_tag(std::uint64_t tag);
+
+  // borrowing.cc
+  RefHandle borrow(const RefId& ref, bool actor, RefHandle cover);
+  void register_borrow(RefHandle ref);
+  bool settle_borrows();
+  void hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt,
+                std::span<const RefHandle> refs);
+  void take_contained(const ProcessId& from, const wire::ReplyHeader& header, std::span<const RefId> contained,
+                      RefHandle holder);
+  void registered(RefHandle ref, Time now);
+  void release_hold(SlabHandle pending);
+  void on_add_borrow(const ProcessId& from, const RefId& ref);
+  void on_borrow_ack(const wire::BorrowAck& message, Time now);
+  void on_drop_borrow(const ProcessId& from, const RefId& ref, Time now);
+  void on_resolve(const ProcessId& from, const RefId& ref);
+  void on_resolved(wire::Resolved&& message, Time now);
+  void on_release_held(const ProcessId& from, const wire::ReleaseHeld& message, Time now);
+
+  // deaths.cc
+  void on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now);
+  void on_node_died(NodeId node, const std::string& reason, Time now);
+  /// `gone` tells which processes ended; `why` describes the end of one, for errors.
+  struct Gone {
+    NodeId node;
+    ProcessId process;  // empty: the whole node
+    const wire::ProcessDeath* death = nullptr;
+    std::string reason;
+    bool covers(const ProcessId& id) const { return process ? id == process : id.node == node; }
+  };
+  void bury(const Gone& gone, Time now);
+  Error death_error(const Gone& gone, ErrorCode code, const std::string& what) const;
+
+  bool on_message(const ProcessId& from, const wire::Message& message, Time now);
+  void on_room(const ProcessId& worker, Time now);
+  void on_timer(Time now);
+  void set_timer(Time at) { timer_ = std::min(timer_, at); }
+
+  const ProcessId self_;
+  const OwnerOptions options_;
+  OwnerSink& sink_;
+
+  Slab<RefEntry> refs_;
+  Slab<TaskEntry> tasks_;
+  Slab<LeaseEntry> leases_;
+  std::vector<TaskOptions> task_classes_;
+  std::vector<std::uint32_t> scheduling_class_of_;  // by TaskClass
+  std::vector<SchedulingClass> classes_;
+  std::uint32_t depth_ = 1;
+  std::uint64_t parent_ = 0;
+  std::uint64_t order_ = 0;
+  Time timer_ = never;
+
+  std::unordered_map<RefId, RefHandle> borrowed_;
+  std::set<RefHandle> shared_;  // owned refs with borrowers, resolvers or askers for an actor
+  std::set<RefHandle> actors_;  // all entries with an ActorEntry
+  std::vector<RefHandle> unregistered_;
+  std::size_t settling_ = 0;
+
+  struct HeldKey {
+    ProcessId caller;
+    std::uint32_t index, generation, attempt;
+    auto operator<=>(const HeldKey&) const = default;
+  };
+  std::map<HeldKey, std::vector<RefHandle>> held_;
+  struct PendingHold {
+    ProcessId worker;
+    wire::ReleaseHeld message;
+    std::uint32_t remaining = 0;
+  };
+  Slab<PendingHold> pending_holds_;
+  std::set<NodeId> dead_nodes_;
+
+  // Values that became known while others were being told: told in turn, so that chains do not recurse.
+  std::vector<RefHandle> told_later_;
+  bool telling_ = false;
+  // The same for refs that are freed with what contained them.
+  std::vector<RefHandle> freed_later_;
+  bool freeing_ = false;
+  std::vector<wire::Dependency> dependencies_;  // scratch of send()
+  std::vector<wire::ObjectLocation> locations_;
+};
+
+}  // namespace mobula
