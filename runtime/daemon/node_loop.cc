@@ -1,0 +1,621 @@
+#include "runtime/daemon/node_loop.h"
+
+#include <fmt/format.h>
+#include <spdlog/logger.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <variant>
+
+#include "runtime/control/control.h"
+#include "runtime/daemon/cluster.h"
+#include "runtime/daemon/embedded.h"
+#include "runtime/daemon/event_loop.h"
+#include "runtime/daemon/frame.h"
+#include "runtime/daemon/lane_sender.h"
+#include "runtime/daemon/log.h"
+#include "runtime/daemon/output_writer.h"
+#include "runtime/daemon/transfers.h"
+#include "runtime/daemon/worker_pool.h"
+#include "runtime/net/endpoint.h"
+#include "runtime/node/node.h"
+#include "runtime/process/modules.h"
+#include "runtime/wire/codec.h"
+
+namespace mobula::daemon {
+namespace {
+
+constexpr std::uint32_t driver_slot = 1;
+// How long the end of a cluster's member may take to tell the others.
+constexpr Duration farewell = std::chrono::milliseconds(200);
+
+NodeId random_node() {
+  NodeId id;
+  while (!id) {
+    if (getrandom(&id.value, sizeof(id.value), 0) != sizeof(id.value)) id.value = 0;
+  }
+  return id;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+template <class Make>
+auto or_task_error(const char* tried, Make make) {
+  try {
+    return make();
+  } catch (const TaskError&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw TaskError({.code = ErrorCode::unavailable, .message = fmt::format("{}: {}", tried, error.what())});
+  }
+}
+
+}  // namespace
+
+class NodeLoop::Impl final : public NodeSink,
+                             public ControlSink,
+                             public WorkerPoolEvents,
+                             public TransferEvents,
+                             public ClusterEvents {
+ public:
+  explicit Impl(const NodeLoopOptions& options);
+  ~Impl();
+
+  End run();
+  void stop() {
+    stopping_ = true;
+    loop_.wake();
+  }
+  bool wait_until_joined();
+  void stop_when_readable(int fd) {
+    signals_ = loop_.watch(fd, [this] { stopping_ = true; });
+  }
+  void set_background(Background* background);
+  std::string address() const { return cluster_ ? cluster_->address() : std::string(); }
+
+  const NodeLoopOptions options_;
+  const std::string name_;
+  const NodeId id_ = random_node();
+  const std::shared_ptr<spdlog::logger> log_;
+  wire::Program program_;
+  std::string reason_;
+
+  EventLoop loop_;
+  net::Segment segment_;
+  const net::Peer self_;    // slot 0
+  const net::Peer driver_;  // slot 1
+  object::Arena arena_;
+
+ private:
+  // ---- what the participants ask for
+  void send(const ProcessId& to, wire::Message&& message) override;
+  void send(NodeId to, wire::Message&& message) override { send(node_process(to), std::move(message)); }
+  Result<std::uint32_t> open_program(const wire::Program& program) override { return pool_->open_program(program); }
+  ProcessId start_worker(std::uint32_t program) override;
+  void kill(const ProcessId& process) override { pool_->kill({process.slot, process.generation}); }
+  void free_object(const wire::ObjectLocation& location) override {
+    arena_.free({.offset = location.offset, .bytes = location.bytes, .generation = location.generation});
+  }
+  void push_object(NodeId to, const wire::ObjectLocation& location) override { transfers_.push(to, location); }
+  void expect_object(const wire::ObjectLocation& location) override { transfers_.expect(location); }
+  void expelled(const std::string& reason) override;
+  void peers(const std::vector<wire::NodeView>& nodes) override {
+    if (cluster_) cluster_->set_peers(nodes);
+    peers_ = nodes;
+  }
+  void node_died(NodeId node, const std::string& reason) override;
+
+  // ---- what happens
+  void worker_started(const net::Peer& worker, std::int32_t pid) override {
+    node_->on_process_started(process(worker), pid, now_);
+  }
+  void worker_exited(const net::Peer& worker, const wire::ProcessDeath& death) override;
+  void worker_printed(const net::Peer& worker, int stream, std::string_view lines) override;
+  bool output_congested() const override { return output_.congested() || errors_.congested(); }
+  void send_chunk(NodeId to, wire::ObjectChunk&& chunk) override { send(node_process(to), std::move(chunk)); }
+  std::size_t backlog(NodeId to) const override { return cluster_ ? cluster_->backlog(to) : 0; }
+  void object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local) override {
+    later_.push_back(Arrived{asked, local, {}});
+  }
+  void object_failed(const wire::ObjectLocation& asked, const Error& error) override {
+    later_.push_back(Arrived{asked, {}, error});
+  }
+  void frame_arrived(NodeId from, std::span<const std::byte> frame) override;
+  void node_connected(NodeId node) override {
+    if (control_) control_->on_connected(node, now_);
+  }
+  void node_disconnected(NodeId node) override {
+    if (control_) control_->on_disconnected(node, now_);
+  }
+  void head_found(NodeId head) override;
+  void head_refused(const std::string& reason) override { end(End::refused, reason); }
+
+  // ---- frames and messages
+  ProcessId process(const net::Peer& peer) const { return {id_, peer.slot, peer.generation}; }
+  void on_lane_frame(net::Peer from, std::span<const std::byte> bytes);
+  void route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
+  void deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
+  void on_message(const ProcessId& from, wire::Message&& message);
+  void on_output(const ProcessId& owner, std::span<const std::byte> payload);
+  void print(int stream, std::string_view lines) { (stream == 1 ? output_ : errors_).write(lines); }
+  void tell_died(const ProcessId& whom, const ProcessId& dead, const char* why);
+
+  // ---- the loop
+  void make_node(NodeId head);
+  void step();
+  void run_background();
+  void check_joined();
+  Time next_timer() const;
+  void end(End how, const std::string& why);
+  void leave();
+
+  OutputWriter output_{STDOUT_FILENO};
+  OutputWriter errors_{STDERR_FILENO};
+  net::Endpoint endpoint_;
+  LaneSender sender_;
+  Transfers transfers_;
+  std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<Cluster> cluster_;
+  std::unique_ptr<Control> control_;
+  std::unique_ptr<Node> node_;
+  NodeId head_;
+  std::vector<wire::NodeView> peers_;
+
+  // What participants say to themselves or to each other in this process, and what must not be said from within them.
+  struct Arrived {
+    wire::ObjectLocation asked, local;
+    Error error;
+  };
+  std::deque<std::variant<wire::Message, Arrived>> later_;
+  Time now_ = steady_now();
+
+  std::unique_ptr<EventLoop::Watch> doorbell_;
+  std::unique_ptr<EventLoop::Watch> driver_doorbell_;
+  std::unique_ptr<EventLoop::Watch> signals_;
+  std::atomic<bool> stopping_ = false;
+  std::optional<End> ended_;
+
+  std::mutex background_mutex_;
+  Background* background_ = nullptr;  // guarded by background_mutex_, held while it runs
+  bool background_due_ = false;       // guarded by it too: its descriptor is readable, or it is new
+  Time background_next_ = never;
+
+  std::mutex joined_mutex_;
+  std::condition_variable joined_changed_;
+  Time join_deadline_ = never;
+  bool joined_ = false;      // written under joined_mutex_
+  bool loop_ended_ = false;  // guarded by joined_mutex_
+};
+
+NodeLoop::Impl::Impl(const NodeLoopOptions& options)
+    : options_(options),
+      name_(options.name.empty() ? host_name() : options.name),
+      log_(make_log(options.log_level)),
+      program_{process::program_path(), fmt::format("{:016x}", process::build_id_of_program())},
+      self_(segment_.allocate_slot().value()),
+      driver_(segment_.allocate_slot().value()),
+      arena_({.cap_bytes = options.object_memory, .slots = segment_.slots()}, self_.slot),
+      endpoint_(segment_, self_),
+      sender_(endpoint_),
+      transfers_(id_, arena_, *this) {
+  segment_.set_pid(self_, getpid());
+  segment_.set_pid(driver_, getpid());
+  pool_ = std::make_unique<WorkerPool>(loop_, segment_,
+                                       WorkerSetup{.node = id_,
+                                                   .node_name = name_,
+                                                   .log_level = options.log_level,
+                                                   .segment = segment_.descriptors(),
+                                                   .arena = arena_.descriptor()},
+                                       log_, *this);
+  // The zygote takes milliseconds to be executed: meanwhile the rest is made.
+  if (options.has_driver && options.cpus > 0) pool_->warm_up(pool_->open_program(program_).value());
+  doorbell_ = loop_.watch(endpoint_.event_fd(), [] {});
+  if (options.has_driver) {
+    driver_doorbell_ = loop_.watch(segment_.doorbell_fd(driver_slot), [this] {
+      const std::lock_guard lock(background_mutex_);
+      background_due_ = true;
+      if (background_ == nullptr) driver_doorbell_->pause();
+    });
+  }
+  if (options.is_head) {
+    ControlOptions control;
+    control.self = id_;
+    control.heartbeat_timeout = options.node_timeout;
+    control_ = std::make_unique<Control>(control, *this);
+  }
+  if (!options.keys.empty()) {
+    cluster_ = std::make_unique<Cluster>(loop_,
+                                         ClusterOptions{.self = id_,
+                                                        .is_head = options.is_head,
+                                                        .host = options.host,
+                                                        .port = options.port,
+                                                        .keys = options.keys,
+                                                        .head = options.head},
+                                         log_, *this);
+  }
+  if (options.is_head) {
+    make_node(id_);
+  } else {
+    join_deadline_ = steady_now() + options.join_patience;
+  }
+}
+
+NodeLoop::Impl::~Impl() {
+  pool_.reset();
+  output_.drain(farewell);
+  errors_.drain(farewell);
+}
+
+void NodeLoop::Impl::make_node(NodeId head) {
+  head_ = head;
+  NodeOptions node;
+  node.name = name_;
+  node.address = cluster_ ? cluster_->address() : std::string();
+  node.resources = Resources::cpus(options_.cpus);
+  node.head = head;
+  if (options_.has_driver) {
+    node.program = program_;
+    node.prestart = options_.cpus;
+  }
+  node_ = std::make_unique<Node>(id_, std::move(node), *this);
+  now_ = steady_now();
+  node_->start(now_);
+  if (options_.has_driver) node_->on_driver_attached(process(driver_), now_);
+}
+
+void NodeLoop::Impl::head_found(NodeId head) {
+  if (!node_) {
+    make_node(head);
+  } else if (head != head_) {
+    // The head was started again and knows nothing of us: begin again too.
+    expelled(fmt::format("the head at {} was started again", options_.head));
+  }
+}
+
+// ---- sending
+// ----------------------------------------------------------------------------------------------------------
+
+void NodeLoop::Impl::send(const ProcessId& to, wire::Message&& message) {
+  if (to == node_process(id_)) {
+    later_.emplace_back(std::move(message));
+    return;
+  }
+  const Bytes bytes = wire::encode(message);
+  if (to.node == id_) {
+    const LaneHeader header{.kind = FrameKind::message};
+    if (sender_.send({to.slot, to.generation}, net::LaneKind::messages, {as_part(header), bytes}) ==
+        net::SendStatus::too_large) {
+      log_->error("a {} of {} bytes for {} is larger than a lane takes", wire::name_of(message), bytes.size(),
+                  to_string(to));
+    }
+    return;
+  }
+  const LaneHeader header{.kind = FrameKind::message, .relayed = 1};
+  const Relay relay{node_process(id_), to};
+  if (!cluster_ || !cluster_->send(to.node, {as_part(header), as_part(relay), bytes}, now_)) {
+    log_->debug("no way to {} for a {}", to_string(to), wire::name_of(message));
+  }
+}
+
+ProcessId NodeLoop::Impl::start_worker(std::uint32_t program) {
+  const auto slot = segment_.allocate_slot();
+  if (!slot) return {};
+  pool_->start_worker(program, *slot);
+  return process(*slot);
+}
+
+void NodeLoop::Impl::tell_died(const ProcessId& whom, const ProcessId& dead, const char* why) {
+  // Those who run nodes hear of deaths from the nodes themselves.
+  if (whom.slot == 0) return;
+  wire::ProcessDied died{.process = dead, .death = {}};
+  died.death.description = why;
+  send(whom, std::move(died));
+}
+
+// ---- receiving
+// --------------------------------------------------------------------------------------------------------
+
+void NodeLoop::Impl::on_lane_frame(net::Peer from, std::span<const std::byte> bytes) {
+  const auto frame = parse_lane_frame(bytes);
+  if (!frame) {
+    log_->error("a frame of {} bytes from {} is too short", bytes.size(), to_string(process(from)));
+    return;
+  }
+  const Relay relay = frame->relay.value_or(Relay{process(from), node_process(id_)});
+  route({process(from), relay.to}, *frame, bytes);
+}
+
+void NodeLoop::Impl::route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
+  if (relay.to.node == id_) return deliver(relay, frame, bytes);
+  if (cluster_ && cluster_->send(relay.to.node, {bytes}, now_)) return;
+  wire::NodeDied died{relay.to.node, "it is not a member of this cluster"};
+  if (relay.from.slot != 0) send(relay.from, std::move(died));
+}
+
+void NodeLoop::Impl::frame_arrived(NodeId from, std::span<const std::byte> bytes) {
+  const auto frame = parse_lane_frame(bytes);
+  if (!frame || !frame->relay || frame->relay->from.node != from || frame->relay->to.node != id_) {
+    log_->error("node {} sent a frame of {} bytes that is not for this node", to_string(from), bytes.size());
+    return;
+  }
+  deliver(*frame->relay, *frame, bytes);
+}
+
+void NodeLoop::Impl::deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
+  if (frame.header.kind == FrameKind::output) return on_output(relay.to, frame.payload);
+  if (relay.to.slot == 0) {
+    auto message = wire::decode(frame.payload);
+    if (!message) {
+      log_->error("a message of {} bytes from {}: {}", frame.payload.size(), to_string(relay.from),
+                  message.error().message);
+      return;
+    }
+    return on_message(relay.from, std::move(message).value());
+  }
+  const net::Peer to{relay.to.slot, relay.to.generation};
+  const bool call = frame.header.kind == FrameKind::call;
+  switch (sender_.send(to, call ? net::LaneKind::calls : net::LaneKind::messages, {call ? frame.payload : bytes})) {
+    case net::SendStatus::dead:
+      return tell_died(relay.from, relay.to, "it had ended before");
+    case net::SendStatus::too_large:
+      log_->error("a frame of {} bytes from {} is larger than a lane takes", bytes.size(), to_string(relay.from));
+      return;
+    case net::SendStatus::ok:
+    case net::SendStatus::full:
+      return;
+  }
+}
+
+void NodeLoop::Impl::on_message(const ProcessId& from, wire::Message&& message) {
+  if (auto* chunk = std::get_if<wire::ObjectChunk>(&message)) return transfers_.on_chunk(std::move(*chunk));
+  if (!node_) return;  // nobody has business with a node that has not joined
+  if (const auto* died = std::get_if<wire::NodeDied>(&message); died != nullptr && died->node != id_) {
+    log_->warn("node {} is dead: {}", to_string(died->node), died->reason);
+    transfers_.node_died(died->node);
+    node_->on_message(from, message, now_);
+    if (cluster_) cluster_->drop(died->node);
+    return;
+  }
+  if (node_->on_message(from, message, now_)) return;
+  if (control_ && from.slot == 0 && control_->on_message(from.node, message, now_)) return;
+  log_->error("{} sent a {}, which is not for a node", to_string(from), wire::name_of(message));
+}
+
+// ---- processes and nodes that end
+// ---------------------------------------------------------------------------------------
+
+void NodeLoop::Impl::worker_exited(const net::Peer& worker, const wire::ProcessDeath& death) {
+  if (death.signal != 0 || death.exit_status != 0) {
+    log_->info("worker {} (pid {}) {}", to_string(process(worker)), death.pid, death.description);
+  }
+  // First all that it has said, then that it is dead.
+  segment_.mark_dead(worker);
+  endpoint_.drain(worker, [&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); });
+  node_->on_process_exited(process(worker), death, now_);
+  sender_.forget(worker);
+  endpoint_.forget(worker);
+  arena_.reclaim(worker.slot);
+  segment_.release_slot(worker);
+}
+
+void NodeLoop::Impl::node_died(NodeId node, const std::string& reason) {
+  log_->warn("node {} is declared dead: {}", to_string(node), reason);
+}
+
+void NodeLoop::Impl::expelled(const std::string& reason) {
+  end(End::expelled, reason);
+}
+
+void NodeLoop::Impl::end(End how, const std::string& why) {
+  if (ended_) return;
+  ended_ = how;
+  reason_ = why;
+}
+
+// ---- output
+// -------------------------------------------------------------------------------------------------------------
+
+// A line belongs on the terminal of the driver for which the worker works: that of the owner of its lease, or, when the
+// owner is itself a worker, that of the owner's owner, and so on.
+void NodeLoop::Impl::worker_printed(const net::Peer& worker, int stream, std::string_view lines) {
+  ProcessId owner;
+  if (!options_.has_driver && node_) {
+    for (const Node::Worker& known : node_->workers()) {
+      if (known.process == process(worker)) owner = known.owner;
+    }
+  }
+  std::vector<std::byte> payload(1 + lines.size());
+  payload[0] = static_cast<std::byte>(stream);
+  std::memcpy(payload.data() + 1, lines.data(), lines.size());
+  on_output(owner, payload);
+}
+
+void NodeLoop::Impl::on_output(const ProcessId& owner, std::span<const std::byte> payload) {
+  if (payload.empty()) return;
+  ProcessId next = owner;
+  while (next.node == id_ && next.slot > driver_slot && node_) {
+    ProcessId above;
+    for (const Node::Worker& known : node_->workers()) {
+      if (known.process == next) above = known.owner;
+    }
+    if (above == next) break;
+    next = above;
+  }
+  if (next && next.node != id_ && cluster_) {
+    const LaneHeader header{.kind = FrameKind::output, .relayed = 1};
+    const Relay relay{node_process(id_), next};
+    if (cluster_->send(next.node, {as_part(header), as_part(relay), payload}, now_)) return;
+  }
+  print(payload[0] == std::byte{2} ? 2 : 1, {reinterpret_cast<const char*>(payload.data()) + 1, payload.size() - 1});
+}
+
+// ---- the loop
+// -----------------------------------------------------------------------------------------------------------
+
+void NodeLoop::Impl::set_background(Background* background) {
+  {
+    const std::lock_guard lock(background_mutex_);
+    background_ = background;
+    background_due_ = background != nullptr;
+  }
+  loop_.wake();
+}
+
+void NodeLoop::Impl::run_background() {
+  const std::lock_guard lock(background_mutex_);
+  if (background_ == nullptr) return;
+  if (!background_due_ && now_ < background_next_) return;
+  background_due_ = false;
+  background_next_ = background_->run(now_);
+  driver_doorbell_->resume();
+}
+
+void NodeLoop::Impl::step() {
+  for (;;) {
+    endpoint_.disarm();
+    now_ = steady_now();
+    endpoint_.poll([&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); }, 1024);
+    while (!later_.empty()) {
+      auto item = std::move(later_.front());
+      later_.pop_front();
+      if (auto* message = std::get_if<wire::Message>(&item)) {
+        on_message(node_process(id_), std::move(*message));
+      } else {
+        const auto& [asked, local, error] = std::get<Arrived>(item);
+        if (error.code == ErrorCode::none) {
+          node_->on_object_arrived(asked, local, now_);
+        } else {
+          node_->on_object_failed(asked, error, now_);
+        }
+      }
+    }
+    if (node_ && node_->next_timer() <= now_) node_->on_timer(now_);
+    if (control_ && control_->next_timer() <= now_) control_->on_timer(now_);
+    if (pool_->next_timer() <= now_) pool_->on_timer(now_);
+    if (cluster_ && cluster_->next_timer() <= now_) cluster_->on_timer(now_);
+    transfers_.pump();
+    sender_.flush();
+    run_background();
+    output_.flush();
+    errors_.flush();
+    check_joined();
+    if (later_.empty() && endpoint_.arm(net::Endpoint::Interest::messages)) return;
+  }
+}
+
+void NodeLoop::Impl::check_joined() {
+  if (joined_) return;
+  if (node_ && node_->joined()) {
+    join_deadline_ = never;
+    if (options_.on_joined) options_.on_joined();
+    const std::lock_guard lock(joined_mutex_);
+    joined_ = true;
+    joined_changed_.notify_all();
+  } else if (now_ >= join_deadline_) {
+    end(End::refused,
+        fmt::format("no answer from {} for {} s; is `mobula head` running there, and is the port open?", options_.head,
+                    std::chrono::duration_cast<std::chrono::seconds>(options_.join_patience).count()));
+  }
+}
+
+Time NodeLoop::Impl::next_timer() const {
+  Time next = std::min({pool_->next_timer(), background_next_, join_deadline_});
+  if (node_) next = std::min(next, node_->next_timer());
+  if (control_) next = std::min(next, control_->next_timer());
+  if (cluster_) next = std::min(next, cluster_->next_timer());
+  if (!output_.empty() || !errors_.empty()) next = std::min(next, now_ + OutputWriter::retry);
+  return next;
+}
+
+NodeLoop::End NodeLoop::Impl::run() {
+  while (!ended_ && !stopping_) {
+    step();
+    if (ended_ || stopping_) break;
+    loop_.run_once(next_timer());
+    now_ = steady_now();
+  }
+  if (!ended_) leave();
+  endpoint_.disarm();
+  const std::lock_guard lock(joined_mutex_);
+  loop_ended_ = true;
+  joined_changed_.notify_all();
+  return ended_.value_or(End::stopped);
+}
+
+// Tells the head, so that it need not find out. (A head that ends is missed by its nodes; work under way goes on.)
+void NodeLoop::Impl::leave() {
+  if (!cluster_ || !node_ || options_.is_head) return;
+  send(node_process(head_), wire::LeaveCluster{id_});
+  const Time last = steady_now() + farewell;
+  while (cluster_->backlog(head_) > 0 && steady_now() < last) {
+    loop_.run_once(std::min(last, cluster_->next_timer()));
+    now_ = steady_now();
+    cluster_->on_timer(now_);
+  }
+}
+
+bool NodeLoop::Impl::wait_until_joined() {
+  std::unique_lock lock(joined_mutex_);
+  joined_changed_.wait(lock, [&] { return joined_ || loop_ended_; });
+  return joined_;
+}
+
+// ---- the shell
+// ----------------------------------------------------------------------------------------------------------
+
+NodeLoop::NodeLoop(const NodeLoopOptions& options)
+    : impl_(or_task_error("cannot start a node", [&] { return std::make_unique<Impl>(options); })) {}
+NodeLoop::~NodeLoop() = default;
+NodeLoop::End NodeLoop::run() {
+  return impl_->run();
+}
+void NodeLoop::stop() {
+  impl_->stop();
+}
+const std::string& NodeLoop::reason() const {
+  return impl_->reason_;
+}
+bool NodeLoop::wait_until_joined() {
+  return impl_->wait_until_joined();
+}
+void NodeLoop::stop_when_readable(int fd) {
+  impl_->stop_when_readable(fd);
+}
+NodeId NodeLoop::id() const {
+  return impl_->id_;
+}
+const std::string& NodeLoop::name() const {
+  return impl_->name_;
+}
+std::string NodeLoop::address() const {
+  return impl_->address();
+}
+net::Segment& NodeLoop::segment() {
+  return impl_->segment_;
+}
+object::Arena& NodeLoop::arena() {
+  return impl_->arena_;
+}
+net::Peer NodeLoop::driver() const {
+  return impl_->driver_;
+}
+const wire::Program& NodeLoop::program() const {
+  return impl_->program_;
+}
+void NodeLoop::set_background(Background* background) {
+  impl_->set_background(background);
+}
+
+}  // namespace mobula::daemon

@@ -1,0 +1,340 @@
+#include "runtime/daemon/worker_pool.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <spdlog/logger.h>
+#include <sys/pidfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/process/crash.h"
+#include "runtime/process/modules.h"
+
+namespace mobula::daemon {
+namespace {
+
+// A zygote nobody has needed for this long is ended (programs come and go on a node that stays).
+constexpr Duration zygote_keep = std::chrono::seconds(60);
+// After a zygote that died before it was ready: time until the next try is reported as failed.
+constexpr Duration failure_pause = std::chrono::milliseconds(200);
+
+std::string hex(std::uint64_t id) {
+  return fmt::format("{:016x}", id);
+}
+
+}  // namespace
+
+struct WorkerPool::Program : process::ZygoteEvents {
+  WorkerPool& pool;
+  std::uint32_t number;
+  wire::Program wire;
+  std::string executable;
+  std::unique_ptr<process::Zygote> zygote;
+  std::unique_ptr<EventLoop::Watch> watch;
+  std::size_t workers = 0;
+  Time idle_since{};
+  std::string broken;  // why its zygote cannot start; empty: it can
+
+  Program(WorkerPool& owner, std::uint32_t index, wire::Program program, std::string file)
+      : pool(owner), number(index), wire(std::move(program)), executable(std::move(file)) {}
+
+  void on_started(process::StartedWorker&& started) override;
+  void on_exited(const process::ExitedWorker& exited) override;
+  void on_fork_failed(std::uint32_t slot, std::uint32_t generation, int error) override;
+  void on_gone(const std::string& reason) override;
+};
+
+struct WorkerPool::Worker {
+  net::Peer peer;
+  std::uint32_t program = 0;
+  bool kill_at_start = false;
+  process::StartedWorker process;  // pid 0: not started yet
+  struct Stream {
+    std::unique_ptr<process::OutputLines> lines;
+    std::unique_ptr<EventLoop::Watch> watch;
+  };
+  std::array<Stream, 2> streams;
+
+  int fd(int stream) const { return stream == 1 ? process.output.get() : process.errors.get(); }
+};
+
+WorkerPool::WorkerPool(EventLoop& loop, net::Segment& segment, WorkerSetup setup, std::shared_ptr<spdlog::logger> log,
+                       WorkerPoolEvents& events)
+    : loop_(loop), segment_(segment), setup_(std::move(setup)), log_(std::move(log)), events_(events) {}
+
+WorkerPool::~WorkerPool() {
+  for (auto& program : programs_) {
+    program->watch.reset();
+    program->zygote.reset();
+  }
+  for (auto& [slot, worker] : workers_) {
+    for (int stream : {1, 2}) {
+      if (worker->process.pid != 0) read_output(*worker, stream);
+    }
+  }
+}
+
+Result<std::uint32_t> WorkerPool::open_program(const wire::Program& wanted) {
+  for (const auto& program : programs_) {
+    if (program->wire != wanted) continue;
+    if (!program->broken.empty()) {
+      return Error{.code = ErrorCode::unavailable,
+                   .message = fmt::format("cannot start workers of {} on this node: {}", wanted.path, program->broken),
+                   .node = setup_.node_name};
+    }
+    return program->number;
+  }
+  std::string executable = wanted.path;
+  if (wanted.build_id == hex(process::build_id_of_program())) {
+    executable = "/proc/self/exe";  // right even if the file has been replaced since this process began
+  } else {
+    try {
+      const std::string found = hex(process::build_id_of_file(wanted.path));
+      if (found != wanted.build_id) {
+        return Error{.code = ErrorCode::build_mismatch,
+                     .message = fmt::format(
+                         "cannot start workers of {} on this node: its build-id here is {}, the driver runs {}; "
+                         "install the same file on both machines",
+                         wanted.path, found, wanted.build_id),
+                     .node = setup_.node_name};
+      }
+    } catch (const std::runtime_error& error) {
+      return Error{.code = ErrorCode::build_mismatch,
+                   .message = fmt::format(
+                       "cannot start workers of {} (build-id {}) on this node: {}; install the program at the same "
+                       "path on all machines",
+                       wanted.path, wanted.build_id, error.what()),
+                   .node = setup_.node_name};
+    }
+  }
+  const auto number = static_cast<std::uint32_t>(programs_.size());
+  programs_.push_back(std::make_unique<Program>(*this, number, wanted, std::move(executable)));
+  return number;
+}
+
+void WorkerPool::start_zygote(Program& program) {
+  process::ZygoteOptions options;
+  options.program = program.executable;
+  options.name = program.wire.path;
+  options.inherited = worker_descriptors(setup_);
+  options.options = worker_options(setup_);
+  program.zygote = process::Zygote::start(options);
+  program.idle_since = steady_now();
+  program.watch = loop_.watch(program.zygote->fd(), [this, &program] { poll_zygote(program); });
+}
+
+void WorkerPool::warm_up(std::uint32_t number) {
+  Program& program = *programs_.at(number);
+  if (program.zygote || !program.broken.empty()) return;
+  try {
+    start_zygote(program);
+  } catch (const std::runtime_error& error) {
+    program.broken = error.what();
+    log_->error("{}", program.broken);
+  }
+}
+
+void WorkerPool::start_worker(std::uint32_t number, const net::Peer& slot) {
+  Program& program = *programs_.at(number);
+  warm_up(number);
+  auto worker = std::make_unique<Worker>();
+  worker->peer = slot;
+  worker->program = number;
+  workers_[slot.slot] = std::move(worker);
+  ++program.workers;
+  if (program.zygote) {
+    program.zygote->fork_worker(slot.slot, slot.generation);
+  } else {
+    failed_.push_back(slot);
+    failed_due_ = std::min(failed_due_, steady_now() + failure_pause);
+  }
+}
+
+void WorkerPool::kill(const net::Peer& peer) {
+  const auto at = workers_.find(peer.slot);
+  if (at == workers_.end() || at->second->peer != peer) return;
+  Worker& worker = *at->second;
+  worker.kill_at_start = true;
+  if (worker.process.pidfd.valid()) syscall(SYS_pidfd_send_signal, worker.process.pidfd.get(), SIGKILL, nullptr, 0);
+}
+
+void WorkerPool::poll_zygote(Program& program) {
+  if (program.zygote && !program.zygote->poll(program)) {
+    program.watch.reset();
+    program.zygote.reset();
+  }
+}
+
+void WorkerPool::Program::on_started(process::StartedWorker&& started) {
+  const auto at = pool.workers_.find(started.slot);
+  if (at == pool.workers_.end() || at->second->peer.generation != started.generation) return;
+  Worker& worker = *at->second;
+  const std::uint64_t token = started.output_token;
+  worker.process = std::move(started);
+  for (int stream : {1, 2}) {
+    auto& [lines, lines_watch] = worker.streams[static_cast<std::size_t>(stream - 1)];
+    lines = std::make_unique<process::OutputLines>(token, worker.process.pid);
+    lines_watch = pool.loop_.watch(worker.fd(stream), [this, &worker, stream] { pool.read_output(worker, stream); });
+    if (pool.paused_) lines_watch->pause();
+  }
+  pool.segment_.set_pid(worker.peer, worker.process.pid);
+  pool.events_.worker_started(worker.peer, worker.process.pid);
+  if (worker.kill_at_start) pool.kill(worker.peer);
+}
+
+void WorkerPool::Program::on_exited(const process::ExitedWorker& exited) {
+  const auto at = pool.workers_.find(exited.slot);
+  if (at == pool.workers_.end() || at->second->peer.generation != exited.generation) return;
+  pool.finished(exited.slot, pool.explain(*this, *at->second, exited.pid, exited.status));
+}
+
+void WorkerPool::Program::on_fork_failed(std::uint32_t slot, std::uint32_t generation, int error) {
+  const auto at = pool.workers_.find(slot);
+  if (at == pool.workers_.end() || at->second->peer.generation != generation) return;
+  pool.log_->error("cannot fork a worker of {}: {}", wire.path, std::strerror(error));
+  // Reported after a pause: what is short of processes or memory must not be asked again at once.
+  pool.failed_.push_back(at->second->peer);
+  pool.failed_due_ = std::min(pool.failed_due_, steady_now() + failure_pause);
+}
+
+void WorkerPool::Program::on_gone(const std::string& reason) {
+  pool.log_->error("{}", reason);
+  if (!zygote->ready()) broken = reason;
+  std::vector<Worker*> orphans;
+  for (auto& [slot, worker] : pool.workers_) {
+    if (worker->program == number) orphans.push_back(worker.get());
+  }
+  for (Worker* worker : orphans) {
+    if (worker->process.pid == 0) {
+      pool.failed_.push_back(worker->peer);
+      pool.failed_due_ = std::min(pool.failed_due_, steady_now() + failure_pause);
+      continue;
+    }
+    // The kernel kills it with its zygote; it is reported dead once it is, so that no task runs twice at a time.
+    syscall(SYS_pidfd_send_signal, worker->process.pidfd.get(), SIGKILL, nullptr, 0);
+    pollfd dead{worker->process.pidfd.get(), POLLIN, 0};
+    ::poll(&dead, 1, 1000);
+    wire::ProcessDeath death;
+    death.pid = worker->process.pid;
+    death.signal = SIGKILL;
+    death.description = "killed because " + reason;
+    pool.finished(worker->peer.slot, std::move(death));
+  }
+}
+
+wire::ProcessDeath WorkerPool::explain(const Program& program, const Worker& worker, std::int32_t pid, int status) {
+  wire::ProcessDeath death;
+  death.pid = pid;
+  if (WIFSIGNALED(status)) {
+    death.signal = WTERMSIG(status);
+    const char* name = sigabbrev_np(death.signal);
+    death.description =
+        name != nullptr ? fmt::format("killed by SIG{}", name) : fmt::format("killed by signal {}", death.signal);
+  } else {
+    death.exit_status = WEXITSTATUS(status);
+    death.description = fmt::format("exited with status {}", death.exit_status);
+  }
+  if (const auto crash = process::read_crash(segment_.crash_area(worker.peer.slot))) {
+    // The zygote's own file: right even if the program has been rebuilt since.
+    const std::string file = program.zygote ? fmt::format("/proc/{}/exe", program.zygote->pid()) : program.wire.path;
+    death.backtrace = process::describe_crash(*crash, file);
+    if (crash->address != 0) death.description += fmt::format(" at address {:#x}", crash->address);
+  }
+  return death;
+}
+
+void WorkerPool::finished(std::uint32_t slot, wire::ProcessDeath death) {
+  const auto at = workers_.find(slot);
+  const std::unique_ptr<Worker> worker = std::move(at->second);
+  workers_.erase(at);
+  for (int stream : {1, 2}) {
+    if (worker->process.pid == 0) break;
+    read_output(*worker, stream);
+    std::string rest;
+    worker->streams[static_cast<std::size_t>(stream - 1)].lines->finish(rest);
+    if (!rest.empty()) events_.worker_printed(worker->peer, stream, rest);
+  }
+  Program& program = *programs_[worker->program];
+  --program.workers;
+  program.idle_since = steady_now();
+  events_.worker_exited(worker->peer, death);
+}
+
+void WorkerPool::read_output(Worker& worker, int stream) {
+  auto& [lines, watch] = worker.streams[static_cast<std::size_t>(stream - 1)];
+  if (!lines) return;
+  std::array<char, 16 * 1024> buffer;
+  std::string text;
+  bool ended = false;
+  // Bounded, so that one worker that prints without end does not keep the loop from the others.
+  for (int i = 0; i < 16; ++i) {
+    const ssize_t size = read(worker.fd(stream), buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    ended = size == 0;
+    if (size <= 0) break;
+    lines->feed({buffer.data(), static_cast<std::size_t>(size)}, text);
+  }
+  if (!text.empty()) events_.worker_printed(worker.peer, stream, text);
+  if (ended && watch) watch->pause();
+  if (events_.output_congested() && !paused_) {
+    paused_ = true;
+    resume_at_ = steady_now() + std::chrono::milliseconds(10);
+    for (auto& [slot, other] : workers_) {
+      for (auto& other_stream : other->streams) {
+        if (other_stream.watch) other_stream.watch->pause();
+      }
+    }
+  }
+}
+
+void WorkerPool::on_timer(Time now) {
+  if (now >= failed_due_) {
+    failed_due_ = never;
+    const auto failed = std::exchange(failed_, {});
+    for (const net::Peer& peer : failed) {
+      wire::ProcessDeath death;
+      const auto at = workers_.find(peer.slot);
+      if (at == workers_.end()) continue;
+      const Program& program = *programs_[at->second->program];
+      death.description = "could not be started" + (program.broken.empty() ? std::string() : ": " + program.broken);
+      finished(peer.slot, std::move(death));
+    }
+  }
+  if (paused_ && now >= resume_at_) {
+    if (events_.output_congested()) {
+      resume_at_ = now + std::chrono::milliseconds(10);
+    } else {
+      paused_ = false;
+      resume_at_ = never;
+      for (auto& [slot, worker] : workers_) {
+        for (auto& stream : worker->streams) {
+          if (stream.watch) stream.watch->resume();
+        }
+      }
+    }
+  }
+  for (auto& program : programs_) {
+    // The first program is the driver's own in an embedded node, and the one expected next.
+    if (program->number == 0 || !program->zygote || program->workers > 0 || now < program->idle_since + zygote_keep)
+      continue;
+    program->watch.reset();
+    program->zygote.reset();
+  }
+}
+
+Time WorkerPool::next_timer() const {
+  Time next = std::min(failed_due_, resume_at_);
+  for (const auto& program : programs_) {
+    if (program->number != 0 && program->zygote && program->workers == 0)
+      next = std::min(next, program->idle_since + zygote_keep);
+  }
+  return next;
+}
+
+}  // namespace mobula::daemon

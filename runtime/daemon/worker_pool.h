@@ -1,0 +1,86 @@
+#pragma once
+
+#include <spdlog/fwd.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <mobula/result.h>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/time.h"
+#include "runtime/daemon/event_loop.h"
+#include "runtime/daemon/worker_setup.h"
+#include "runtime/net/segment.h"
+#include "runtime/process/output.h"
+#include "runtime/process/zygote.h"
+#include "runtime/wire/message.h"
+
+namespace mobula::daemon {
+
+// What the pool reports. Called from poll() and from the loop's events, never from within the other methods of the
+// pool.
+class WorkerPoolEvents {
+ public:
+  virtual void worker_started(const net::Peer& worker, std::int32_t pid) = 0;
+  // All of its output was handed over, its crash report is in `death`. Its slot is still taken.
+  virtual void worker_exited(const net::Peer& worker, const wire::ProcessDeath& death) = 0;
+  // Whole lines with their prefix. `stream` is 1 or 2.
+  virtual void worker_printed(const net::Peer& worker, int stream, std::string_view lines) = 0;
+  // Whether output is to be left in the workers' pipes for now.
+  virtual bool output_congested() const = 0;
+
+ protected:
+  ~WorkerPoolEvents() = default;
+};
+
+// The worker processes of a node: for each program one zygote, and what becomes of the processes forked from it.
+class WorkerPool {
+ public:
+  WorkerPool(EventLoop& loop, net::Segment& segment, WorkerSetup setup, std::shared_ptr<spdlog::logger> log,
+             WorkerPoolEvents& events);
+  // Ends all workers and zygotes; nothing is reported about them but what they printed last.
+  ~WorkerPool();
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  // A number for start_worker, or why no worker of this program can run here: no such file, another build.
+  Result<std::uint32_t> open_program(const wire::Program& program);
+  // Starts the program's zygote ahead of its first worker.
+  void warm_up(std::uint32_t program);
+  // Asks for a process in this slot. Answered by worker_started or worker_exited, later.
+  void start_worker(std::uint32_t program, const net::Peer& slot);
+  // SIGKILL, as soon as it is started.
+  void kill(const net::Peer& worker);
+
+  // Reports what could not be reported at once, reads output again after congestion, ends zygotes that are long unused.
+  void on_timer(Time now);
+  Time next_timer() const;
+
+ private:
+  struct Program;
+  struct Worker;
+  void start_zygote(Program& program);
+  void poll_zygote(Program& program);
+  void read_output(Worker& worker, int stream);
+  void finished(std::uint32_t slot, wire::ProcessDeath death);
+  wire::ProcessDeath explain(const Program& program, const Worker& worker, std::int32_t pid, int status);
+
+  EventLoop& loop_;
+  net::Segment& segment_;
+  const WorkerSetup setup_;
+  const std::shared_ptr<spdlog::logger> log_;
+  WorkerPoolEvents& events_;
+  std::vector<std::unique_ptr<Program>> programs_;
+  std::map<std::uint32_t, std::unique_ptr<Worker>> workers_;  // by slot
+  std::vector<net::Peer> failed_;                             // never started; to be reported from on_timer
+  Time failed_due_ = never;
+  bool paused_ = false;
+  Time resume_at_ = never;
+};
+
+}  // namespace mobula::daemon
