@@ -1,0 +1,84 @@
+// Environments for tests.
+#pragma once
+
+#include <mobula/fields.h>
+#include <mobula/rl/environment.h>
+
+#include <array>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace mobula::rl::test {
+
+// Has every optional member. Its state is on the heap, so that snapshots need the serialize member.
+struct Everything {
+  struct Config {
+    int limit = 10;
+    void describe(Fields& f) { f("limit", limit, {.min = 1, .help = "Steps in an episode."}); }
+  };
+  using Observation = std::array<float, 3>;
+  using Action = Discrete<3>;
+  static constexpr std::array<std::string_view, 2> cost_names{"left", "right"};
+  static constexpr std::array<std::string_view, 3> group_names{"a", "b", "c"};
+
+  explicit Everything(const Config& config) : limit(config.limit) {}
+  Observation reset(Random& random) {
+    history = {static_cast<int>(random.below(100))};
+    return observe();
+  }
+  Step<Observation> step(const Action& action, Random& random) {
+    history.push_back(action.index + static_cast<int>(random.below(5)));
+    const int steps = static_cast<int>(history.size()) - 1;
+    return {observe(), static_cast<double>(history.back()), random.below(40) == 0, steps >= limit};
+  }
+  Annotation<2> annotate() const { return {{static_cast<float>(history.back()), 0.5f}, {history.back() % 3, 2}}; }
+  void report(EpisodeReport& report) const {
+    for (const int h : history) report.add_sample("history", h % 2 ? "odd" : "even", h * 1000);
+    report.add_total("steps", "", 1000 * (static_cast<int>(history.size()) - 1));
+  }
+  static std::span<const Baseline<Everything>> baselines() {
+    static constexpr Baseline<Everything> all[] = {
+        {"first", [](const Everything&) { return Action{0}; }},
+        {"follow", [](const Everything& e) { return Action{e.history.back() % 3}; }},
+    };
+    return all;
+  }
+  // The action that equals the number of steps modulo 4, where that is one, is not allowed.
+  std::array<bool, 3> action_mask() const {
+    std::array<bool, 3> mask{true, true, true};
+    if (const std::size_t k = history.size() % 4; k < 3) mask[k] = false;
+    return mask;
+  }
+  std::string render_text() const { return "history of " + std::to_string(history.size()); }
+  template <class A>
+  void serialize(A& archive) {
+    archive(history);
+  }
+
+  int limit;
+  std::vector<int> history;
+
+ private:
+  Observation observe() const {
+    return {static_cast<float>(history.size()), static_cast<float>(history.back()), static_cast<float>(history[0])};
+  }
+};
+
+// One state, reward 1 for ever; a time limit of 10.
+struct Forever {
+  struct Config {
+    void describe(Fields&) {}
+  };
+  using Observation = std::array<float, 1>;
+  using Action = Discrete<2>;
+  explicit Forever(const Config&) {}
+  Observation reset(Random&) {
+    steps = 0;
+    return {1.0f};
+  }
+  Step<Observation> step(const Action&, Random&) { return {{1.0f}, 1.0, false, ++steps == 10}; }
+  int steps = 0;
+};
+
+}  // namespace mobula::rl::test
