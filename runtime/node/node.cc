@@ -1,0 +1,270 @@
+#include "runtime/node/node.h"
+
+#include <algorithm>
+
+#include "runtime/node/node_impl.h"
+
+namespace mobula {
+
+namespace {
+constexpr std::uint32_t max_failed_starts = 5;
+constexpr Duration early_heartbeat = std::chrono::milliseconds(50);  // after a change of load
+}  // namespace
+
+Node::Impl::Impl(NodeId self, NodeOptions options, NodeSink& sink)
+    : self_(self), options_(std::move(options)), sink_(sink), available_(options_.resources) {}
+
+void Node::Impl::start(Time now) {
+  if (!options_.program.path.empty()) {
+    if (const auto program = open_program(options_.program); program.ok()) {
+      programs_[*program].keep = options_.prestart;
+      for (std::uint32_t i = 0; i < options_.prestart && start_worker(*program, now); ++i) {
+      }
+    }
+  }
+  joined_ = view_known_ = options_.head == self_;
+  wire::JoinCluster join;
+  join.self.node = self_;
+  join.self.name = options_.name;
+  join.self.address = options_.address;
+  join.self.total = options_.resources;
+  join.self.available = available_;
+  sink_.send(node_process(options_.head), std::move(join));
+  last_heartbeat_ = now;
+  if (options_.head != self_) heartbeat_due_ = now + options_.heartbeat;
+}
+
+void Node::Impl::tell_local(const wire::Message& message) {
+  for (const ProcessId& driver : drivers_) sink_.send(driver, wire::Message(message));
+  for (const auto& [process, worker] : workers_) {
+    if (worker.state.started) sink_.send(process, wire::Message(message));
+  }
+}
+
+void Node::Impl::on_process_exited(const ProcessId& process, const wire::ProcessDeath& death, Time now) {
+  const auto found = workers_.find(process);
+  if (found == workers_.end()) {
+    if (drivers_.erase(process) == 0) return;
+  } else {
+    WorkerEntry& worker = found->second;
+    ProgramEntry& program = programs_[worker.program];
+    const bool never_started = !worker.state.started;
+    end_lease(worker, now);
+    workers_.erase(found);
+    if (never_started && ++program.failed_starts >= max_failed_starts) {
+      const auto number = static_cast<std::uint32_t>(&program - programs_.data());
+      Error error;
+      error.code = ErrorCode::unavailable;
+      error.message = "starting workers of " + program.program.path + ": the last " +
+                      std::to_string(program.failed_starts) + " ended before they were ready; the last one " +
+                      death.description;
+      error.signal = death.signal;
+      error.pid = death.pid;
+      error.backtrace = death.backtrace;
+      std::erase_if(queue_, [&](const Request& request) {
+        if (request.program != number) return false;
+        refuse(request, error);
+        return true;
+      });
+      program.failed_starts = 0;
+    }
+  }
+  const wire::ProcessDied message{process, death};
+  tell_local(message);
+  for (const auto& node : nodes_) {
+    if (node.node != self_) sink_.send(node_process(node.node), wire::Message(message));
+  }
+  forget_requester(process);
+  owner_died(self_, process, now);
+  schedule(now);
+}
+
+void Node::Impl::on_remote_process_died(const ProcessId& from, const wire::ProcessDied& message, Time now) {
+  if (message.process.node == self_ || from.node != message.process.node) return;
+  tell_local(message);
+  owner_died(message.process.node, message.process, now);
+  schedule(now);
+}
+
+void Node::Impl::on_node_died(const wire::NodeDied& message, Time now) {
+  if (message.node == self_) {
+    sink_.expelled(message.reason);
+    return;
+  }
+  if (!dead_nodes_.insert(message.node).second) return;
+  std::erase_if(nodes_, [&](const auto& node) { return node.node == message.node; });
+  tell_local(message);
+  owner_died(message.node, {}, now);
+  pulls_from_dead(message.node);
+  schedule(now);
+}
+
+void Node::Impl::on_cluster_view(const wire::ClusterView& message, Time now) {
+  nodes_ = message.nodes;
+  std::erase_if(nodes_, [&](const auto& node) { return dead_nodes_.contains(node.node); });
+  view_known_ = true;
+  joined_ = true;
+  sink_.peers(nodes_);
+  if (nodes_.size() > 1 && heartbeat_due_ == never) heartbeat_due_ = now + options_.heartbeat;
+  schedule(now);
+}
+
+bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message, Time now) {
+  if (const auto* m = std::get_if<wire::LeaseRequest>(&message)) {
+    on_lease_request(from, *m, now);
+  } else if (const auto* cancel = std::get_if<wire::LeaseCancel>(&message)) {
+    on_lease_cancel(from, *cancel, now);
+  } else if (const auto* ended = std::get_if<wire::LeaseReturn>(&message)) {
+    if (WorkerEntry* worker = worker_of(ended->lease); worker != nullptr && worker->state.owner == from) {
+      end_lease(*worker, now);
+      schedule(now);
+    }
+  } else if (const auto* released = std::get_if<wire::LeaseReleased>(&message)) {
+    if (WorkerEntry* worker = worker_of(released->lease); worker != nullptr && worker->state.process == from) {
+      end_lease(*worker, now);
+      schedule(now);
+    }
+  } else if (const auto* kill = std::get_if<wire::LeaseKill>(&message)) {
+    if (WorkerEntry* worker = worker_of(kill->lease); worker != nullptr && worker->state.owner == from) {
+      sink_.kill(worker->state.process);
+    }
+  } else if (const auto* blocked = std::get_if<wire::Blocked>(&message)) {
+    if (WorkerEntry* worker = worker_of(blocked->lease); worker != nullptr && worker->state.process == from) {
+      set_blocked(*worker, blocked->blocked, now);
+    }
+  } else if (std::holds_alternative<wire::StayAlive>(message)) {
+    if (const auto found = workers_.find(from); found != workers_.end()) {
+      found->second.retiring = false;
+      found->second.idle_since = now;
+      schedule(now);
+    }
+  } else if (const auto* pull = std::get_if<wire::PullObject>(&message)) {
+    on_pull(from, *pull);
+  } else if (const auto* free = std::get_if<wire::FreeObject>(&message)) {
+    on_free(*free);
+  } else if (const auto* fetch = std::get_if<wire::FetchObject>(&message)) {
+    sink_.push_object(from.node, fetch->location);
+  } else if (const auto* died = std::get_if<wire::ProcessDied>(&message)) {
+    on_remote_process_died(from, *died, now);
+  } else if (const auto* node_died = std::get_if<wire::NodeDied>(&message)) {
+    on_node_died(*node_died, now);
+  } else if (const auto* view = std::get_if<wire::ClusterView>(&message)) {
+    on_cluster_view(*view, now);
+  } else if (const auto* reply = std::get_if<wire::JoinReply>(&message)) {
+    if (!reply->accepted) sink_.expelled(reply->reason);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Node::Impl::load_changed(Time now) {
+  if (heartbeat_due_ == never) return;  // nobody to tell
+  heartbeat_due_ = std::min(heartbeat_due_, std::max(now, last_heartbeat_ + early_heartbeat));
+}
+
+void Node::Impl::heartbeat(Time now) {
+  std::uint32_t queued = 0;
+  for (const Request& request : queue_) queued += request.count;
+  sink_.send(node_process(options_.head), wire::Heartbeat{self_, available_, queued});
+  last_heartbeat_ = now;
+  heartbeat_due_ = now + options_.heartbeat;
+}
+
+void Node::Impl::on_timer(Time now) {
+  if (now >= heartbeat_due_) heartbeat(now);
+  if (now >= reclaim_due_) {
+    reclaim_due_ = never;
+    schedule(now);  // asks again if something still waits
+  }
+  for (auto& [process, worker] : workers_) {
+    if (now < worker.revoke_deadline) continue;
+    worker.revoke_deadline = never;  // its exit ends the lease
+    sink_.kill(process);
+  }
+  retire_surplus(now);
+}
+
+Time Node::Impl::next_timer() const {
+  Time next = std::min(heartbeat_due_, reclaim_due_);
+  std::vector<std::uint32_t> idle(programs_.size());
+  for (const auto& [process, worker] : workers_) {
+    next = std::min(next, worker.revoke_deadline);
+    if (!worker.state.started || worker.state.lease || worker.retiring) continue;
+    // Which of them are surplus is decided when the timer fires; a pool within its size sets none.
+    ++idle[worker.program];
+  }
+  for (const auto& [process, worker] : workers_) {
+    if (!worker.state.started || worker.state.lease || worker.retiring) continue;
+    if (idle[worker.program] > programs_[worker.program].keep) {
+      next = std::min(next, worker.idle_since + options_.surplus_keep);
+    }
+  }
+  return next;
+}
+
+Node::Node(NodeId self, NodeOptions options, NodeSink& sink)
+    : impl_(std::make_unique<Impl>(self, std::move(options), sink)) {}
+Node::~Node() = default;
+
+void Node::start(Time now) {
+  impl_->start(now);
+}
+void Node::on_driver_attached(const ProcessId& driver, Time now) {
+  (void)now;
+  impl_->drivers_.insert(driver);
+}
+void Node::on_process_started(const ProcessId& process, std::int32_t pid, Time now) {
+  const auto found = impl_->workers_.find(process);
+  if (found == impl_->workers_.end()) return;
+  found->second.state.started = true;
+  found->second.state.pid = pid;
+  found->second.idle_since = now;
+  impl_->programs_[found->second.program].failed_starts = 0;
+  impl_->schedule(now);
+}
+void Node::on_process_exited(const ProcessId& process, const wire::ProcessDeath& death, Time now) {
+  impl_->on_process_exited(process, death, now);
+}
+bool Node::on_message(const ProcessId& from, const wire::Message& message, Time now) {
+  return impl_->on_message(from, message, now);
+}
+void Node::on_object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local, Time now) {
+  (void)now;
+  impl_->on_object_arrived(asked, local);
+}
+void Node::on_object_failed(const wire::ObjectLocation& asked, const Error& error, Time now) {
+  (void)now;
+  impl_->on_object_failed(asked, error);
+}
+void Node::on_timer(Time now) {
+  impl_->on_timer(now);
+}
+Time Node::next_timer() const {
+  return impl_->next_timer();
+}
+
+std::vector<Node::Worker> Node::workers() const {
+  std::vector<Worker> workers;
+  for (const auto& [process, worker] : impl_->workers_) workers.push_back(worker.state);
+  return workers;
+}
+Resources Node::available() const {
+  return impl_->available_;
+}
+std::size_t Node::queued() const {
+  std::size_t queued = 0;
+  for (const auto& request : impl_->queue_) queued += request.count;
+  return queued;
+}
+std::size_t Node::lease_count() const {
+  return impl_->lease_workers_.size();
+}
+bool Node::joined() const {
+  return impl_->joined_;
+}
+NodeId Node::self() const {
+  return impl_->self_;
+}
+
+}  // namespace mobula

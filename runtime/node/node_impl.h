@@ -1,0 +1,115 @@
+// The node's tables. Private to runtime/node; the functions are spread over node.cc (processes, deaths, membership),
+// leasing.cc and objects.cc.
+#pragma once
+
+#include <list>
+#include <map>
+#include <set>
+
+#include "runtime/node/node.h"
+#include "scheduler/view/view.h"
+
+namespace mobula {
+
+class Node::Impl {
+ public:
+  Impl(NodeId self, NodeOptions options, NodeSink& sink);
+
+  // node.cc
+  void start(Time now);
+  void on_process_exited(const ProcessId& process, const wire::ProcessDeath& death, Time now);
+  void tell_local(const wire::Message& message);
+  void on_remote_process_died(const ProcessId& from, const wire::ProcessDied& message, Time now);
+  void on_node_died(const wire::NodeDied& message, Time now);
+  void on_cluster_view(const wire::ClusterView& message, Time now);
+  bool on_message(const ProcessId& from, const wire::Message& message, Time now);
+  void on_timer(Time now);
+  Time next_timer() const;
+  void heartbeat(Time now);
+  void load_changed(Time now);
+
+  // leasing.cc
+  struct WorkerEntry {
+    Node::Worker state;
+    std::uint32_t program = 0;
+    Resources held;         // of the lease
+    std::uint64_t tag = 0;  // of the request that got it
+    Time idle_since{};
+    Time revoke_deadline = never;
+    bool retiring = false;  // Retire was sent
+  };
+  struct Request {
+    ProcessId owner;
+    std::uint64_t tag = 0;
+    std::uint32_t count = 0;  // of leases still to be answered
+    std::uint32_t depth = 0;
+    std::uint32_t program = 0;
+    std::uint64_t order = 0;  // of arrival
+    bool dedicated = false;
+    bool spilled = false;
+    Resources resources;
+  };
+  struct ProgramEntry {
+    wire::Program program;
+    std::uint32_t failed_starts = 0;  // one after the other
+    std::uint32_t keep = 0;           // idle workers that do not retire
+  };
+  Result<std::uint32_t> open_program(const wire::Program& program);
+  void on_lease_request(const ProcessId& from, const wire::LeaseRequest& message, Time now);
+  void on_lease_cancel(const ProcessId& from, const wire::LeaseCancel& message, Time now);
+  /// Grants what can be granted, starts workers for what could be, sends the rest elsewhere where there is room.
+  void schedule(Time now);
+  void place_elsewhere(Time now);
+  void grant(Request& request, WorkerEntry& worker, Time now);
+  void refuse(const Request& request, Error error);
+  WorkerEntry* idle_worker(std::uint32_t program);
+  WorkerEntry* worker_of(const LeaseId& lease);
+  void end_lease(WorkerEntry& worker, Time now);
+  void set_blocked(WorkerEntry& worker, bool blocked, Time now);
+  /// Of a process, or (empty process) of all of a node.
+  void owner_died(NodeId node, const ProcessId& process, Time now);
+  void reclaim(Time now);
+  bool start_worker(std::uint32_t program, Time now);
+  void retire_surplus(Time now);
+  scheduler::View view() const;
+
+  // objects.cc
+  void on_pull(const ProcessId& from, const wire::PullObject& message);
+  void on_object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local);
+  void on_object_failed(const wire::ObjectLocation& asked, const Error& error);
+  void on_free(const wire::FreeObject& message);
+  void forget_requester(const ProcessId& process);
+  void pulls_from_dead(NodeId node);
+
+  const NodeId self_;
+  const NodeOptions options_;
+  NodeSink& sink_;
+
+  std::map<ProcessId, WorkerEntry> workers_;
+  std::set<ProcessId> drivers_;
+  std::vector<ProgramEntry> programs_;  // by the sink's number
+  std::map<wire::Program, std::uint32_t> numbers_;
+  std::list<Request> queue_;  // deepest first, then in order of arrival
+  std::map<std::uint64_t, ProcessId> lease_workers_;
+  Resources available_;
+  std::uint64_t last_lease_ = 0;
+  std::uint64_t arrivals_ = 0;
+
+  std::vector<wire::NodeView> nodes_;  // as the head told; less what was sent there since
+  std::set<NodeId> dead_nodes_;
+  bool joined_ = false;
+  bool view_known_ = false;
+  Time heartbeat_due_ = never;
+  Time last_heartbeat_{};
+  Time reclaim_due_ = never;
+
+  struct Waiting {
+    ProcessId process;
+    RefId ref;
+  };
+  std::map<wire::ObjectLocation, wire::ObjectLocation> copies_;     // of other nodes' objects, here
+  std::map<wire::ObjectLocation, wire::ObjectLocation> originals_;  // the same, by the local location
+  std::map<wire::ObjectLocation, std::vector<Waiting>> pulls_;
+};
+
+}  // namespace mobula
