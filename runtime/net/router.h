@@ -32,7 +32,7 @@ struct RouterEvent {
   };
   Kind kind = Kind::connected;
   NodeId node;          ///< where known
-  std::string address;  ///< "host:port" of the other side: where it listens, as far as known
+  std::string address;  ///< "host:port" of the other side: where it listens, else where it called from; may be empty
   std::string reason;   ///< for people
 };
 

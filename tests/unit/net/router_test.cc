@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -112,10 +112,14 @@ TEST_F(RouterTest, NodesThatConnectToEachOtherAreConnectedOnce) {
 TEST_F(RouterTest, AWrongKeysFileIsRefusedAndBothSidesSaySo) {
   Node head(1, keys_), stranger(2, Keys::generate());
   stranger.router->connect(head.address());
-  ASSERT_TRUE(
-      run({&head, &stranger}, [&] { return head.find(Kind::refused) && stranger.find(Kind::handshake_failed); }));
+  // It tries again and again; where a connection is over before we look, its address is not known.
+  const auto known = [](const RouterEvent& event) {
+    return event.kind == Kind::refused && event.address.starts_with("127.0.0.1:");
+  };
+  ASSERT_TRUE(run({&head, &stranger}, [&] {
+    return std::any_of(head.events.begin(), head.events.end(), known) && stranger.find(Kind::handshake_failed);
+  }));
   EXPECT_THAT(head.find(Kind::refused)->reason, HasSubstr("keys"));
-  EXPECT_THAT(head.find(Kind::refused)->address, HasSubstr("127.0.0.1"));
   EXPECT_THAT(stranger.find(Kind::handshake_failed)->reason, HasSubstr("keys file"));
   EXPECT_EQ(stranger.find(Kind::handshake_failed)->address, head.address());
   EXPECT_EQ(stranger.send(head, "let me in"), Router::SendStatus::unknown);
