@@ -176,7 +176,7 @@ void Arena::map(bool fresh, const ArenaOptions& options) {
   static_assert(sizeof(Header) <= page && sizeof(PinTable) == 128 * 1024);
   std::uint32_t slots = options.slots, blocks = 0;
   if (fresh) {
-    const std::uint64_t cap = options.cap_bytes != 0 ? options.cap_bytes : available_memory() / 2;
+    const std::uint64_t cap = options.cap_bytes != 0 ? options.cap_bytes : available_memory() * 3 / 10;
     blocks =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(std::max<std::uint64_t>(cap / block_bytes, 1), 1u << 31));
     bytes_ = layout(slots, blocks, sizeof(PinTable), sizeof(Extent), sizeof(Entry)).bytes;
@@ -381,11 +381,12 @@ Result<Draft> Arena::create(std::uint64_t bytes) {
   }
   if (!first) {
     const ArenaUsage now = usage();
-    return Error{.code = ErrorCode::out_of_memory,
-                 .message = "creating an object of " + megabytes(bytes) + ": this node's objects take " +
-                            megabytes(now.used_bytes) + " of at most " + megabytes(now.cap_bytes) +
-                            ", and the largest free part is " + megabytes(now.largest_free) +
-                            "; drop references that are no longer needed, or raise the cap (object_store_bytes)"};
+    return Error{
+        .code = ErrorCode::out_of_memory,
+        .message = "creating an object of " + megabytes(bytes) + ": this node's objects take " +
+                   megabytes(now.used_bytes) + " of at most " + megabytes(now.cap_bytes) +
+                   ", and the largest free part is " + megabytes(now.largest_free) +
+                   "; drop references that are no longer needed, or raise the cap (object_memory in StartOptions)"};
   }
   const Entry& fresh = entry(*first);
   const std::uint64_t offset = std::uint64_t{*first} * block_bytes;
@@ -397,7 +398,7 @@ Result<Draft> Arena::create(std::uint64_t bytes) {
     return Error{.code = ErrorCode::out_of_memory,
                  .message = "creating an object of " + megabytes(bytes) + ": the system refused the memory (" +
                             std::generic_category().message(reason) +
-                            "); lower the cap (object_store_bytes) or free memory on this machine"};
+                            "); lower the cap (object_memory in StartOptions) or free memory on this machine"};
   }
   return Draft{{offset, bytes, generation_of(fresh.word.load())}, {base_ + data_at_ + offset, bytes}};
 }

@@ -23,7 +23,7 @@ struct Location {
 };
 
 struct ArenaOptions {
-  std::uint64_t cap_bytes = 0;  ///< of all objects together; 0: half of the memory that is available now
+  std::uint64_t cap_bytes = 0;  ///< of all objects together; 0: 30 % of the memory that is available now
   std::uint32_t slots = 1024;   ///< as in the node's net::Segment
 };
 

@@ -21,7 +21,8 @@ using Kind = RouterEvent::Kind;
 
 /// A router with what it has seen.
 struct Node {
-  explicit Node(std::uint64_t id, const Keys& keys, std::uint16_t port = 0, RouterOptions options = {}) : id{id} {
+  explicit Node(std::uint64_t number, const Keys& keys, std::uint16_t port = 0, RouterOptions options = {})
+      : id{number} {
     options.self = this->id;
     options.keys = keys;
     options.host = "127.0.0.1";
