@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 
@@ -172,20 +173,31 @@ class FutexEcho {
   std::unique_ptr<PeerProcess> peer_;
 };
 
+/// A process that sends each message back, or, of every batch, only the last.
 class LaneEcho {
  public:
-  LaneEcho() : here_(*segment_.allocate_slot()), there_(*segment_.allocate_slot()) {
-    peer_ = std::make_unique<PeerProcess>([this] {
+  explicit LaneEcho(int batch) : here_(*segment_.allocate_slot()), there_(*segment_.allocate_slot()) {
+    peer_ = std::make_unique<PeerProcess>([this, batch] {
       Endpoint endpoint(segment_, there_);
-      for (;;) {
-        endpoint.poll([&](Peer from, Endpoint::Bytes frame) { endpoint.send(from, {frame}); });
+      for (int received = 0;;) {
+        endpoint.poll([&](Peer from, Endpoint::Bytes frame) {
+          if (++received % batch == 0) endpoint.send(from, {frame});
+        });
         endpoint.wait(Clock::time_point::max());
       }
     });
     endpoint_.emplace(segment_, here_);
   }
-  void round_trip() {
-    endpoint_->send(there_, {payload_});
+  void round_trip(int messages = 1) {
+    if (messages > 1) endpoint_->cork();
+    for (int sent = 0; sent < messages;) {
+      if (endpoint_->send(there_, {payload_}) == net::SendStatus::ok) {
+        ++sent;
+      } else {
+        endpoint_->wait(Clock::time_point::max());
+      }
+    }
+    if (messages > 1) endpoint_->flush();
     while (endpoint_->poll([](Peer, Endpoint::Bytes) {}) == 0) endpoint_->wait(Clock::time_point::max());
   }
 
@@ -196,6 +208,8 @@ class LaneEcho {
   std::unique_ptr<PeerProcess> peer_;
   std::optional<Endpoint> endpoint_;
 };
+
+constexpr int batch = 100'000;
 
 class Copy {
  public:
@@ -216,7 +230,8 @@ struct Floors::Peers {
   // The order is that of forking: what has no threads comes first.
   UnixSocketEcho unix_socket;
   FutexEcho futex;
-  LaneEcho lane;
+  LaneEcho lane{1};
+  LaneEcho lane_batches{batch};
   ZeroMqEcho zmq;
   std::unique_ptr<Copy> copy;  // 200 MB, made when they are needed
 };
@@ -226,48 +241,25 @@ Floors::Floors() : peers_(std::make_unique<Peers>()) {
     const auto measure = [&echo](int count, std::vector<double>& microseconds) {
       time_each(count, microseconds, [&] { echo.round_trip(); });
     };
-    floors_.push_back({name, measure, per_round});
+    floors_.push_back({name, measure, per_round, false});
   };
   add("unix_socket_rtt", peers_->unix_socket, 500);
   add("zmq_ipc_rtt", peers_->zmq, 500);
   add("futex_rtt", peers_->futex, 500);
   add("lane_rtt", peers_->lane, 2000);
+  const auto batches = [this](int count, std::vector<double>& microseconds) {
+    const auto begin = Clock::now();
+    for (int sent = 0; sent < count; sent += batch) peers_->lane_batches.round_trip(batch);
+    microseconds.push_back(microseconds_since(begin) / count);
+  };
+  floors_.push_back({"lane_messages", batches, batch, true});
   const auto copy = [this](int count, std::vector<double>& microseconds) {
     if (!peers_->copy) peers_->copy = std::make_unique<Copy>();
     time_each(count, microseconds, [&] { peers_->copy->once(); });
   };
-  floors_.push_back({"memcpy_touched", copy, 2});
+  floors_.push_back({"memcpy_touched", copy, 2, false});
 }
 
 Floors::~Floors() = default;
-
-double lane_messages_per_second(int messages) {
-  Segment segment;
-  const Peer here = *segment.allocate_slot(), there = *segment.allocate_slot();
-  const PeerProcess peer([&] {
-    Endpoint endpoint(segment, there);
-    int received = 0;
-    while (received < messages) {
-      received += static_cast<int>(endpoint.poll([](Peer, Endpoint::Bytes) {}));
-      if (received < messages) endpoint.wait(Clock::time_point::max());
-    }
-    endpoint.send(here, {std::as_bytes(std::span(&received, 1))});
-    endpoint.wait(Clock::time_point::max());
-  });
-  Endpoint endpoint(segment, here);
-  const Payload payload{};
-  const auto begin = Clock::now();
-  endpoint.cork();
-  for (int sent = 0; sent < messages;) {
-    if (endpoint.send(there, {payload}) == net::SendStatus::ok) {
-      ++sent;
-    } else {
-      endpoint.wait(Clock::time_point::max());
-    }
-  }
-  endpoint.flush();
-  while (endpoint.poll([](Peer, Endpoint::Bytes) {}) == 0) endpoint.wait(Clock::time_point::max());
-  return messages / (microseconds_since(begin) * 1e-6);
-}
 
 }  // namespace mobula::bench

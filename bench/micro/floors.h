@@ -10,9 +10,10 @@ namespace mobula::bench {
 /// What a figure is held against: a bare measurement of what the machine does in the same run.
 struct Floor {
   std::string name;
-  /// Measures `count` times and appends the times in microseconds.
+  /// Measures `count` times and appends each time in microseconds; of a rate, the one mean time.
   std::function<void(int count, std::vector<double>& microseconds)> measure;
   int per_round = 0;  ///< how many a round takes
+  bool rate = false;  ///< many at a time: what counts is how many a second
 };
 
 /// Round trips of 64 bytes between two processes, neither pinned, both sides blocking except where the name says more:
@@ -20,7 +21,9 @@ struct Floor {
 ///   zmq_ipc_rtt       two ZeroMQ PAIR sockets over ipc://, blocking calls
 ///   futex_rtt         a word in shared memory and a futex, without spinning
 ///   lane_rtt          our own lanes (net::Endpoint), which spin shortly before they sleep
-/// and on one process:
+/// one way, in batches:
+///   lane_messages     messages of 64 bytes over a lane
+/// and in one process:
 ///   memcpy_touched    100 MB from touched private memory into touched shared memory
 ///
 /// The processes at the other end are forked here and end with the returned object, so call it before the process has
@@ -39,8 +42,5 @@ class Floors {
   std::unique_ptr<Peers> peers_;
   std::vector<Floor> floors_;
 };
-
-/// Messages of 64 bytes a second from one process to another over a lane, published in batches.
-double lane_messages_per_second(int messages);
 
 }  // namespace mobula::bench
