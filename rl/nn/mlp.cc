@@ -8,11 +8,6 @@
 namespace mobula::rl::nn {
 namespace {
 
-template <class T>
-MOBULA_INLINE Vector<T> identity(Vector<T> value, int, int) {
-  return value;
-}
-
 // out[r] = bias + w . x[r] for every row; `width` is padded.
 template <class T>
 void dot_rows(const T* x, std::ptrdiff_t ldx, int rows, const T* w, int width, T bias, T* out) {
@@ -136,6 +131,7 @@ template <class T>
 void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace,
                       const T* d_out, std::ptrdiff_t ldo, T* gradient) const {
   constexpr int L = kLanes<T>;
+  const auto as_is = [](Vector<T> value, int, int) { return value; };
   const std::size_t depth = shape_.hidden.size();
   const bool is_tanh = shape_.activation == Activation::tanh;
 
@@ -157,7 +153,7 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
     }
     gemm(
         head.outputs, width, rows, Strided<T>{d_out, ldo, 1}, y, width, d_weight, width,
-        [=](int m, int n) { return load(d_weight + m * width + n); }, identity<T>);
+        [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
     if (depth == 0) return;
     T* delta = workspace.delta_[depth - 1].data();
     gemm(
@@ -181,7 +177,7 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
     T* d_weight = gradient + layer.weight;
     gemm(
         layer.inputs, width, rows, Strided<T>{input, 1, ld_input}, delta, width, d_weight, width,
-        [=](int m, int n) { return load(d_weight + m * width + n); }, identity<T>);
+        [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
     if (l == 0) return;
     const int width_below = padded(layer.inputs);
     T* delta_below = workspace.delta_[l - 1].data();

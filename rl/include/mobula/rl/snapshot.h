@@ -23,14 +23,27 @@ namespace mobula::rl {
 
 namespace snapshot_detail {
 
-// A cereal archive that appends to a vector, without streams.
+inline void append(std::vector<std::byte>& bytes, const void* data, std::size_t size) {
+  const std::size_t old_size = bytes.size();
+  bytes.resize(old_size + size);
+  std::memcpy(bytes.data() + old_size, data, size);
+}
+
+inline void take(std::span<const std::byte>& bytes, void* data, std::size_t size) {
+  if (size > bytes.size()) {
+    throw std::runtime_error(
+        "Reading a snapshot: it ends before the state is complete. It is damaged, or was written by another build or "
+        "another configuration; start from a checkpoint of this one.");
+  }
+  std::memcpy(data, bytes.data(), size);
+  bytes = bytes.subspan(size);
+}
+
+// Cereal archives that append to a vector and take from a span, without streams.
 class Writer : public cereal::OutputArchive<Writer, cereal::AllowEmptyClassElision> {
  public:
   explicit Writer(std::vector<std::byte>& bytes) : OutputArchive(this), bytes_(bytes) {}
-  void append(const void* data, std::size_t size) {
-    const auto* first = static_cast<const std::byte*>(data);
-    bytes_.insert(bytes_.end(), first, first + size);
-  }
+  void append(const void* data, std::size_t size) { snapshot_detail::append(bytes_, data, size); }
 
  private:
   std::vector<std::byte>& bytes_;
@@ -39,15 +52,7 @@ class Writer : public cereal::OutputArchive<Writer, cereal::AllowEmptyClassElisi
 class Reader : public cereal::InputArchive<Reader, cereal::AllowEmptyClassElision> {
  public:
   explicit Reader(std::span<const std::byte>& bytes) : InputArchive(this), bytes_(bytes) {}
-  void take(void* data, std::size_t size) {
-    if (size > bytes_.size()) {
-      throw std::runtime_error(
-          "Reading a snapshot: it ends before the state is complete. It is damaged, or was written by another build or "
-          "another configuration; start from a checkpoint of this one.");
-    }
-    std::memcpy(data, bytes_.data(), size);
-    bytes_ = bytes_.subspan(size);
-  }
+  void take(void* data, std::size_t size) { snapshot_detail::take(bytes_, data, size); }
 
  private:
   std::span<const std::byte>& bytes_;
@@ -97,10 +102,10 @@ void append_snapshot(std::vector<std::byte>& bytes, const T& value) {
   static_assert(Snapshotable<T> || cereal::traits::is_output_serializable<T, snapshot_detail::Writer>::value,
                 "This type has no codec: make it trivially copyable, or add a member "
                 "`template <class A> void serialize(A& a) { a(first_member, second_member); }`.");
-  snapshot_detail::Writer writer(bytes);
   if constexpr (std::is_trivially_copyable_v<T> && !snapshot_detail::Serializable<T>) {
-    writer.append(&value, sizeof value);
+    snapshot_detail::append(bytes, &value, sizeof value);
   } else {
+    snapshot_detail::Writer writer(bytes);
     writer(value);
   }
 }
@@ -109,10 +114,10 @@ void append_snapshot(std::vector<std::byte>& bytes, const T& value) {
 // `value` is then unspecified.
 template <class T>
 void take_snapshot(std::span<const std::byte>& bytes, T& value) {
-  snapshot_detail::Reader reader(bytes);
   if constexpr (std::is_trivially_copyable_v<T> && !snapshot_detail::Serializable<T>) {
-    reader.take(&value, sizeof value);
+    snapshot_detail::take(bytes, &value, sizeof value);
   } else {
+    snapshot_detail::Reader reader(bytes);
     reader(value);
   }
 }
