@@ -12,24 +12,21 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
+#include <vector>
 
 namespace mobula::daemon {
 
 namespace asio = boost::asio;
 
-struct EventLoop::Impl {
-  asio::io_context context{1};
-  asio::steady_timer timer{context};
-  asio::executor_work_guard<asio::io_context::executor_type> alive{context.get_executor()};
-};
-
 namespace {
 
 // The descriptor and the function outlive the Watch until the last handler has run.
 struct Watched : std::enable_shared_from_this<Watched> {
-  Watched(asio::io_context& context, int fd, std::function<void()> call)
-      : descriptor(context, fd), readable(std::move(call)) {}
+  using Served = std::vector<std::shared_ptr<Watched>>;
+  Watched(asio::io_context& context, Served& list, int fd, std::function<void()> call)
+      : descriptor(context, fd), served(list), readable(std::move(call)) {}
 
   void start() {
     if (waiting || paused || closed) return;
@@ -39,16 +36,30 @@ struct Watched : std::enable_shared_from_this<Watched> {
                             self->waiting = false;
                             if (error || self->closed) return;
                             if (!self->paused) self->readable();
-                            self->start();
+                            self->served.push_back(self);
                           });
   }
 
   asio::posix::stream_descriptor descriptor;
+  Served& served;
   std::function<void()> readable;
   bool waiting = false;
   bool paused = false;
   bool closed = false;
 };
+
+}  // namespace
+
+struct EventLoop::Impl {
+  // Those whose function was called. They wait again at the next run_once: what stays readable must not keep one
+  // run_once from returning to its caller, who may be the one to read it.
+  Watched::Served served;
+  asio::io_context context{1};
+  asio::steady_timer timer{context};
+  asio::executor_work_guard<asio::io_context::executor_type> alive{context.get_executor()};
+};
+
+namespace {
 
 class AsioWatch : public EventLoop::Watch {
  public:
@@ -77,12 +88,13 @@ std::unique_ptr<EventLoop::Watch> EventLoop::watch(int fd, std::function<void()>
   // Asio closes the descriptor that it is given.
   const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (own < 0) throw std::runtime_error(fmt::format("cannot watch descriptor {}: {}", fd, std::strerror(errno)));
-  auto watched = std::make_shared<Watched>(impl_->context, own, std::move(readable));
+  auto watched = std::make_shared<Watched>(impl_->context, impl_->served, own, std::move(readable));
   watched->start();
   return std::make_unique<AsioWatch>(std::move(watched));
 }
 
 void EventLoop::run_once(Time deadline) {
+  for (const auto& watched : std::exchange(impl_->served, {})) watched->start();
   if (impl_->context.poll() > 0) return;
   if (deadline != never) {
     impl_->timer.expires_at(deadline);
