@@ -1,11 +1,19 @@
 #include <mobula/runtime.h>
 
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
+#include "runtime/client/context.h"
+#include "runtime/client/driver.h"
 #include "runtime/client/in_process.h"
+#include "runtime/client/worker_process.h"
 #include "runtime/process/worker_start.h"
 
 namespace mobula {
@@ -15,14 +23,29 @@ namespace {
   throw TaskError({.code = ErrorCode::invalid, .message = "Runtime::start: " + std::move(message)});
 }
 
-int serve_worker(const process::WorkerStart&) {
-  return 1;
+int available_cpus() {
+  cpu_set_t cpus;
+  return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? std::max(1, CPU_COUNT(&cpus)) : 1;
+}
+
+void check(const StartOptions& options) {
+  static constexpr std::array<std::string_view, 5> levels{"debug", "info", "warning", "error", "off"};
+  if (options.workers && (*options.workers < 0 || *options.workers > 1000)) {
+    refuse(
+        fmt::format("workers = {}; give the number of worker slots of this machine (at most 1000), or 0 to run "
+                    "everything in this process",
+                    *options.workers));
+  }
+  if (std::ranges::find(levels, options.log_level) == levels.end()) {
+    refuse(fmt::format("log_level = \"{}\"; use debug, info, warning, error or off", options.log_level));
+  }
+  if (options.node_timeout.count() <= 0) refuse("node_timeout must be above zero");
 }
 
 }  // namespace
 
 void init(int argc, char** argv) {
-  process::init_zygote_if_marked(argc, argv, &serve_worker);
+  process::init_zygote_if_marked(argc, argv, &client::WorkerProcess::main);
 }
 
 Runtime Runtime::start(const StartOptions& options) {
@@ -31,14 +54,23 @@ Runtime Runtime::start(const StartOptions& options) {
         "mobula::init(argc, argv) was not called; make it the first line of main (worker processes are this program "
         "executed again, and init is where they begin)");
   }
-  if (options.workers && *options.workers < 0) {
-    refuse(fmt::format("workers = {}; give the number of worker slots, or 0 to run everything in this process",
-                       *options.workers));
+  check(options);
+  const char* const from_environment = std::getenv("MOBULA_ADDRESS");
+  const std::string address =
+      options.address.empty() && from_environment != nullptr ? std::string(from_environment) : options.address;
+  const int workers = options.workers.value_or(address.empty() ? available_cpus() : 0);
+  if (workers == 0 && address.empty()) return Runtime(*client::InProcessCore::start(), true);
+  if (client::TaskScope::core() != nullptr) {
+    refuse("this is a task; inside of tasks the runtime that runs them is Runtime::current()");
   }
-  if (options.workers.value_or(1) == 0 && options.address.empty()) {
-    return Runtime(*client::InProcessCore::start(), true);
-  }
-  refuse("worker processes are not linked into this program");
+  return Runtime(*client::DriverCore::start({.cpus = static_cast<std::uint32_t>(workers),
+                                             .address = address,
+                                             .keys = options.keys,
+                                             .name = options.name,
+                                             .object_memory = options.object_memory.value_or(0),
+                                             .log_level = options.log_level,
+                                             .node_timeout = options.node_timeout}),
+                 true);
 }
 
 }  // namespace mobula

@@ -1,0 +1,436 @@
+#include "runtime/client/process_core.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <mobula/detail/registry.h>
+
+#include "runtime/client/arena_object.h"
+#include "runtime/daemon/frame.h"
+#include "runtime/wire/codec.h"
+
+namespace mobula::client {
+namespace {
+
+// Lanes are read every so many submissions, so that a program that only submits does not drown in answers.
+constexpr std::uint32_t read_every = 32;
+// Frames read with the mutex in one go.
+constexpr std::size_t frames_a_round = 512;
+
+Error late() {
+  return {.code = ErrorCode::timed_out, .message = "the value was not there within the time given; the task goes on"};
+}
+
+}  // namespace
+
+ProcessCore::ProcessCore(const ProcessSetup& setup)
+    : self_{setup.node, setup.self.slot, setup.self.generation},
+      node_name_(setup.node_name),
+      cpus_(setup.cpus),
+      arena_(setup.arena),
+      segment_(setup.segment) {
+  endpoint_ = std::make_unique<net::Endpoint>(*segment_, setup.self);
+  transport_ = std::make_unique<Transport>(setup.node, *endpoint_, *segment_);
+  owner_ = std::make_unique<Owner>(self_, OwnerOptions{.program = setup.program, .node_name = setup.node_name},
+                                   static_cast<OwnerSink&>(*this));
+}
+
+ProcessCore::~ProcessCore() = default;
+
+// Submitting.
+
+std::vector<RefHandle> ProcessCore::contained_of(std::span<const detail::Slot> refs,
+                                                 std::span<const detail::Slot> actors) {
+  std::vector<RefHandle> out;
+  out.reserve(refs.size() + actors.size());
+  for (const detail::Slot slot : refs) out.push_back(handle_of(slot));
+  for (const detail::Slot slot : actors) out.push_back(handle_of(slot));
+  return out;
+}
+
+namespace {
+mobula::Resources resources_of(const ResourceRequest& request, double default_cpu) {
+  mobula::Resources out = mobula::Resources::cpus(request.cpu.value_or(default_cpu));
+  for (const auto& [name, amount] : request.custom) {
+    out.set(name, static_cast<std::int64_t>(amount * static_cast<double>(mobula::Resources::unit) + 0.5));
+  }
+  return out;
+}
+bool same(const Options& a, const Options& b) {
+  return a.max_retries == b.max_retries && a.retry_exceptions == b.retry_exceptions && a.name == b.name &&
+         a.resources == b.resources;
+}
+FunctionId code_id(const detail::FunctionEntry& entry) {
+  const detail::FunctionId id = detail::id_of(entry);
+  return {id.module, id.offset};
+}
+}  // namespace
+
+TaskSpec ProcessCore::make_spec(const detail::Submission& s) {
+  TaskSpec spec;
+  spec.function = code_id(*s.function);
+  if (s.options != nullptr) {
+    if (!same(*s.options, last_options_) || last_class_ == 0) {
+      last_class_ = owner_->task_class({.name = s.options->name,
+                                        .max_retries = s.options->max_retries,
+                                        .retry_exceptions = s.options->retry_exceptions,
+                                        .resources = resources_of(s.options->resources, 1)});
+      last_options_ = *s.options;
+    }
+    spec.task_class = last_class_;
+  }
+  spec.args.assign(s.args);
+  if (!s.dependencies.empty()) {
+    spec.deps.reserve(s.dependencies.size());
+    for (const detail::Slot slot : s.dependencies) spec.deps.push_back(handle_of(slot));
+  }
+  if (!s.contained.empty() || !s.contained_actors.empty())
+    spec.contained = contained_of(s.contained, s.contained_actors);
+  return spec;
+}
+
+detail::Slot ProcessCore::with_result(RefHandle handle) {
+  hold();
+  return slot_of(handle);
+}
+
+void ProcessCore::note_activity() {
+  ++activity_;
+  if (background_sleeps_ && !closed_) rouse_background();
+}
+
+void ProcessCore::opportunistic_read() {
+  note_activity();
+  if (++submissions_ % read_every == 0 && !pumping_) read_lanes();
+}
+
+detail::Slot ProcessCore::submit(const detail::Submission& s) {
+  const Lock lock(mutex_);
+  if (closed_) throw_closed("submitting a task");
+  const RefHandle result = owner_->submit(make_spec(s), steady_now());
+  opportunistic_read();
+  return with_result(result);
+}
+
+detail::Slot ProcessCore::create_actor(const detail::Submission& s) {
+  const Lock lock(mutex_);
+  if (closed_) throw_closed("spawning an actor");
+  static const Options defaults;
+  const Options& options = s.options != nullptr ? *s.options : defaults;
+  TaskSpec call = make_spec({.function = s.function,
+                             .args = s.args,
+                             .dependencies = s.dependencies,
+                             .contained = s.contained,
+                             .contained_actors = s.contained_actors,
+                             .options = nullptr});
+  ActorSpec spec{.constructor = call.function,
+                 .flags = 0,
+                 .args = std::move(call.args),
+                 .deps = std::move(call.deps),
+                 .contained = std::move(call.contained),
+                 .options = {.name = options.name,
+                             .max_restarts = options.max_restarts,
+                             .max_call_retries = options.max_call_retries,
+                             .resources = resources_of(options.resources, 0)}};
+  const RefHandle actor = owner_->create_actor(std::move(spec), steady_now());
+  opportunistic_read();
+  return with_result(actor);
+}
+
+detail::Slot ProcessCore::call(detail::Slot actor, const detail::Submission& s) {
+  const Lock lock(mutex_);
+  if (closed_) throw_closed("calling an actor");
+  const RefHandle result = owner_->call(handle_of(actor), make_spec(s), steady_now());
+  opportunistic_read();
+  return with_result(result);
+}
+
+detail::Slot ProcessCore::put(const detail::Encoded& value) {
+  const Lock lock(mutex_);
+  if (closed_) throw_closed("storing a value");
+  wire::Value stored;
+  if (value.object) {
+    stored.kind = wire::ValueKind::object;
+    stored.location = on_node(self_.node, static_cast<ArenaObject&>(*value.object).give());
+  } else {
+    stored.bytes.assign(value.bytes);
+  }
+  // Refs inside: put() counts them itself.
+  const RefHandle ref = owner_->put(std::move(stored), contained_of(value.contained, value.contained_actors));
+  opportunistic_read();
+  return with_result(ref);
+}
+
+std::shared_ptr<detail::Object> ProcessCore::allocate(std::size_t bytes) {
+  return std::make_shared<ArenaObject>(arena_, bytes);
+}
+
+// Waiting.
+
+template <class Done>
+bool ProcessCore::wait_until(Lock& lock, Time deadline, const Done& done) {
+  if (done()) return true;
+  if (closed_) return false;
+  note_activity();
+  if (!pumping_) read_lanes();
+  if (done()) return true;
+  begin_blocking(lock);
+  bool is_done = false;
+  for (;;) {
+    is_done = done();
+    if (is_done || closed_) break;
+    if (deadline != never && steady_now() >= deadline) break;
+    pump(lock, deadline);
+  }
+  end_blocking(lock);
+  note_activity();
+  return is_done;
+}
+
+Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadline) {
+  Lock lock(mutex_);
+  const RefHandle handle = handle_of(ref);
+  RefView view = owner_->view(handle);
+  if (view.state == RefState::pending) {
+    if (!closed_) owner_->watch(handle);
+    const bool there = wait_until(lock, deadline, [&] {
+      view = owner_->view(handle);
+      return view.state != RefState::pending;
+    });
+    if (!there) return closed_ ? closed("waiting for a value") : late();
+  }
+  if (view.state == RefState::object && !closed_ && owner_->localize(handle)) {
+    const bool there = wait_until(lock, deadline, [&] {
+      view = owner_->view(handle);
+      return view.state != RefState::object || view.location.node == self_.node;
+    });
+    if (!there) return closed_ ? closed("fetching an object") : late();
+  }
+  switch (view.state) {
+    case RefState::inline_value:
+      return detail::Bytes{.span = view.bytes, .keep = nullptr, .cover = ref};
+    case RefState::error:
+      return *view.error;
+    default:
+      break;
+  }
+  const object::Location location = in_arena(view.location);
+  lock.unlock();
+  Result<detail::Bytes> bytes = pin_object(arena_, location);
+  if (bytes) bytes->cover = ref;
+  return bytes;
+}
+
+void ProcessCore::wait(std::span<const detail::Slot> refs, std::size_t count, detail::Deadline deadline,
+                       std::vector<bool>& ready) {
+  Lock lock(mutex_);
+  count = std::min(count, refs.size());
+  const auto look = [&] {
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+      ready[i] = owner_->view(handle_of(refs[i])).state != RefState::pending;
+      n += ready[i];
+    }
+    return n;
+  };
+  std::size_t there = look();
+  if (there >= count || closed_) return;
+  for (std::size_t i = 0; i < refs.size(); ++i) {
+    if (!ready[i]) owner_->watch(handle_of(refs[i]));
+  }
+  // Each event makes at most one ref ready, so looking at all of them again can wait for as many events as are missing.
+  std::uint64_t looked_at = ready_events_;
+  wait_until(lock, deadline, [&] {
+    if (ready_events_ - looked_at < count - there) return false;
+    looked_at = ready_events_;
+    there = look();
+    return there >= count;
+  });
+  look();
+}
+
+void ProcessCore::pump(Lock& lock, Time deadline, net::Endpoint::Interest interest) {
+  if (pumping_) {
+    if (background_pumping_) {
+      ++activity_;
+      endpoint_->wake();
+    }
+    ++waiting_;
+    if (deadline == never) {
+      round_ended_.wait(lock);
+    } else {
+      round_ended_.wait_until(lock, deadline);
+    }
+    --waiting_;
+    if (closed_) round_ended_.notify_all();
+    return;
+  }
+  pumping_ = true;
+  const Time until = std::min(deadline, owner_->next_timer());
+  net::Endpoint& endpoint = *endpoint_;
+  lock.unlock();
+  endpoint.wait(until, interest);
+  lock.lock();
+  if (!closed_) read_lanes();
+  pumping_ = false;
+  if (waiting_ > 0) round_ended_.notify_all();
+}
+
+std::size_t ProcessCore::read_lanes() {
+  now_ = steady_now();
+  endpoint_->cork();
+  const std::size_t frames = endpoint_->poll(
+      [this](net::Peer from, std::span<const std::byte> bytes) { on_frame(from, bytes); }, frames_a_round);
+  for (const ProcessId& worker : transport_->retry()) owner_->on_room(worker, now_);
+  if (owner_->next_timer() <= now_) owner_->on_timer(now_);
+  if (frames > 0) after_input();
+  endpoint_->flush();
+  return frames;
+}
+
+void ProcessCore::close(Lock& lock) {
+  closed_ = true;
+  ++waiting_;  // told of each round, as the others are
+  while (pumping_ || waiting_ > 1) {
+    endpoint_->wake();
+    round_ended_.notify_all();
+    round_ended_.wait(lock);
+  }
+  --waiting_;
+  // What is known of the references stays readable; nothing is sent or received any more.
+  transport_.reset();
+  endpoint_.reset();
+}
+
+// What arrives.
+
+void ProcessCore::on_frame(net::Peer from, std::span<const std::byte> bytes) {
+  const auto frame = daemon::parse_lane_frame(bytes);
+  if (!frame) return;
+  const ProcessId sender = frame->relay ? frame->relay->from : ProcessId{self_.node, from.slot, from.generation};
+  switch (frame->header.kind) {
+    case daemon::FrameKind::reply:
+      on_reply(sender, frame->payload);
+      break;
+    case daemon::FrameKind::message:
+      if (const auto message = wire::decode(frame->payload)) on_message(sender, *message);
+      break;
+    case daemon::FrameKind::call:
+    case daemon::FrameKind::output:
+      break;  // these go from node to node
+  }
+}
+
+void ProcessCore::on_reply(const ProcessId& from, std::span<const std::byte> bytes) {
+  const auto frame = wire::parse_reply(bytes);
+  if (!frame) return;
+  if (frame->header.kind == wire::ReplyKind::value_object) {
+    // The object was the worker's until now. One that died first took it along: its death is told next.
+    const auto location = wire::decode_location(frame->payload);
+    if (!location) return;
+    if (location->node == self_.node && !arena_->adopt(in_arena(*location))) return;
+  }
+  owner_->on_reply(from, frame->header, frame->payload, frame->contained, now_);
+}
+
+void ProcessCore::on_message(const ProcessId& from, const wire::Message& message) {
+  if (const auto* died = std::get_if<wire::ProcessDied>(&message)) {
+    // What it sent before its end counts.
+    const net::Peer peer{died->process.slot, died->process.generation};
+    if (died->process.node == self_.node) {
+      endpoint_->drain(peer, [this](net::Peer p, std::span<const std::byte> bytes) { on_frame(p, bytes); });
+    }
+    owner_->on_process_died(died->process, died->death, now_);
+    on_process_gone(died->process);
+    transport_->forget(died->process);
+    return;
+  }
+  if (const auto* died = std::get_if<wire::NodeDied>(&message)) {
+    owner_->on_node_died(died->node, died->reason, now_);
+    on_node_gone(died->node);
+    return;
+  }
+  const bool taken = owner_->on_message(from, message, now_);
+  if (!taken || std::holds_alternative<wire::BorrowAck>(message) || std::holds_alternative<wire::ObjectHere>(message)) {
+    on_other_message(from, message);
+  }
+}
+
+// What the Owner asks for.
+
+SendStatus ProcessCore::send_call(const ProcessId& worker, const wire::CallHeader& header,
+                                  std::span<const std::byte> args, std::span<const wire::Dependency> deps,
+                                  CallTicket& ticket) {
+  if (closed_) return SendStatus::dead;
+  return transport_->send_call(worker, header, args, deps, ticket);
+}
+bool ProcessCore::withdraw(const ProcessId&, const CallTicket& ticket) {
+  return !closed_ && transport_->withdraw(ticket);
+}
+void ProcessCore::raise_stop(const ProcessId& worker, const CallTicket& ticket) {
+  if (!closed_) transport_->raise_stop(worker, ticket);
+}
+void ProcessCore::send(const ProcessId& to, wire::Message&& message) {
+  if (const auto* free = std::get_if<wire::FreeObject>(&message); free && to.node == self_.node) {
+    arena_->free(in_arena(free->location));
+    return;
+  }
+  if (!closed_) transport_->send_message(to, message);
+}
+std::string ProcessCore::function_name(const FunctionId& function) {
+  const auto* entry = detail::find_function({function.module, function.offset});
+  return entry != nullptr ? std::string(entry->name) : to_string(function);
+}
+
+// References.
+
+void ProcessCore::cancel(detail::Slot ref, const CancelOptions& options) {
+  const Lock lock(mutex_);
+  if (closed_) return;
+  owner_->cancel(handle_of(ref), options.force, steady_now());
+  note_activity();
+}
+
+void ProcessCore::kill(detail::Slot actor) {
+  const Lock lock(mutex_);
+  if (closed_) return;
+  owner_->kill(handle_of(actor), steady_now());
+  note_activity();
+}
+
+void ProcessCore::retain(detail::Slot ref) {
+  hold();
+  const Lock lock(mutex_);
+  owner_->retain(handle_of(ref));
+}
+
+void ProcessCore::release(detail::Slot ref) {
+  {
+    const Lock lock(mutex_);
+    owner_->release(handle_of(ref), steady_now());
+  }
+  drop();
+}
+
+detail::WireId ProcessCore::export_ref(detail::Slot ref) {
+  const Lock lock(mutex_);
+  const RefId id = owner_->id(handle_of(ref));
+  note_activity();
+  return std::bit_cast<detail::WireId>(id);
+}
+
+RefHandle ProcessCore::import(const detail::WireId& id, bool actor, detail::Slot cover) {
+  const Lock lock(mutex_);
+  return owner_->borrow(std::bit_cast<RefId>(id), actor, handle_of(cover));
+}
+detail::Slot ProcessCore::import_ref(const detail::WireId& id, detail::Slot cover) {
+  return with_result(import(id, false, cover));
+}
+detail::Slot ProcessCore::import_actor(const detail::WireId& id, detail::Slot cover) {
+  return with_result(import(id, true, cover));
+}
+
+}  // namespace mobula::client

@@ -1,0 +1,142 @@
+// The core of a process that talks through lanes: the driver's and each worker's. It carries out what the process's
+// Owner asks for, and gives it what arrives.
+//
+// Threads. One mutex guards the Owner and both halves of the endpoint but for sleeping: a thread that waits takes the
+// baton (`pumping_`), sleeps without the mutex, reads the lanes with it, and passes the baton on. Others that wait
+// sleep until the one with the baton has made a round. When nobody waits, a background thread looks after the lanes:
+// the node's loop in a driver, a thread of its own in a worker that owns what others need. It keeps away while the
+// program pumps often: it looks every few milliseconds, and goes to sleep on the doorbell only once a whole period
+// passed without activity, so that busy threads pay nothing for it.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/base/time.h"
+#include "runtime/client/core_base.h"
+#include "runtime/client/transport.h"
+#include "runtime/net/endpoint.h"
+#include "runtime/net/segment.h"
+#include "runtime/object/arena.h"
+#include "runtime/owner/owner.h"
+
+namespace mobula::client {
+
+struct ProcessSetup {
+  NodeId node;
+  std::string node_name;
+  net::Segment* segment = nullptr;  // outlives close()
+  net::Peer self;
+  std::shared_ptr<object::Arena> arena;
+  wire::Program program;
+  int cpus = 0;
+};
+
+class ProcessCore : public CoreBase, protected OwnerSink {
+ public:
+  explicit ProcessCore(const ProcessSetup& setup);
+
+  detail::Slot submit(const detail::Submission&) override;
+  detail::Slot create_actor(const detail::Submission&) override;
+  detail::Slot call(detail::Slot actor, const detail::Submission&) override;
+  detail::Slot put(const detail::Encoded&) override;
+  Result<detail::Bytes> get(detail::Slot ref, detail::Deadline) override;
+  void wait(std::span<const detail::Slot> refs, std::size_t count, detail::Deadline, std::vector<bool>& ready) override;
+  void cancel(detail::Slot ref, const CancelOptions&) override;
+  void kill(detail::Slot actor) override;
+  void retain(detail::Slot ref) override;
+  void release(detail::Slot ref) override;
+  void retain_actor(detail::Slot actor) override { retain(actor); }
+  void release_actor(detail::Slot actor) override { release(actor); }
+  detail::WireId export_ref(detail::Slot ref) override;
+  detail::WireId export_actor(detail::Slot actor) override { return export_ref(actor); }
+  detail::Slot import_ref(const detail::WireId&, detail::Slot cover) override;
+  detail::Slot import_actor(const detail::WireId&, detail::Slot cover) override;
+  std::shared_ptr<detail::Object> allocate(std::size_t bytes) override;
+  int cpus() const override { return cpus_; }
+  bool in_process() const override { return false; }
+
+  const std::string& node_name() const { return node_name_; }
+
+ protected:
+  using Lock = std::unique_lock<std::mutex>;
+  ~ProcessCore() override;
+
+  // One round: reads what is there, or sleeps until something is, or the deadline passes, or another thread made a
+  // round.
+  void pump(Lock& lock, Time deadline, net::Endpoint::Interest interest = net::Endpoint::Interest::messages);
+  // Reads lanes and runs due timers, without sleeping. With the baton, or when nobody has it.
+  std::size_t read_lanes();
+  // Sleeps until done() or the deadline; false: the deadline passed, or the core was closed.
+  template <class Done>
+  bool wait_until(Lock& lock, Time deadline, const Done& done);
+  // The end: later calls fail with `unavailable`, frames go nowhere, waiting threads return.
+  void close(Lock& lock);
+  void note_activity();
+
+  // Hooks, called with the mutex.
+  virtual void begin_blocking(Lock&) {}
+  virtual void end_blocking(Lock&) {}
+  // What the Owner did not take, and what others want to see too (BorrowAck, ObjectHere).
+  virtual void on_other_message(const ProcessId&, const wire::Message&) {}
+  virtual void on_process_gone(const ProcessId&) {}
+  virtual void on_node_gone(NodeId) {}
+  virtual void after_input() {}
+  // Makes the background thread look within a few milliseconds, where there is one or one is needed, and clears
+  // background_sleeps_. Called when it sleeps and something was begun.
+  virtual void rouse_background() = 0;
+
+  detail::Slot with_result(RefHandle handle);
+  static RefHandle handle_of(detail::Slot slot) { return {slot.index, slot.generation}; }
+  static detail::Slot slot_of(RefHandle handle) { return {handle.index, handle.generation}; }
+
+  // OwnerSink
+  SendStatus send_call(const ProcessId& worker, const wire::CallHeader& header, std::span<const std::byte> args,
+                       std::span<const wire::Dependency> deps, CallTicket& ticket) override;
+  bool withdraw(const ProcessId& worker, const CallTicket& ticket) override;
+  void raise_stop(const ProcessId& worker, const CallTicket& ticket) override;
+  void send(const ProcessId& to, wire::Message&& message) override;
+  void ready(RefHandle) override { ++ready_events_; }
+  std::string function_name(const FunctionId& function) override;
+
+  const ProcessId self_;
+  const std::string node_name_;
+  const int cpus_;
+  const std::shared_ptr<object::Arena> arena_;
+
+  std::mutex mutex_;  // guards all below
+  net::Segment* segment_;
+  std::unique_ptr<net::Endpoint> endpoint_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Owner> owner_;
+  bool closed_ = false;
+  Time now_{};  // of the round that runs
+
+  bool pumping_ = false;             // someone has the baton
+  bool background_pumping_ = false;  // and it is the background thread
+  int waiting_ = 0;                  // threads that wait for a round to end
+  std::condition_variable round_ended_;
+  std::uint64_t ready_events_ = 0;
+  std::uint64_t activity_ = 0;     // grows with everything the program does
+  bool background_sleeps_ = true;  // until roused or until the doorbell rings
+
+ private:
+  void on_frame(net::Peer from, std::span<const std::byte> bytes);
+  void on_reply(const ProcessId& from, std::span<const std::byte> frame);
+  void on_message(const ProcessId& from, const wire::Message& message);
+  TaskSpec make_spec(const detail::Submission&);
+  std::vector<RefHandle> contained_of(std::span<const detail::Slot> refs, std::span<const detail::Slot> actors);
+  RefHandle import(const detail::WireId& id, bool actor, detail::Slot cover);
+  void opportunistic_read();
+
+  std::uint32_t submissions_ = 0;
+  Options last_options_;  // interned as last_class_
+  TaskClass last_class_ = 0;
+};
+
+}  // namespace mobula::client
