@@ -2,16 +2,29 @@
 #include <mobula/rl/train.h>
 #include <mobula/runtime.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <string>
 #include <vector>
 
 #include "cli/command.h"
 #include "runtime/config/error.h"
+#include "runtime/config/nearest.h"
 
 namespace mobula {
 namespace {
 
+/// What CLI11 would call "a subcommand is required" although one was written, only wrongly.
+void check_command_name(const CLI::App& program, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const auto* command : program.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return;
+  throw cli::UsageError(std::string("there is no command '") + argv[1] + "'" + config::expected_one_of(argv[1], names));
+}
+
 int run(CLI::App& program, const std::vector<cli::Command>& commands, int argc, char** argv) {
+  check_command_name(program, argc, argv);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

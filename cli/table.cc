@@ -51,37 +51,37 @@ std::string short_number(double value) {
 
 std::string metrics_table(std::span<const rl::PolicyMetrics> policies) {
   if (policies.empty()) return {};
-  // Columns and groups in the order in which the first policy names them.
-  std::vector<std::string> groups{""}, columns;
+  // What is measured over all, and the groups, in the order in which the first policy names them.
+  std::vector<std::string> overall, groups;
+  std::string compared;  // the first metric that groups have
   for (const auto& [name, estimate] : policies[0].metrics) {
     const auto slash = name.find('/');
-    const std::string group = slash == std::string::npos ? "" : name.substr(slash + 1);
-    const std::string metric = name.substr(0, slash);
-    if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
-    if (std::find(columns.begin(), columns.end(), metric) == columns.end()) columns.push_back(metric);
+    if (slash == std::string::npos) {
+      overall.push_back(name);
+      continue;
+    }
+    if (compared.empty()) compared = name.substr(0, slash);
+    if (name.substr(0, slash) == compared) groups.push_back(name.substr(slash + 1));
   }
   std::string text;
-  for (const auto& group : groups) {
-    std::vector<std::string> used;
-    for (const auto& column : columns) {
-      if (rl::find(policies[0].metrics, group.empty() ? column : column + "/" + group)) used.push_back(column);
-    }
-    // At most four columns side by side, so that a line fits a terminal.
-    for (std::size_t from = 0; from < used.size(); from += 4) {
-      std::vector<Row> rows{{group.empty() ? "policy" : group}};
-      for (std::size_t c = from; c < std::min(from + 4, used.size()); ++c) rows[0].push_back(used[c]);
+  const auto add_tables = [&](const std::string& corner, const std::vector<std::string>& titles, auto metric_of) {
+    // At most three columns side by side, so that a line fits a terminal.
+    for (std::size_t from = 0; from < titles.size(); from += 3) {
+      const std::size_t to = std::min(from + 3, titles.size());
+      std::vector<Row> rows{{corner}};
+      rows[0].insert(rows[0].end(), titles.begin() + from, titles.begin() + to);
       for (const auto& policy : policies) {
         Row row{policy.policy};
-        for (std::size_t c = from; c < std::min(from + 4, used.size()); ++c) {
-          row.push_back(cell(rl::find(policy.metrics, group.empty() ? used[c] : used[c] + "/" + group)));
-        }
+        for (std::size_t c = from; c < to; ++c) row.push_back(cell(rl::find(policy.metrics, metric_of(titles[c]))));
         rows.push_back(std::move(row));
       }
       text += aligned(rows) + "\n";
     }
-  }
-  const auto& first = policies[0].metrics.front().second;
-  text += fmt::format("Values with 95 % intervals over n = {} held-out episodes.\n", first.n);
+  };
+  add_tables("policy", overall, [](const std::string& title) { return title; });
+  add_tables(compared + " of", groups, [&](const std::string& title) { return compared + "/" + title; });
+  text +=
+      fmt::format("Values with 95 % intervals over n = {} held-out episodes.\n", policies[0].metrics.front().second.n);
   return text;
 }
 

@@ -7,12 +7,13 @@
 
 namespace mobula::cli {
 
-/// Policies by metrics, each number with its 95 % interval and, below, the number of episodes:
+/// Policies by metrics, each number with its 95 % interval:
 ///
-///   policy         mean_wait              p95_wait
-///   trained        7.41 [7.30, 7.52]      24.5 [24.0, 25.0]
+///   policy         return                   mean_wait
+///   trained        -220.4 [-226.8, -213.9]  5.115 [4.982, 5.238]
 ///
-/// Metrics of groups stand in further tables, one a group. Ends in a newline.
+/// Of what is measured per group only the first metric is shown, groups side by side; result.json has all. Ends in a
+/// line that says the number of episodes.
 std::string metrics_table(std::span<const rl::PolicyMetrics> policies);
 
 /// Four significant digits: "7.412", "0.0812", "1532".

@@ -1,0 +1,128 @@
+#include "rl/train/experiment.h"
+
+#include <gmock/gmock.h>
+
+#include <string>
+
+#include "rl/train/files.h"
+#include "rl/train/trainer.h"
+#include "runtime/config/config.h"
+#include "tests/unit/train/scratch.h"
+
+namespace mobula::rl {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+TrainOptions read(const std::string& text) {
+  return read_experiment(config::Document::parse(text, "run.yaml"));
+}
+
+std::string error_of(const std::string& text) {
+  try {
+    read(text);
+  } catch (const config::ConfigError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Experiment, NeedsNothingButAnEnvironment) {
+  const TrainOptions options = read("env: {name: cartpole}\n");
+  EXPECT_EQ(options.env.name, "cartpole");
+  EXPECT_EQ(options.experiment, "experiment");
+  EXPECT_EQ(options.stop.env_steps, 1'000'000);
+  EXPECT_EQ(options.algorithm.lr, 3e-4);
+}
+
+TEST(Experiment, ReadsEverySection) {
+  const TrainOptions options = read(
+      "experiment: crossing\n"
+      "env: {name: intersection, main_demand: 700, side_demand: 100}\n"
+      "algorithm: {name: ppo, lr: 1.0e-3, hidden: [32, 16]}\n"
+      "workers: 3\n"
+      "seed: 12\n"
+      "stop: {env_steps: 5000, return_mean: -100}\n"
+      "evaluate: {every: 4, episodes: 7, baselines: [fixed_time, max_pressure], deterministic: false}\n"
+      "checkpoint: {every: 9, keep: 2}\n");
+  EXPECT_EQ(options.experiment, "crossing");
+  EXPECT_THAT(options.env.config, HasSubstr("main_demand: 700"));
+  EXPECT_THAT(options.algorithm.hidden, testing::ElementsAre(32, 16));
+  EXPECT_EQ(options.workers, 3);
+  EXPECT_EQ(options.seed, 12u);
+  EXPECT_EQ(options.stop.return_mean, -100.0);
+  EXPECT_FALSE(options.evaluate.deterministic);
+  EXPECT_EQ(options.evaluate.baselines.size(), 2u);
+  EXPECT_EQ(options.checkpoint.keep, 2);
+}
+
+TEST(Experiment, ReadsBackWhatItWrites) {
+  const std::string text =
+      write_experiment(read("env: {name: intersection, main_demand: 700.25}\n"
+                            "algorithm: {name: ppo, lr: 0.1, target_kl: 0.03}\n"
+                            "seed: 18446744073709551615\n"
+                            "stop: {wall_seconds: 1.5}\n"));
+  EXPECT_EQ(write_experiment(read(text)), text);
+  EXPECT_THAT(text, HasSubstr("seed: 18446744073709551615"));
+}
+
+TEST(Experiment, AnEnvironmentWithoutSettingsIsWrittenToo) {
+  const std::string text = write_experiment(read("env: {name: identity_box}\n"));
+  EXPECT_EQ(read(text).env.name, "identity_box");
+}
+
+TEST(Experiment, ErrorsNameFileLineAndColumn) {
+  EXPECT_THAT(error_of("experiment: a\n"), HasSubstr("env"));
+  EXPECT_THAT(error_of("env: {name: cartpol}\n"), StartsWith("run.yaml:1:13:"));
+  EXPECT_THAT(error_of("env: {name: cartpol}\n"), HasSubstr("did you mean 'cartpole'"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nworker: 2\n"), StartsWith("run.yaml:2:1:"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nworker: 2\n"), HasSubstr("did you mean 'workers'"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nalgorithm: {name: pop}\n"), HasSubstr("did you mean 'ppo'"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nalgorithm: {lr: -1}\n"), StartsWith("run.yaml:2:17:"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nworkers: two\n"), StartsWith("run.yaml:2:10:"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nstop: {env_steps: 0}\n"), StartsWith("run.yaml:2:19:"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nexperiment: a/b\n"), HasSubstr("cannot name a folder"));
+  EXPECT_THAT(error_of("env: {name: intersection, main_demand: many}\n"), StartsWith("run.yaml:1:40:"));
+}
+
+TEST(Experiment, BaselinesMustBeTheEnvironments) {
+  EXPECT_THAT(error_of("env: {name: intersection}\nevaluate: {baselines: [fixed_time, fixd]}\n"),
+              testing::AllOf(StartsWith("run.yaml:2:36:"), HasSubstr("fixed_time, max_pressure, longest_queue")));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nevaluate: {baselines: [fixed_time]}\n"),
+              HasSubstr("environment 'cartpole' has no baselines"));
+}
+
+TEST(Options, SetInAProgramObeyTheSameRules) {
+  TrainOptions options = read("env: {name: cartpole}\n");
+  EXPECT_EQ(check_before_training(options), "");
+  options.algorithm.lr = -1;
+  EXPECT_THAT(check_before_training(options), HasSubstr("lr"));
+  options = read("env: {name: cartpole}\n");
+  options.workers = -2;
+  EXPECT_THAT(check_before_training(options), HasSubstr("workers"));
+  EXPECT_THAT(check_before_training(TrainOptions{}), HasSubstr("no environment was given"));
+}
+
+TEST(Resuming, IsRefusedForAnotherRun) {
+  const Scratch scratch;
+  const TrainOptions options = read("env: {name: cartpole}\nseed: 3\n");
+  write_file(scratch / "config.yaml", write_experiment(options));
+  const auto refused = [&](const std::string& text) {
+    try {
+      check_same_run(read(text), scratch / "config.yaml");
+    } catch (const TrainError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\nworkers: 9\nstop: {env_steps: 9}\nevaluate: {every: 2}\n"),
+              "accepted");
+  EXPECT_THAT(refused("env: {name: cartpole}\nseed: 4\n"), HasSubstr("its seed differs"));
+  EXPECT_THAT(refused("env: {name: cartpole, time_limit: 9}\nseed: 3\n"), HasSubstr("its environment differs"));
+  EXPECT_THAT(refused("env: {name: identity_box}\nseed: 3\n"), HasSubstr("its environment differs"));
+  EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\nalgorithm: {lr: 1}\n"), HasSubstr("its algorithm differs"));
+}
+
+}  // namespace
+}  // namespace mobula::rl

@@ -1,0 +1,100 @@
+#include "rl/train/records.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "rl/train/cpu_meter.h"
+#include "rl/train/files.h"
+#include "tests/unit/train/scratch.h"
+#include "tests/unit/train/small_run.h"
+
+namespace mobula::rl {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+TEST(Result, HasTheKeysThatScriptsRelyOn) {
+  Runtime runtime = in_process();
+  const Scratch scratch;
+  auto options = small_intersection();
+  options.evaluate.baselines = {"fixed_time", "max_pressure", "longest_queue"};
+  options.write = true;
+  options.run_directory = scratch / "run";
+  const TrainResult result = train(runtime, options);
+  const json file = json::parse(read_file(scratch / "run/result.json"));
+  EXPECT_EQ(file.at("env_steps"), 256 * 6);
+  EXPECT_GT(file.at("wall_seconds"), 0);
+  EXPECT_GT(file.at("cpu_seconds"), 0);
+  EXPECT_EQ(file.at("parameters_sha256"), result.parameters_sha256);
+  EXPECT_EQ(file.at("parameters_sha256").get<std::string>().size(), 64u);
+  EXPECT_EQ(file.at("return_mean"), file.at("policies").at("trained").at("return").at("value"));
+  EXPECT_EQ(file.at("return_ci95"), file.at("policies").at("trained").at("return").at("ci95"));
+  for (const auto* policy : {"trained", "fixed_time", "max_pressure", "longest_queue"}) {
+    for (const auto* metric : {"mean_wait", "p95_wait", "max_wait", "throughput", "mean_wait/main", "mean_wait/side",
+                               "p95_wait/side", "max_wait/north", "throughput/side"}) {
+      const json& e = file.at("policies").at(policy).at(metric);
+      EXPECT_TRUE(e.at("value").is_number()) << policy << " " << metric;
+      ASSERT_EQ(e.at("ci95").size(), 2u);
+      EXPECT_LE(e.at("ci95")[0], e.at("value"));
+      EXPECT_GE(e.at("ci95")[1], e.at("value"));
+      EXPECT_EQ(e.at("n"), 3);
+    }
+  }
+}
+
+TEST(Result, OfOneEpisodeHasNoInterval) {
+  TrainOptions options = small_cartpole();
+  TrainResult result;
+  result.policies = {{"trained", {{"return", {.value = 5, .n = 1, .samples = 1}}}}};
+  const json file = json::parse(result_json(options, result));
+  EXPECT_EQ(file.at("return_mean"), 5);
+  EXPECT_TRUE(file.at("return_ci95")[0].is_null());
+}
+
+TEST(ProgressLog, DropsWhatAnInterruptedRunWroteAfterItsCheckpoint) {
+  const Scratch scratch;
+  const std::pair<std::string_view, double> statistics[] = {{"entropy", 0.5}};
+  {
+    ProgressLog log(scratch / "p.csv", scratch / "e.csv", 0);
+    for (int i = 1; i <= 4; ++i) log.add(Progress{.iteration = i, .env_steps = i * 10}, 1.0, statistics);
+    log.flush();
+  }
+  {
+    ProgressLog log(scratch / "p.csv", scratch / "e.csv", 2);
+    log.add(Progress{.iteration = 3, .env_steps = 30}, 7.0, statistics);
+    log.flush();
+  }
+  std::istringstream in(read_file(scratch / "p.csv"));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[0], "iteration,env_steps,episodes,wall_seconds,return_mean,entropy");
+  EXPECT_EQ(lines[2], "2,20,0,0.000,1,0.5");
+  EXPECT_EQ(lines[3], "3,30,0,0.000,7,0.5");
+}
+
+TEST(CpuMeter, CountsThisProcessAndItsChildren) {
+  const CpuMeter meter;
+  const double before = meter.seconds();
+  volatile double sum = 0;
+  while (ProcessTime::here().cpu_seconds < before + 0.05) {
+    for (int i = 0; i < 10000; ++i) sum = sum + i;
+  }
+  EXPECT_GE(meter.seconds(), before + 0.05);
+}
+
+TEST(CpuMeter, AddsWhatOtherMachinesReported) {
+  CpuMeter meter;
+  const double before = meter.seconds();
+  meter.report({"elsewhere", 7, 100});
+  meter.report({"elsewhere", 7, 120});  // the same process, later
+  meter.report({"elsewhere", 8, 1000});
+  EXPECT_GE(meter.seconds(), before + 1120);
+  EXPECT_LT(meter.seconds(), before + 1130);
+}
+
+}  // namespace
+}  // namespace mobula::rl
