@@ -34,6 +34,8 @@ class ClusterEvents {
   virtual void node_disconnected(NodeId node) = 0;
   // The head's node is known now: it can be joined.
   virtual void head_found(NodeId head) = 0;
+  // The head has declared this node dead.
+  virtual void given_up() = 0;
   // The head does not accept this node's keys, or does not speak our language.
   virtual void head_refused(const std::string& reason) = 0;
 
@@ -54,13 +56,16 @@ class Cluster {
   std::string address() const;
   // Sends to a node, now or as soon as it can be reached. False if nothing is known of it.
   bool send(NodeId to, std::initializer_list<std::span<const std::byte>> parts, Time now);
-  // Bytes sent to it and not acknowledged.
+  // Frames sent to it and not acknowledged.
   std::size_t backlog(NodeId to) const;
   // Who is there and where.
   void set_peers(const std::vector<wire::NodeView>& nodes);
   // The node is dead: forget it, and take nothing more from it.
   void drop(NodeId node);
 
+  // Receives what is there; returns whether there was anything. To be called before each sleep: not all that ZeroMQ has
+  // to do shows as a readable descriptor.
+  bool process(Time now);
   void on_timer(Time now);
   Time next_timer() const;
 

@@ -140,6 +140,7 @@ class NodeLoop::Impl final : public NodeSink,
     if (control_) control_->on_disconnected(node, now_);
   }
   void head_found(NodeId head) override;
+  void given_up() override { expelled("it was not heard of for too long"); }
   void head_refused(const std::string& reason) override { end(End::refused, reason); }
 
   // ---- frames and messages
@@ -415,7 +416,12 @@ void NodeLoop::Impl::node_died(NodeId node, const std::string& reason) {
 }
 
 void NodeLoop::Impl::expelled(const std::string& reason) {
-  end(End::expelled, reason);
+  if (!options_.has_driver) return end(End::expelled, reason);
+  // A driver's ids are bound to its node: it cannot come back as another. It loses the cluster, not its life.
+  log_->error("this driver was cut off from the cluster ({}); what ran on other nodes is lost", reason);
+  for (const wire::NodeView& node : peers_) {
+    if (node.node != id_) later_.emplace_back(wire::NodeDied{node.node, "this driver was cut off: " + reason});
+  }
 }
 
 void NodeLoop::Impl::end(End how, const std::string& why) {
@@ -505,13 +511,14 @@ void NodeLoop::Impl::step() {
     if (control_ && control_->next_timer() <= now_) control_->on_timer(now_);
     if (pool_->next_timer() <= now_) pool_->on_timer(now_);
     if (cluster_ && cluster_->next_timer() <= now_) cluster_->on_timer(now_);
+    const bool received = cluster_ && cluster_->process(now_);
     transfers_.pump();
     sender_.flush();
     run_background();
     output_.flush();
     errors_.flush();
     check_joined();
-    if (later_.empty() && endpoint_.arm(net::Endpoint::Interest::messages)) return;
+    if (!received && later_.empty() && endpoint_.arm(net::Endpoint::Interest::messages)) return;
   }
 }
 
@@ -560,6 +567,7 @@ void NodeLoop::Impl::leave() {
   send(node_process(head_), wire::LeaveCluster{id_});
   const Time last = steady_now() + farewell;
   while (cluster_->backlog(head_) > 0 && steady_now() < last) {
+    if (cluster_->process(steady_now())) continue;
     loop_.run_once(std::min(last, cluster_->next_timer()));
     now_ = steady_now();
     cluster_->on_timer(now_);

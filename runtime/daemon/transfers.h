@@ -14,7 +14,7 @@ namespace mobula::daemon {
 class TransferEvents {
  public:
   virtual void send_chunk(NodeId to, wire::ObjectChunk&& chunk) = 0;
-  // Bytes on their way to a node that it has not acknowledged.
+  // Frames on their way to a node that it has not acknowledged.
   virtual std::size_t backlog(NodeId to) const = 0;
   virtual void object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local) = 0;
   virtual void object_failed(const wire::ObjectLocation& asked, const Error& error) = 0;
@@ -23,12 +23,12 @@ class TransferEvents {
   ~TransferEvents() = default;
 };
 
-// Objects on their way between the arenas of two nodes, in chunks. A sender keeps at most `window` bytes of a link
-// unacknowledged, so that control messages and other objects get their turn, and memory stays bounded.
+// Objects on their way between the arenas of two nodes, in chunks. A sender keeps at most `window` frames of a
+// link unacknowledged, so that control messages and other objects get their turn, and memory stays bounded.
 class Transfers {
  public:
   static constexpr std::size_t chunk_bytes = 256 * 1024;
-  static constexpr std::size_t window = 4 * 1024 * 1024;
+  static constexpr std::size_t window = 32;
 
   Transfers(NodeId self, object::Arena& arena, TransferEvents& events) : self_(self), arena_(arena), events_(events) {}
 

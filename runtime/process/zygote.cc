@@ -116,7 +116,8 @@ std::unique_ptr<Zygote> Zygote::start(const ZygoteOptions& options) {
   if (!parent.valid())
     throw std::runtime_error(fmt::format("pidfd_open failed (Linux 5.3 or later is needed): {}", std::strerror(errno)));
   const pid_t pid = spawn(options, theirs.get(), parent.get());
-  return std::unique_ptr<Zygote>(new Zygote(pid, std::move(ours), options.program));
+  return std::unique_ptr<Zygote>(
+      new Zygote(pid, std::move(ours), options.name.empty() ? options.program : options.name));
 }
 
 Zygote::~Zygote() {

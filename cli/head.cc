@@ -1,0 +1,74 @@
+// mobula head: the first node of a cluster of several machines.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "cli/command.h"
+#include "runtime/daemon/serve.h"
+#include "runtime/net/keys.h"
+
+namespace mobula::cli {
+namespace {
+
+struct HeadOptions {
+  std::string host;
+  std::uint16_t port = 6390;
+  std::string keys = "mobula.keys";
+  std::uint32_t cpus = daemon::usable_cpus();
+  std::string name;
+  std::string log_level = "info";
+};
+
+// Keeps the keys of a file that is there: the other machines have copies of it.
+void prepare_keys(const std::string& path) {
+  if (std::filesystem::exists(path)) {
+    const auto keys = net::Keys::load(path);
+    if (!keys) throw UsageError(keys.error().message);
+    return;
+  }
+  const auto saved = net::Keys::generate().save(path);
+  if (!saved) throw UsageError(saved.error().message);
+}
+
+int run_head(const HeadOptions& options) {
+  prepare_keys(options.keys);
+  daemon::NodeLoopOptions loop;
+  loop.cpus = options.cpus;
+  loop.name = options.name;
+  loop.log_level = options.log_level;
+  loop.is_head = true;
+  loop.keys = options.keys;
+  loop.host = options.host;
+  loop.port = options.port;
+  daemon::serve(loop, [&](daemon::NodeLoop& node) {
+    fmt::print(
+        "mobula head: {} listens on {} with {} cpus\n"
+        "  keys     {} (copy it to the other machines; whoever has it can run code on all of them)\n"
+        "  to join  mobula node --join {} --keys {}\n"
+        "  to use   mobula::Runtime::start({{.address = \"{}\", .keys = \"{}\"}})\n",
+        node.name(), node.address(), options.cpus, options.keys, node.address(), options.keys, node.address(),
+        options.keys);
+    std::fflush(stdout);
+  });
+  return done;
+}
+
+}  // namespace
+
+Command add_head(CLI::App& program) {
+  auto options = std::make_shared<HeadOptions>();
+  CLI::App* app = program.add_subcommand("head", "Start a cluster of several machines: its first node");
+  app->add_option("--port", options->port, "TCP port to listen on; 0: any that is free")->capture_default_str();
+  app->add_option("--host", options->host, "Address or interface to listen on; default: all");
+  app->add_option("--keys", options->keys, "File of the cluster's keys; written if it is not there")
+      ->capture_default_str();
+  app->add_option("--cpus", options->cpus, "Worker slots of this machine; 0: none")->capture_default_str();
+  app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
+  app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")->capture_default_str();
+  return {app, [options] { return run_head(*options); }};
+}
+
+}  // namespace mobula::cli

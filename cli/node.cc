@@ -1,0 +1,66 @@
+// mobula node: a further machine of a cluster.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "cli/command.h"
+#include "runtime/daemon/serve.h"
+#include "runtime/net/keys.h"
+
+namespace mobula::cli {
+namespace {
+
+struct NodeCommandOptions {
+  std::string join;
+  std::string keys = "mobula.keys";
+  std::string host;
+  std::uint16_t port = 0;
+  std::uint32_t cpus = daemon::usable_cpus();
+  std::string name;
+  std::string log_level = "info";
+  double wait = 30;
+};
+
+int run_node(const NodeCommandOptions& options) {
+  const auto keys = net::Keys::load(options.keys);
+  if (!keys) throw UsageError(keys.error().message);
+  daemon::NodeLoopOptions loop;
+  loop.cpus = options.cpus;
+  loop.name = options.name;
+  loop.log_level = options.log_level;
+  loop.is_head = false;
+  loop.keys = options.keys;
+  loop.head = options.join;
+  loop.host = options.host;
+  loop.port = options.port;
+  loop.join_patience = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.wait));
+  loop.on_joined = [&] {
+    fmt::print("mobula node: joined the cluster at {} with {} cpus\n", options.join, options.cpus);
+    std::fflush(stdout);
+  };
+  const daemon::ServeResult result = daemon::serve(loop, [](daemon::NodeLoop&) {});
+  if (result.end == daemon::NodeLoop::End::stopped) return done;
+  fmt::print(stderr, "mobula node: cannot join {}: {}\n", options.join, result.reason);
+  return failed;
+}
+
+}  // namespace
+
+Command add_node(CLI::App& program) {
+  auto options = std::make_shared<NodeCommandOptions>();
+  CLI::App* app = program.add_subcommand("node", "Add this machine to a cluster");
+  app->add_option("--join", options->join, "HOST:PORT of `mobula head`")->required();
+  app->add_option("--keys", options->keys, "Copy of the file that `mobula head` wrote")->capture_default_str();
+  app->add_option("--cpus", options->cpus, "Worker slots of this machine")->capture_default_str();
+  app->add_option("--host", options->host, "Address or interface to listen on for other nodes; default: all");
+  app->add_option("--port", options->port, "TCP port to listen on for other nodes; 0: any that is free")
+      ->capture_default_str();
+  app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
+  app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")->capture_default_str();
+  app->add_option("--wait", options->wait, "Seconds to wait for the head to answer")->capture_default_str();
+  return {app, [options] { return run_node(*options); }};
+}
+
+}  // namespace mobula::cli
