@@ -55,7 +55,7 @@ Intersection::Intersection(const Config& config) : config_(config) {
   end_ms_ =
       std::max<std::int32_t>(1, static_cast<std::int32_t>(std::lround(config.episode_length * 1000 / decision_ms))) *
       decision_ms;
-  fixed_green_ = webster::plan(config, times_, decision_ms);
+  fixed_green_ = webster::plan(config, times_, step_ms_, decision_ms);
   for (int a = 0; a < approaches; ++a) last_.group[a] = street_of(a);
 }
 

@@ -97,8 +97,8 @@ std::string Intersection::render_text() const {
   canvas.put(above + down, left + across, letter[static_cast<int>(light[side_street])]);
 
   std::string text =
-      fmt::format("{}   main {} ({:.0f}/h)   side {} ({:.0f}/h)   {:.0f} s so far\n",
-                  drawing::clock(now_), light_name[static_cast<int>(light[main_street])], config_.main_demand,
+      fmt::format("{}   main {} ({:.0f}/h)   side {} ({:.0f}/h)   {:.0f} s so far\n", drawing::clock(now_),
+                  light_name[static_cast<int>(light[main_street])], config_.main_demand,
                   light_name[static_cast<int>(light[side_street])], config_.side_demand, signal_.elapsed / 1000.0);
   for (std::string line : canvas.lines()) {
     line.erase(line.find_last_not_of(' ') + 1);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <vector>
 
 namespace mobula::rl::webster {
 
@@ -11,63 +13,80 @@ double lost_time(double yellow, double all_red) {
 }
 
 double cycle(double lost, double flow_ratio_sum) {
-  if (flow_ratio_sum >= 1) return 120;
-  return std::clamp((1.5 * lost + 5) / (1 - flow_ratio_sum), 20.0, 120.0);
+  return (1.5 * lost + 5) / (1 - flow_ratio_sum);
 }
 
 double mean_delay(double cycle, double effective_green, double flow, double saturation_flow) {
   const double u = effective_green / cycle, q = flow / 3600;
-  const double x = q / (u * saturation_flow / 3600);
   if (q <= 0) return 0;
+  const double x = flow / (u * saturation_flow);
   if (x >= 1) return std::numeric_limits<double>::infinity();
   const double uniform = cycle * (1 - u) * (1 - u) / (2 * (1 - u * x));
   const double random = x * x / (2 * q * (1 - x));
   return uniform + random - 0.65 * std::cbrt(cycle / (q * q)) * std::pow(x, 2 + 5 * u);
 }
 
+double saturation_flow(const Idm& driver, int step_ms) {
+  Lane lane;
+  std::int32_t now = 0;
+  const auto advance = [&](bool closed) {
+    now += step_ms;
+    lane.advance(driver, step_ms, now, closed);
+    lane.admit_waiting(driver, step_ms, now);
+  };
+  for (int car = 0; car < 40; ++car) lane.arrive(driver, step_ms, now, now);
+  while (now < 120000) advance(true);  // until the queue stands
+
+  std::vector<double> passed;  // ms; each car passes the line within a step, at its speed
+  while (passed.size() < 20 && now < 600000) {
+    advance(false);
+    for (auto n = static_cast<std::int64_t>(passed.size()); n < lane.left() + lane.first_before_line(); ++n) {
+      const int i = static_cast<int>(n - lane.left());
+      const float beyond = i < 0 ? 0.0f : lane.position(i) / std::max(lane.speed(i), Lane::waiting_speed);
+      passed.push_back(now - 1000.0 * static_cast<double>(beyond));
+    }
+  }
+  return passed.size() < 20 ? capacity(driver) : 3.6e6 * 16 / (passed[19] - passed[3]);
+}
+
 namespace {
 
-// The next green that a controller can end: it decides every decision_ms, the change takes `change` of them away.
-std::int32_t on_grid(double green_ms, std::int32_t change, const Signal::Times& times, std::int32_t decision, bool up) {
-  const double shown = std::max<double>(green_ms, times.min_green);
-  const double periods = (shown + change) / decision;
-  std::int32_t green = static_cast<std::int32_t>(up ? std::ceil(periods) : std::floor(periods)) * decision - change;
-  while (green < times.min_green || green <= 0) green += decision;
-  return green;
+// Greens that a controller can end: it decides every decision_ms, and a change takes part of that grid away.
+std::vector<std::int32_t> greens(const Signal::Times& times, std::int32_t decision_ms) {
+  const std::int32_t change = (times.yellow + times.all_red) % decision_ms;
+  const std::int32_t longest = std::max(120000, times.min_green + decision_ms);
+  std::vector<std::int32_t> all;
+  for (std::int32_t green = decision_ms - change; green <= longest; green += decision_ms)
+    if (green >= times.min_green) all.push_back(green);
+  return all;
 }
 
 }  // namespace
 
-std::array<std::int32_t, 2> plan(const Intersection::Config& config, const Signal::Times& times,
+std::array<std::int32_t, 2> plan(const Intersection::Config& config, const Signal::Times& times, int step_ms,
                                  std::int32_t decision_ms) {
-  const std::int32_t change = times.yellow + times.all_red;
-  const double saturation = capacity(config.driver);
+  const double saturation = saturation_flow(config.driver, step_ms);
   const std::array<double, 2> flow{config.main_demand, config.side_demand};
-  const std::array<double, 2> ratio{flow[0] / saturation, flow[1] / saturation};
-  const double sum = ratio[0] + ratio[1];
-  const double lost = 2 * lost_time(times.yellow * 1e-3, times.all_red * 1e-3);
-  const double best_cycle = cycle(lost, sum);
+  const double lost = lost_time(times.yellow * 1e-3, times.all_red * 1e-3);
+  const double change = (times.yellow + times.all_red) * 1e-3;
+  const auto candidates = greens(times, decision_ms);
 
   std::array<std::int32_t, 2> best{};
-  double best_delay = std::numeric_limits<double>::infinity();
-  for (const bool up0 : {false, true}) {
-    for (const bool up1 : {false, true}) {
-      std::array<std::int32_t, 2> green;
+  std::pair<double, double> best_score{std::numeric_limits<double>::infinity(),
+                                       std::numeric_limits<double>::infinity()};
+  for (const std::int32_t main : candidates) {
+    for (const std::int32_t side : candidates) {
+      const double full_cycle = (main + side) * 1e-3 + 2 * change;
+      double delay = 0, saturated = 0;
       for (int street = 0; street < 2; ++street) {
-        const double share = sum > 0 ? ratio[street] / sum : 0.5;
-        const double displayed = share * (best_cycle - lost) + start_up_loss - used_of_yellow;
-        green[street] = on_grid(1000 * displayed, change, times, decision_ms, street == 0 ? up0 : up1);
+        const double effective = (street == 0 ? main : side) * 1e-3 + change - lost;
+        delay += flow[street] * mean_delay(full_cycle, effective, flow[street], saturation);
+        saturated = std::max(saturated, flow[street] / (saturation * effective / full_cycle));
       }
-      const double rounded_cycle = (green[0] + green[1] + 2 * change) * 1e-3;
-      double delay = 0;
-      for (int street = 0; street < 2; ++street) {
-        const double effective = green[street] * 1e-3 - start_up_loss + used_of_yellow;
-        delay += flow[street] * mean_delay(rounded_cycle, effective, flow[street], saturation);
-      }
-      // (Above saturation every plan's delay is infinite: the longest greens, which waste least, are tried last.)
-      if (delay <= best_delay) {
-        best_delay = delay;
-        best = green;
+      const std::pair score{delay, saturated};
+      if (best[0] == 0 || score < best_score) {
+        best_score = score;
+        best = {main, side};
       }
     }
   }

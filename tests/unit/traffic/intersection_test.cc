@@ -199,6 +199,7 @@ TEST(Intersection, GreenYellowAndAllRedLastAsLongAsConfigured) {
 
 TEST(Intersection, TheMaskAllowsAChangeExactlyWhenTheLightHeedsIt) {
   auto config = every_moment();
+  config.min_green = 5;
   Intersection env(config);
   Random random = episode_random(0);
   env.reset(random);

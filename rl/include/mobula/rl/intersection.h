@@ -28,7 +28,7 @@ struct Intersection {
   struct Config {
     double main_demand = 900;      // vehicles/h on each of the two main approaches
     double side_demand = 180;      // vehicles/h on each of the two side approaches
-    double min_green = 5;          // s
+    double min_green = 20;         // s: a pedestrian's 7 s to start and 15 m at 1.2 m/s
     double yellow = 3;             // s
     double all_red = 2;            // s
     double decision_period = 5;    // s
