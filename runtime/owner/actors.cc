@@ -65,7 +65,6 @@ void Owner::Impl::actor_granted(RefHandle ref, const wire::LeaseGrant& grant, Ti
   actor.worker = grant.worker;
   actor.lease = grant.lease;
   ++actor.incarnation;
-  actor.sequence = 0;
   actor.life = Life::creating;
   TaskEntry& task = tasks_[actor.creation];
   task.attempt = actor.incarnation;
@@ -149,7 +148,6 @@ void Owner::Impl::pump_actor(RefHandle ref, Time now) {
       actor.reachable = false;  // its death will be told
       return;
     }
-    ++actor.sequence;
     task->state = TaskEntry::State::sent;
     actor.queue.pop_front();
     actor.in_flight.push_back(handle);
@@ -349,7 +347,6 @@ void Owner::Impl::on_actor_at(const wire::ActorAt& message, Time now) {
   actor.lease = message.lease;
   actor.incarnation = message.incarnation;
   actor.max_call_retries = message.max_call_retries;
-  actor.sequence = 0;
   pump_actor(found->second, now);
 }
 

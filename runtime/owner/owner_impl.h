@@ -52,7 +52,6 @@ struct ActorEntry {
   LeaseId lease;
   std::uint32_t incarnation = 0;
   std::int32_t max_call_retries = 0;
-  std::uint64_t sequence = 0;
   std::deque<TaskHandle> queue;     // not sent, in submission order
   RingQueue<TaskHandle> in_flight;  // sent, in that order
   Error death;                      // dead: what later calls end in
@@ -282,6 +281,9 @@ class Owner::Impl {
   std::uint32_t depth_ = 1;
   std::uint64_t parent_ = 0;
   std::uint64_t order_ = 0;
+  // Of actor calls, over all actors: a handle may be dropped and borrowed again, and the actor's worker, which refuses
+  // what does not grow, knows nothing of handles.
+  std::uint64_t sequence_ = 0;
   Time timer_ = never;
 
   std::unordered_map<RefId, RefHandle> borrowed_;

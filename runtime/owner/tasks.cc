@@ -144,7 +144,7 @@ SendStatus Owner::Impl::send(TaskHandle handle, TaskEntry& task, const ProcessId
     header.actor_index = actor.index;
     header.actor_generation = actor.generation;
     header.incarnation = entry.incarnation;
-    header.sequence = entry.sequence + 1;
+    header.sequence = ++sequence_;
   }
   dependencies_.clear();
   locations_.clear();

@@ -18,15 +18,15 @@
 namespace mobula::wire {
 
 struct LinkOptions {
-  Duration retransmit_after = std::chrono::milliseconds(100);  // doubled each time, up to
-  Duration retransmit_at_most = std::chrono::seconds(2);
-  Duration acknowledge_after = std::chrono::milliseconds(10);  // if no frame goes the other way before
-  std::uint32_t acknowledge_every = 16;                        // frames
-  std::uint32_t window = 1024;                                 // frames on their way
-  std::size_t queue_bytes = std::size_t{64} << 20;             // full() beyond
+  Duration retransmit_after = std::chrono::milliseconds(100);    // doubled each time, up to
+  Duration retransmit_at_most = std::chrono::milliseconds(500);  // heartbeats wait behind what is lost
+  Duration acknowledge_after = std::chrono::milliseconds(10);    // if no frame goes the other way before
+  std::uint32_t acknowledge_every = 16;                          // frames
+  std::uint32_t window = 1024;                                   // frames on their way
+  std::size_t queue_bytes = std::size_t{64} << 20;               // full() beyond
 };
 
-/// Called from inside the link's methods; must not call back into it.
+/// Called from inside the link's methods; may call send() of the same link, nothing else.
 class LinkSink {
  public:
   /// Hand these bytes to the network; may be lost.

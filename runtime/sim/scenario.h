@@ -1,0 +1,50 @@
+// A scenario: a cluster, a workload and faults, as text (tests/scenarios/*.scenario); a run of it from one seed.
+//
+//     nodes 3                      machines; the first has the driver and the head
+//     cpus 2                       of each
+//     network loss 0.2 doubling 0.1 delay_ms 5
+//     slow node 2 factor 50
+//     work leaf 12 nested 2 ...    how many calls of each kind (see the list in scenario.cc)
+//     within_ms 20                 the work is submitted, and the faults happen, in this time
+//     fault kill_worker 3          ... or: crash_node 1, cancel 5, forced 0.3, start_failure 0.2
+//     actor restarts 2             of the actors
+//     allow worker_died ...        errors in which calls may end, besides those that the work asks for
+//     expect network.lost ...      each must have happened somewhere in the seeds that were run
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <mobula/result.h>
+
+#include "runtime/sim/world.h"
+
+namespace mobula::sim {
+
+struct Scenario {
+  std::string name;
+  WorldOptions world;
+  std::map<std::string, int> work;
+  double within_ms = 20;
+  int kill_workers = 0;
+  int crash_nodes = 0;
+  int cancels = 0;
+  double forced = 0;  // of the cancellations: these kill the worker, with all that it owns
+  int actor_restarts = 0;
+  std::set<std::string> allowed;
+  std::vector<std::string> expected;
+};
+
+/// The error names the line.
+Result<Scenario> parse_scenario(const std::string& name, const std::string& text);
+
+struct Outcome {
+  std::vector<Violation> violations;
+  std::map<std::string, std::uint64_t> probes;
+};
+Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, bool trace = false);
+
+}  // namespace mobula::sim

@@ -1,0 +1,341 @@
+#include "runtime/sim/sim_node.h"
+
+#include <cstring>
+
+#include "runtime/wire/codec.h"
+
+namespace mobula::sim {
+
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+struct RelayHeader {
+  std::uint64_t kind = 0;
+  ProcessId from;
+  ProcessId to;
+};
+
+NodeOptions node_options(const World& world, NodeId id, NodeId head, std::uint32_t number) {
+  NodeOptions options;
+  options.name = to_string(id);
+  options.address = "simulated:" + std::to_string(number);
+  options.resources = Resources::cpus(world.options().cpus);
+  options.head = head;
+  options.program = {"/simulated", "51"};
+  options.prestart = static_cast<std::uint32_t>(world.options().cpus);
+  options.surplus_keep = milliseconds(800);
+  return options;
+}
+
+ControlOptions control_options(NodeId self) {
+  ControlOptions options;
+  options.self = self;
+  return options;
+}
+
+}  // namespace
+
+SimNode::SimNode(World& world, NodeId id, NodeId head, std::uint32_t number)
+    : world_(world),
+      id_(id),
+      number_(number),
+      node_(std::make_unique<Node>(id, node_options(world, id, head, number), *this)) {
+  if (id == head) control_ = std::make_unique<Control>(control_options(id), *this);
+}
+
+SimNode::~SimNode() = default;
+
+void SimNode::start() {
+  node_->start(world_.events().now());
+  arm();
+}
+
+Duration SimNode::slowed(Duration duration) const {
+  if (number_ != world_.options().slow_node) return duration;
+  return std::chrono::duration_cast<Duration>(duration * world_.options().slowness);
+}
+
+SimProcess& SimNode::add_driver() {
+  const ProcessId id{id_, ++last_slot_, 1};
+  auto& process = processes_[id.slot] = std::make_unique<SimProcess>(world_, *this, id, false);
+  process->started = true;
+  node_->on_driver_attached(id, world_.events().now());
+  return *process;
+}
+
+SimProcess* SimNode::find(const ProcessId& process) {
+  const auto found = processes_.find(process.slot);
+  return found != processes_.end() && found->second->id() == process ? found->second.get() : nullptr;
+}
+
+bool SimNode::is_alive(const ProcessId& process) {
+  if (process.slot == 0) return alive_;
+  const SimProcess* found = find(process);
+  return found != nullptr && found->alive;
+}
+
+std::vector<SimProcess*> SimNode::processes() {
+  std::vector<SimProcess*> all;
+  for (const auto& [slot, process] : processes_) all.push_back(process.get());
+  return all;
+}
+
+// ---- channels inside the node
+
+void SimNode::put(const ProcessId& lane_of, const ProcessId& to, Frame frame) {
+  const ChannelKey key{lane_of, to, frame.kind == FrameKind::call && to.slot != 0};
+  Channel& channel = channels_[key];
+  const Time arrival = world_.events().now() + slowed(world_.uniform(microseconds(1), microseconds(30)));
+  channel.last = std::max(arrival, channel.last + Duration(1));
+  channel.frames.push_back(std::move(frame));
+  world_.events().at(channel.last, [this, key] { deliver_next(key); });
+}
+
+void SimNode::deliver_next(const ChannelKey& key) {
+  Channel& channel = channels_[key];
+  if (channel.frames.empty() || !alive_) return;  // drained before
+  Frame frame = std::move(channel.frames.front());
+  channel.frames.pop_front();
+  arrive(std::get<1>(key), std::move(frame));
+}
+
+void SimNode::drain(const ProcessId& from, const ProcessId& to) {
+  Channel& channel = channels_[{from, to, false}];
+  while (!channel.frames.empty()) {
+    Frame frame = std::move(channel.frames.front());
+    channel.frames.pop_front();
+    arrive(to, std::move(frame));
+  }
+}
+
+std::size_t SimNode::queued_calls(const ProcessId& from, const ProcessId& to) {
+  std::size_t queued = channels_[{from, to, true}].frames.size();
+  for (const Frame& frame : find(to)->lane) queued += frame.from == from;
+  return queued;
+}
+
+void SimNode::arrive(const ProcessId& to, Frame frame) {
+  if (to.slot == 0) {
+    if (frame.to == to) {
+      handle(frame);
+    } else {
+      forward(std::move(frame));
+    }
+  } else if (SimProcess* process = find(to); process != nullptr && process->alive) {
+    process->on_frame(std::move(frame));
+  }
+}
+
+void SimNode::bounce(const Frame& frame) {
+  if (frame.from.slot == 0) return;
+  world_.probe("frame.bounced");
+  wire::ProcessDied died{frame.to, {}};
+  died.death.description = "is gone";
+  forward({FrameKind::message, node_process(id_), frame.from, 0, wire::encode(died)});
+}
+
+void SimNode::forward(Frame frame) {
+  if (frame.to.node == id_) {
+    if (frame.to.slot == 0) {
+      handle(frame);
+    } else if (!is_alive(frame.to)) {
+      bounce(frame);
+    } else {
+      if (frame.kind == FrameKind::call) frame.call = world_.new_call();
+      const ProcessId to = frame.to;
+      put(node_process(id_), to, std::move(frame));
+    }
+    return;
+  }
+  if (dead_peers_.contains(frame.to.node)) {
+    bounce(frame);
+    return;
+  }
+  const RelayHeader header{static_cast<std::uint64_t>(frame.kind), frame.from, frame.to};
+  Bytes bytes;
+  std::byte* out = bytes.resize_for_overwrite(sizeof header + frame.bytes.size());
+  std::memcpy(out, &header, sizeof header);
+  if (!frame.bytes.empty()) std::memcpy(out + sizeof header, frame.bytes.data(), frame.bytes.size());
+  link(frame.to.node).send(std::move(bytes), world_.events().now());
+  arm();
+}
+
+void SimNode::handle(const Frame& frame) {
+  const auto message = wire::decode(frame.bytes.span());
+  if (!message.ok()) {
+    world_.violated("a message to a node cannot be read: " + message.error().message);
+    return;
+  }
+  const Time now = world_.events().now();
+  if (world_.tracing && !std::holds_alternative<wire::Heartbeat>(*message)) {
+    world_.trace(to_string(id_) + " <- " + to_string(frame.from) + " " + wire::name_of(*message));
+  }
+  if (const auto* chunk = std::get_if<wire::ObjectChunk>(&*message)) {
+    if (chunk->error.code != ErrorCode::none) {
+      node_->on_object_failed(chunk->location, chunk->error, now);
+    } else {
+      const wire::ObjectLocation local = create_object();
+      world_.set_value(local, world_.value_of(chunk->location));
+      node_->on_object_arrived(chunk->location, local, now);
+    }
+  } else {
+    if (const auto* died = std::get_if<wire::NodeDied>(&*message); died != nullptr && died->node != id_) {
+      dead_peers_.insert(died->node);
+      if (const auto found = links_.find(died->node); found != links_.end()) {
+        dropped_links_.push_back(std::move(found->second));
+        links_.erase(found);
+      }
+    }
+    if (!node_->on_message(frame.from, *message, now) &&
+        (!control_ || !control_->on_message(frame.from.node, *message, now))) {
+      world_.violated(to_string(id_) + " does not know what to do with " + wire::name_of(*message));
+    }
+  }
+  arm();
+}
+
+// ---- the network
+
+wire::ReliableLink& SimNode::link(NodeId peer) {
+  auto& link = links_[peer];
+  if (!link) link = std::make_unique<wire::ReliableLink>(id_, peer, wire::LinkOptions{}, *this);
+  return *link;
+}
+
+void SimNode::transmit(NodeId peer, std::span<const std::byte> datagram) {
+  world_.datagram(id_, peer, Bytes(datagram));
+}
+
+void SimNode::on_datagram(const Bytes& datagram) {
+  const NodeId from = wire::ReliableLink::sender_of(datagram.span());
+  if (!alive_ || !from || dead_peers_.contains(from)) return;
+  wire::ReliableLink& way = link(from);
+  const auto before = way.counts();
+  way.on_datagram(datagram.span(), world_.events().now());
+  if (way.counts().duplicates > before.duplicates) world_.probe("link.duplicate_dropped");
+  if (way.counts().reordered > before.reordered) world_.probe("link.reordered");
+  arm();
+}
+
+void SimNode::deliver(NodeId, std::span<const std::byte> payload) {
+  RelayHeader header;
+  std::memcpy(&header, payload.data(), sizeof header);
+  forward({static_cast<FrameKind>(header.kind), header.from, header.to, 0, Bytes(payload.subspan(sizeof header))});
+}
+
+// ---- processes
+
+ProcessId SimNode::start_worker(std::uint32_t) {
+  const ProcessId id{id_, ++last_slot_, 1};
+  processes_[id.slot] = std::make_unique<SimProcess>(world_, *this, id, true);
+  world_.probe("worker.forked");
+  world_.events().after(slowed(world_.uniform(microseconds(200), microseconds(3000))), [this, id] {
+    SimProcess& process = *find(id);
+    if (!process.alive || !alive_) return;
+    if (world_.chance(world_.options().start_failure)) {
+      world_.probe("worker.start_failed");
+      process.died();
+      wire::ProcessDeath death;
+      death.exit_status = 1;
+      death.description = "exited with status 1";
+      process_ended(id, death);
+      return;
+    }
+    process.started = true;
+    node_->on_process_started(id, static_cast<int>(id.slot), world_.events().now());
+    process.settle();
+    arm();
+  });
+  return id;
+}
+
+void SimNode::kill(const ProcessId& process) {
+  world_.probe("node.kills");
+  world_.events().after(world_.uniform(microseconds(1), microseconds(500)), [this, process] { world_.kill(process); });
+}
+
+void SimNode::process_ended(const ProcessId& process, wire::ProcessDeath death) {
+  if (!alive_) return;
+  drain(process, node_process(id_));
+  node_->on_process_exited(process, death, world_.events().now());
+  arm();
+}
+
+void SimNode::power_off() {
+  alive_ = false;
+  for (const auto& [slot, process] : processes_) process->died();
+}
+
+// ---- the rest of the sinks
+
+void SimNode::send(const ProcessId& to, wire::Message&& message) {
+  Frame frame{FrameKind::message, node_process(id_), to, 0, wire::encode(message)};
+  if (to == node_process(id_)) {
+    put(to, to, std::move(frame));
+  } else {
+    forward(std::move(frame));
+  }
+}
+
+void SimNode::send(NodeId to, wire::Message&& message) {
+  send(node_process(to), std::move(message));
+}
+
+Result<std::uint32_t> SimNode::open_program(const wire::Program&) {
+  return std::uint32_t{0};
+}
+
+wire::ObjectLocation SimNode::create_object() {
+  const std::uint64_t offset = ++last_object_ * 4096;
+  objects_.insert(offset);
+  return {id_, offset, 100000, 1};
+}
+
+void SimNode::free_object(const wire::ObjectLocation& location) {
+  if (objects_.erase(location.offset) == 0) {
+    world_.violated("an object was freed that does not exist, at " + std::to_string(location.offset));
+  }
+}
+
+void SimNode::push_object(NodeId to, const wire::ObjectLocation& location) {
+  wire::ObjectChunk chunk;
+  chunk.location = location;
+  if (!objects_.contains(location.offset)) {
+    chunk.error.code = ErrorCode::object_lost;
+    chunk.error.message = "it was freed";
+  }
+  send(node_process(to), std::move(chunk));
+}
+
+void SimNode::expelled(const std::string& reason) {
+  world_.violated(to_string(id_) + " was declared dead while it lived: " + reason);
+}
+
+void SimNode::node_died(NodeId, const std::string&) {
+  world_.probe("head.buried_a_node");
+}
+
+void SimNode::arm() {
+  Time next = node_->next_timer();
+  if (control_) next = std::min(next, control_->next_timer());
+  for (const auto& [peer, way] : links_) next = std::min(next, way->next_timer());
+  if (next >= armed_ || !alive_) return;
+  armed_ = next;
+  world_.events().at(std::max(next, world_.events().now() + microseconds(1)), [this, next] {
+    if (armed_ == next) armed_ = never;
+    if (!alive_) return;
+    const Time now = world_.events().now();
+    if (now >= node_->next_timer()) node_->on_timer(now);
+    if (control_ && now >= control_->next_timer()) control_->on_timer(now);
+    for (const auto& [peer, way] : links_) {
+      const auto before = way->counts().retransmitted;
+      if (now >= way->next_timer()) way->on_timer(now);
+      if (way->counts().retransmitted > before) world_.probe("link.retransmitted");
+    }
+    arm();
+  });
+}
+
+}  // namespace mobula::sim

@@ -1,0 +1,100 @@
+// A simulated machine: the Node machine (and on the first one the head's Control), links to the other nodes, processes,
+// and an arena that only knows which objects exist.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "runtime/control/control.h"
+#include "runtime/node/node.h"
+#include "runtime/sim/sim_process.h"
+#include "runtime/sim/world.h"
+#include "runtime/wire/reliable_link.h"
+
+namespace mobula::sim {
+
+class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink {
+ public:
+  SimNode(World& world, NodeId id, NodeId head, std::uint32_t number);
+  ~SimNode();
+
+  void start();
+  NodeId id() const { return id_; }
+  bool alive() const { return alive_; }
+  std::uint32_t number() const { return number_; }
+  Node& machine() { return *node_; }
+  Duration slowed(Duration duration) const;
+
+  SimProcess& add_driver();
+  SimProcess* find(const ProcessId& process);
+  bool is_alive(const ProcessId& process);
+  std::vector<SimProcess*> processes();
+
+  /// From one local process (or the node: slot 0) to another, in order. `lane_of` is who puts it into the lane.
+  void put(const ProcessId& lane_of, const ProcessId& to, Frame frame);
+  /// Towards any process, from this node.
+  void forward(Frame frame);
+  void process_ended(const ProcessId& process, wire::ProcessDeath death);
+  void power_off();
+  void on_datagram(const Bytes& datagram);
+  /// All messages of one process to another that are on their way arrive now: a death is about to be told.
+  void drain(const ProcessId& from, const ProcessId& to);
+  std::size_t queued_calls(const ProcessId& from, const ProcessId& to);
+
+  wire::ObjectLocation create_object();
+  const std::set<std::uint64_t>& objects() const { return objects_; }
+
+  // NodeSink
+  void send(const ProcessId& to, wire::Message&& message) override;
+  Result<std::uint32_t> open_program(const wire::Program& program) override;
+  ProcessId start_worker(std::uint32_t program) override;
+  void kill(const ProcessId& process) override;
+  void free_object(const wire::ObjectLocation& location) override;
+  void push_object(NodeId to, const wire::ObjectLocation& location) override;
+  void expect_object(const wire::ObjectLocation&) override {}
+  void expelled(const std::string& reason) override;
+  void peers(const std::vector<wire::NodeView>&) override {}
+  // ControlSink
+  void send(NodeId to, wire::Message&& message) override;
+  void node_died(NodeId node, const std::string& reason) override;
+  // LinkSink
+  void transmit(NodeId peer, std::span<const std::byte> datagram) override;
+  void deliver(NodeId peer, std::span<const std::byte> payload) override;
+
+ private:
+  struct Channel {
+    std::deque<Frame> frames;
+    Time last{};
+  };
+  using ChannelKey = std::tuple<ProcessId, ProcessId, bool>;  // from, to, whether it is the lane of calls
+
+  void deliver_next(const ChannelKey& key);
+  void bounce(const Frame& frame);
+  void arrive(const ProcessId& to, Frame frame);
+  void handle(const Frame& frame);  // addressed to slot 0
+  wire::ReliableLink& link(NodeId peer);
+  void arm();
+
+  World& world_;
+  const NodeId id_;
+  const std::uint32_t number_;
+  bool alive_ = true;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<Control> control_;
+  std::map<NodeId, std::unique_ptr<wire::ReliableLink>> links_;
+  std::vector<std::unique_ptr<wire::ReliableLink>> dropped_links_;  // perhaps still in one of their methods
+  std::set<NodeId> dead_peers_;
+  std::map<std::uint32_t, std::unique_ptr<SimProcess>> processes_;  // by slot; the dead stay for their lanes
+  std::uint32_t last_slot_ = 0;
+  std::map<ChannelKey, Channel> channels_;
+  std::set<std::uint64_t> objects_;
+  std::uint64_t last_object_ = 0;
+  Time armed_ = never;
+};
+
+}  // namespace mobula::sim

@@ -1,0 +1,578 @@
+#include "runtime/sim/sim_process.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "runtime/sim/sim_node.h"
+
+namespace mobula::sim {
+
+namespace {
+
+OwnerOptions owner_options(const SimNode& node) {
+  OwnerOptions options;
+  options.program = {"/simulated", "51"};
+  options.node_name = to_string(node.id());
+  options.pipeline_depth = 64;
+  return options;
+}
+
+std::uint64_t first_word(std::span<const std::byte> bytes) {
+  std::uint64_t word = 0;
+  if (bytes.size() >= sizeof word) std::memcpy(&word, bytes.data(), sizeof word);
+  return word;
+}
+
+}  // namespace
+
+SimProcess::SimProcess(World& world, SimNode& node, ProcessId id, bool worker)
+    : world_(world), node_(node), id_(id), owner_(std::make_unique<Owner>(id, owner_options(node), *this)) {
+  if (worker) worker_ = std::make_unique<Worker>(id, to_string(node.id()), static_cast<int>(id.slot), *owner_, *this);
+}
+
+SimProcess::~SimProcess() = default;
+
+// ---- what scripts and bodies do
+
+RefHandle SimProcess::submit(Args args, TaskOptions options, std::vector<RefHandle> deps,
+                             std::vector<RefHandle> contained) {
+  TaskSpec spec;
+  spec.function = function_of(args.op);
+  spec.task_class = owner_->task_class(options);
+  spec.args = encode(args);
+  spec.deps = std::move(deps);
+  spec.contained = std::move(contained);
+  const RefHandle ref = owner_->submit(std::move(spec), now());
+  arm();
+  return ref;
+}
+
+RefHandle SimProcess::create_actor(Args args, ActorOptions options) {
+  ActorSpec spec;
+  spec.constructor = function_of(args.op);
+  spec.args = encode(args);
+  spec.options = std::move(options);
+  const RefHandle ref = owner_->create_actor(std::move(spec), now());
+  arm();
+  return ref;
+}
+
+RefHandle SimProcess::call(RefHandle actor, Args args, std::vector<RefHandle> deps, std::vector<RefHandle> contained) {
+  TaskSpec spec;
+  spec.function = function_of(args.op);
+  spec.args = encode(args);
+  spec.deps = std::move(deps);
+  spec.contained = std::move(contained);
+  const RefHandle ref = owner_->call(actor, std::move(spec), now());
+  arm();
+  return ref;
+}
+
+RefHandle SimProcess::put(std::uint64_t value) {
+  wire::Value known;
+  known.bytes.assign(std::as_bytes(std::span(&value, 1)));
+  return owner_->put(std::move(known));
+}
+
+void SimProcess::release(RefHandle ref) {
+  owner_->release(ref, now());
+  arm();
+}
+
+void SimProcess::when_ready(RefHandle ref, std::function<void()> then) {
+  const RefView view = owner_->view(ref);
+  if (view.state == RefState::pending) {
+    waiters_[ref].push_back(std::move(then));
+    owner_->watch(ref);
+  } else if (view.state == RefState::object && view.location.node != node_.id()) {
+    waiters_[ref].push_back(std::move(then));
+    owner_->localize(ref);
+    world_.probe("object.pulled");
+  } else {
+    then();
+  }
+}
+
+std::uint64_t SimProcess::number(RefHandle ref) const {
+  const RefView view = owner_->view(ref);
+  return view.state == RefState::object ? world_.value_of(view.location) : first_word(view.bytes);
+}
+
+std::vector<RefId> SimProcess::refs_in(RefHandle ref) const {
+  const RefView view = owner_->view(ref);
+  std::vector<RefId> refs((view.bytes.size() - sizeof(std::uint64_t)) / sizeof(RefId));
+  std::memcpy(refs.data(), view.bytes.data() + sizeof(std::uint64_t), refs.size() * sizeof(RefId));
+  return refs;
+}
+
+// ---- inputs
+
+void SimProcess::on_frame(Frame frame) {
+  if (!alive) return;
+  switch (frame.kind) {
+    case FrameKind::call:
+      lane.push_back(std::move(frame));
+      break;
+    case FrameKind::reply: {
+      const auto reply = wire::parse_reply(frame.bytes.span());
+      if (!reply.ok()) {
+        world_.violated("a reply cannot be read: " + reply.error().message);
+        return;
+      }
+      owner_->on_reply(frame.from, reply->header, reply->payload, reply->contained, now());
+      break;
+    }
+    case FrameKind::message: {
+      const auto message = wire::decode(frame.bytes.span());
+      if (!message.ok()) {
+        world_.violated("a message cannot be read: " + message.error().message);
+        return;
+      }
+      if (world_.tracing) {
+        world_.trace(to_string(id_) + " <- " + to_string(frame.from) + " " + wire::name_of(*message));
+      }
+      if (const auto* died = std::get_if<wire::ProcessDied>(&*message)) {
+        node_.drain(died->process, id_);
+        if (!alive) return;
+      }
+      const bool for_owner = owner_->on_message(frame.from, *message, now());
+      if (!for_owner && (!worker_ || !worker_->on_message(frame.from, *message, now()))) {
+        world_.violated(to_string(id_) + " does not know what to do with " + wire::name_of(*message));
+      }
+      if (worker_) {
+        if (const auto* process = std::get_if<wire::ProcessDied>(&*message)) {
+          worker_->on_process_died(process->process, now());
+        } else if (const auto* node = std::get_if<wire::NodeDied>(&*message)) {
+          worker_->on_node_died(node->node, now());
+        }
+      }
+      if (const auto* here = std::get_if<wire::ObjectHere>(&*message)) {
+        const auto pull = pulls_.find(here->location);
+        if (pull != pulls_.end()) {
+          const auto waiting = std::move(pull->second);
+          pulls_.erase(pull);
+          for (const auto& then : waiting) then();
+        }
+      }
+      break;
+    }
+  }
+  settle();
+}
+
+void SimProcess::settle() {
+  if (!alive) return;
+  while (!ready_.empty()) {
+    const RefHandle ref = ready_.front();
+    ready_.erase(ready_.begin());
+    const auto found = waiters_.find(ref);
+    if (found == waiters_.end()) continue;
+    const auto waiting = std::move(found->second);
+    waiters_.erase(found);
+    for (const auto& then : waiting) when_ready(ref, then);
+  }
+  if (worker_) {
+    worker_->after_owner_step(now());
+    if (!lane.empty() && worker_->ready() && !take_scheduled_ && started) {
+      take_scheduled_ = true;
+      world_.events().after(node_.slowed(world_.uniform(std::chrono::microseconds(1), std::chrono::microseconds(20))),
+                            [this] {
+                              take_scheduled_ = false;
+                              take();
+                            });
+    }
+  }
+  arm();
+}
+
+void SimProcess::arm() {
+  const Time next = owner_->next_timer();
+  if (next >= armed_ || !alive) return;
+  armed_ = next;
+  world_.events().at(std::max(next, now() + std::chrono::microseconds(1)), [this, next] {
+    if (armed_ == next) armed_ = never;
+    if (!alive) return;
+    owner_->on_timer(now());
+    settle();
+  });
+}
+
+void SimProcess::died() {
+  alive = false;
+  running_.reset();
+  waiters_.clear();
+  pulls_.clear();
+}
+
+// ---- the serve loop
+
+void SimProcess::take() {
+  if (!alive || !worker_->ready()) return;
+  // Of all lanes one, at random; in a lane in order.
+  while (!lane.empty()) {
+    const ProcessId from = lane[world_.random().below(static_cast<std::uint32_t>(lane.size()))].from;
+    const auto first = std::find_if(lane.begin(), lane.end(), [&](const Frame& frame) { return frame.from == from; });
+    const Frame frame = std::move(*first);
+    lane.erase(first);
+    World::CallRecord& record = world_.call(frame.call);
+    if (record.state == World::CallRecord::State::withdrawn) continue;
+    if (from.node == node_.id() && !node_.is_alive(from)) continue;
+    record.state = World::CallRecord::State::claimed;
+    begin(frame);
+    break;
+  }
+  settle();
+}
+
+void SimProcess::begin(const Frame& frame) {
+  auto call = wire::parse_call(frame.bytes.span());
+  if (!call.ok()) {
+    world_.violated("a call cannot be read: " + call.error().message);
+    return;
+  }
+  if (!worker_->accept(call->header, now())) {
+    world_.probe("call.refused");
+    return;
+  }
+  world_.probe("call.executed");
+  world_.executed(to_string(call->header.result()) + " attempt " + std::to_string(call->header.attempt));
+  running_.emplace();
+  running_->header = call->header;
+  running_->record = frame.call;
+  running_->number = ++runs_;
+  running_->args = decode_args(call->args);
+  if (world_.tracing) {
+    world_.trace(to_string(id_) + " runs " + function_name(call->header.function) + " of " +
+                 to_string(call->header.result()));
+  }
+  const bool actor = running_->args.op == Op::call_actor;
+  for (const RefId& ref : running_->args.refs) running_->borrowed.push_back(owner_->borrow(ref, actor));
+  running_->then = [this] { body(); };
+  running_->waiting = 1;
+  for (std::uint32_t i = 0; i < call->header.deps; ++i) {
+    const wire::Dependency dependency = call->next_dependency();
+    if (dependency.kind == wire::DependencyKind::inline_value) {
+      running_->args.value += first_word(dependency.bytes);
+      continue;
+    }
+    const wire::ObjectLocation location = *wire::decode_location(dependency.bytes);
+    running_->args.value += world_.value_of(location);
+    if (location.node == node_.id()) continue;
+    world_.probe("dependency.pulled");
+    ++running_->waiting;
+    pulls_[location].push_back([this, number = running_->number] {
+      if (running_ && running_->number == number) arrived();
+    });
+    send(node_process(node_.id()), wire::PullObject{dependency.ref, location});
+  }
+  arrived();
+}
+
+void SimProcess::compute(std::function<void()> then) {
+  const Duration time = node_.slowed(std::chrono::microseconds(running_->args.microseconds));
+  world_.events().after(time, [this, number = running_->number, then = std::move(then)] {
+    if (!alive || !running_ || running_->number != number) return;
+    then();
+    settle();
+  });
+}
+
+void SimProcess::wait_for(const std::vector<RefHandle>& refs, std::function<void()> then) {
+  running_->then = std::move(then);
+  running_->waiting = 1;
+  for (const RefHandle ref : refs) {
+    ++running_->waiting;
+    when_ready(ref, [this, number = running_->number] {
+      if (running_ && running_->number == number) arrived();
+    });
+  }
+  if (running_->waiting > 1) {
+    running_->blocked = true;
+    worker_->block();
+    world_.probe("call.blocked");
+  }
+  arrived();
+}
+
+void SimProcess::arrived() {
+  if (--running_->waiting != 0) return;
+  if (std::exchange(running_->blocked, false)) worker_->unblock();
+  std::exchange(running_->then, {})();
+}
+
+bool SimProcess::failed(const std::vector<RefHandle>& refs) {
+  for (const RefHandle ref : refs) {
+    const RefView view = owner_->view(ref);
+    if (view.state != RefState::error) continue;
+    const Error cause = *view.error;
+    finish_error(cause.code, "a call of mine failed", {cause});
+    return true;
+  }
+  return false;
+}
+
+void SimProcess::body() {
+  const Args& args = running_->args;
+  switch (args.op) {
+    case Op::leaf:
+      return compute([this] { finish(2 * running_->args.value + 1); });
+    case Op::nested:
+      return compute([this] {
+        const Args mine = running_->args;
+        if (mine.depth == 0) return finish(1);
+        for (std::uint32_t i = 0; i < mine.fan; ++i) {
+          running_->children.push_back(submit({Op::nested, mine.depth - 1, mine.fan, mine.microseconds, 0, {}}));
+        }
+        wait_for(std::vector(running_->children), [this] {
+          if (failed(running_->children)) return;
+          std::uint64_t sum = 1;
+          for (const RefHandle child : running_->children) sum += number(child);
+          finish(sum);
+        });
+      });
+    case Op::fail:
+      return compute([this] { finish_error(ErrorCode::exception, "thrown on purpose"); });
+    case Op::make_ref:
+      return compute([this] {
+        running_->children.push_back(submit({Op::leaf, 0, 0, 50, running_->args.value, {}}));
+        finish(running_->args.value, {running_->children.front()});
+      });
+    case Op::use_ref:
+      return wait_for(std::vector(running_->borrowed), [this] {
+        if (failed(running_->borrowed)) return;
+        finish(number(running_->borrowed.front()) + 1);
+      });
+    case Op::large:
+      return compute([this] { finish_object(running_->args.value); });
+    case Op::spawn:
+      return compute([this] {
+        const RefHandle actor = create_actor({Op::create, 0, 0, 20, 0, {}}, {.resources = {}});
+        for (int i = 0; i < 3; ++i) {
+          running_->children.push_back(call(actor, {Op::add, 0, 0, 20, running_->args.value, {}}));
+        }
+        release(actor);
+        wait_for(std::vector(running_->children), [this] {
+          if (failed(running_->children)) return;
+          finish(number(running_->children.back()));
+        });
+      });
+    case Op::die_once:
+      return compute([this] {
+        if (running_->header.attempt == 1) {
+          world_.kill(id_);
+        } else {
+          finish(2 * running_->args.value + 1);
+        }
+      });
+    case Op::linger: {
+      // Fifty looks at the stop flag.
+      if (args.fan == 50 || worker_->stop_requested() || world_.call(running_->record).stop) {
+        if (args.fan != 50) world_.probe("call.stopped");
+        return finish(args.value);
+      }
+      ++running_->args.fan;
+      running_->args.microseconds = 1000;
+      return compute([this] { body(); });
+    }
+    case Op::create:
+      return compute([this] {
+        actor_.emplace();
+        actor_->total = running_->args.value;
+        finish(0);
+      });
+    case Op::broken:
+      return compute([this] { finish_error(ErrorCode::exception, "the constructor threw"); });
+    case Op::add:
+      return compute([this] {
+        actor_->total += running_->args.value;
+        finish(actor_->total);
+      });
+    case Op::store:
+      return compute([this] {
+        for (const RefHandle ref : running_->borrowed) {
+          owner_->retain(ref);
+          actor_->stored.push_back(ref);
+        }
+        finish(running_->args.value);
+      });
+    case Op::read_stored:
+      if (actor_->stored.empty()) return finish_error(ErrorCode::exception, "nothing is stored");
+      running_->children = std::exchange(actor_->stored, {});
+      return wait_for(std::vector(running_->children), [this] {
+        if (failed(running_->children)) return;
+        finish(number(running_->children.back()) + 1);
+      });
+    case Op::call_actor:
+      running_->children.push_back(call(running_->borrowed.front(), {Op::add, 0, 0, 20, args.value, {}}));
+      return wait_for(std::vector(running_->children), [this] {
+        if (failed(running_->children)) return;
+        finish(number(running_->children.back()));
+      });
+  }
+  finish_error(ErrorCode::build_mismatch, "no such operation");
+}
+
+void SimProcess::let_go() {
+  const Running ended = std::move(*running_);
+  running_.reset();
+  for (const RefHandle ref : ended.borrowed) release(ref);
+  for (const RefHandle ref : ended.children) release(ref);
+}
+
+void SimProcess::finish(std::uint64_t value, std::vector<RefHandle> contained) {
+  std::vector<std::byte> payload(sizeof value + contained.size() * sizeof(RefId));
+  std::memcpy(payload.data(), &value, sizeof value);
+  for (std::size_t i = 0; i < contained.size(); ++i) {
+    owner_->retain(contained[i]);
+    const RefId name = owner_->id(contained[i]);
+    std::memcpy(payload.data() + sizeof value + i * sizeof name, &name, sizeof name);
+  }
+  let_go();
+  worker_->finish(wire::ReplyKind::value_inline, payload, contained, now());
+  for (const RefHandle ref : contained) release(ref);
+}
+
+void SimProcess::finish_object(std::uint64_t value) {
+  const wire::ObjectLocation location = node_.create_object();
+  world_.set_value(location, value);
+  let_go();
+  worker_->finish(wire::ReplyKind::value_object, wire::encode_location(location).span(), {}, now());
+}
+
+void SimProcess::finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes) {
+  Error error;
+  error.code = code;
+  error.message = message;
+  error.causes = std::move(causes);
+  let_go();
+  worker_->finish(wire::ReplyKind::error, wire::encode_error(error).span(), {}, now());
+}
+
+// ---- sinks
+
+void SimProcess::emit(Frame frame) {
+  frame.from = id_;
+  const ProcessId to = frame.to;
+  if (to.node != node_.id() || to.slot == 0) {
+    node_.put(id_, node_process(node_.id()), std::move(frame));
+  } else if (node_.is_alive(to)) {
+    node_.put(id_, to, std::move(frame));
+  } else {
+    world_.probe("send.to_the_dead");
+    wire::ProcessDied died{to, {}};
+    died.death.description = "is gone";
+    Frame answer{FrameKind::message, node_process(node_.id()), id_, 0, wire::encode(died)};
+    node_.put(node_process(node_.id()), id_, std::move(answer));
+  }
+}
+
+SendStatus SimProcess::send_call(const ProcessId& to, const wire::CallHeader& header, std::span<const std::byte> args,
+                                 std::span<const wire::Dependency> deps, CallTicket& ticket) {
+  Frame frame{FrameKind::call, id_, to, 0, {}};
+  const bool local = to.node == node_.id();
+  if (local && !node_.is_alive(to)) {
+    emit(std::move(frame));  // tells us
+    return SendStatus::dead;
+  }
+  if (local && node_.queued_calls(id_, to) >= world_.options().lane_calls) {
+    world_.probe("lane.full");
+    return SendStatus::full;
+  }
+  std::byte* bytes = frame.bytes.resize_for_overwrite(wire::call_size(header, deps));
+  wire::write_call(header, args, deps, bytes);
+  ticket = {};
+  if (local) ticket.position = frame.call = world_.new_call();
+  emit(std::move(frame));
+  return SendStatus::accepted;
+}
+
+bool SimProcess::withdraw(const ProcessId&, const CallTicket& ticket) {
+  if (ticket.position == 0) return false;
+  World::CallRecord& record = world_.call(ticket.position);
+  if (record.state == World::CallRecord::State::claimed) return false;
+  record.state = World::CallRecord::State::withdrawn;
+  world_.probe("call.withdrawn");
+  return true;
+}
+
+void SimProcess::raise_stop(const ProcessId&, const CallTicket& ticket) {
+  if (ticket.position != 0) world_.call(ticket.position).stop = true;
+}
+
+void SimProcess::send(const ProcessId& to, wire::Message&& message) {
+  emit({FrameKind::message, id_, to, 0, wire::encode(message)});
+}
+
+void SimProcess::ready(RefHandle ref) {
+  ready_.push_back(ref);
+}
+
+std::string SimProcess::function_name(const FunctionId& function) {
+  return "op " + std::to_string(function.offset);
+}
+
+void SimProcess::reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
+                       std::span<const RefId> contained) {
+  Frame frame{FrameKind::reply, id_, to, 0, {}};
+  wire::write_reply(header, payload, contained, frame.bytes.resize_for_overwrite(wire::reply_size(header)));
+  emit(std::move(frame));
+}
+
+void SimProcess::raise_stop() {
+  world_.probe("stop.raised");
+}
+
+void SimProcess::destroy_actor() {
+  world_.probe("actor.ended");
+  const Actor ended = std::move(*actor_);
+  actor_.reset();
+  for (const RefHandle ref : ended.stored) release(ref);
+}
+
+void SimProcess::exit() {
+  world_.probe("worker.retired");
+  world_.events().after(std::chrono::microseconds(50), [this] {
+    if (!alive) return;
+    died();
+    wire::ProcessDeath death;
+    death.pid = static_cast<int>(id_.slot);
+    death.description = "exited with status 0";
+    node_.process_ended(id_, death);
+  });
+}
+
+// ---- arguments
+
+Bytes encode(const Args& args) {
+  struct Fixed {
+    std::uint32_t op, depth, fan, microseconds;
+    std::uint64_t value;
+  } fixed{static_cast<std::uint32_t>(args.op), args.depth, args.fan, args.microseconds, args.value};
+  Bytes bytes;
+  std::byte* out = bytes.resize_for_overwrite(sizeof fixed + args.refs.size() * sizeof(RefId));
+  std::memcpy(out, &fixed, sizeof fixed);
+  if (!args.refs.empty()) std::memcpy(out + sizeof fixed, args.refs.data(), args.refs.size() * sizeof(RefId));
+  return bytes;
+}
+
+Args decode_args(std::span<const std::byte> bytes) {
+  Args args;
+  std::uint32_t words[4];
+  std::memcpy(words, bytes.data(), sizeof words);
+  args.op = static_cast<Op>(words[0]);
+  args.depth = words[1];
+  args.fan = words[2];
+  args.microseconds = words[3];
+  std::memcpy(&args.value, bytes.data() + sizeof words, sizeof args.value);
+  const std::size_t fixed = sizeof words + sizeof args.value;
+  args.refs.resize((bytes.size() - fixed) / sizeof(RefId));
+  if (!args.refs.empty()) std::memcpy(args.refs.data(), bytes.data() + fixed, args.refs.size() * sizeof(RefId));
+  return args;
+}
+
+FunctionId function_of(Op op) {
+  return {0x51, static_cast<std::uint64_t>(op)};
+}
+
+}  // namespace mobula::sim

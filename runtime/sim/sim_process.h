@@ -1,0 +1,152 @@
+// A simulated process: the Owner machine, in workers the Worker machine too, and the body of the call that runs, which
+// is one of the operations of Op, cut into steps where it waits.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/owner/owner.h"
+#include "runtime/sim/world.h"
+#include "runtime/wire/codec.h"
+#include "runtime/worker/worker.h"
+
+namespace mobula::sim {
+
+/// What a simulated function does. `value` is its argument, or the sum of its dependencies and its argument.
+enum class Op : std::uint32_t {
+  leaf = 1,     // 2 * value + 1
+  nested,       // 1 + the sum of `fan` calls of nested with depth - 1; at depth 0: 1
+  fail,         // throws
+  make_ref,     // a value that contains a ref to a leaf
+  use_ref,      // waits for the ref inside its arguments: its value + 1
+  large,        // value, as an object
+  spawn,        // an actor, three adds of `value`: the last result
+  die_once,     // kills its process in the first attempt, then leaf
+  linger,       // takes 50 ms unless it is stopped: value
+  create,       // an actor's constructor: starts at value
+  broken,       // an actor's constructor that throws
+  add,          // the actor's total + value
+  store,        // the actor keeps the ref inside its arguments: value
+  read_stored,  // waits for the ref that the actor keeps, then drops it: its value + 1
+  call_actor,   // calls add(value) on the actor inside its arguments: the result
+};
+
+struct Args {
+  Op op = Op::leaf;
+  std::uint32_t depth = 0;
+  std::uint32_t fan = 0;
+  std::uint32_t microseconds = 100;
+  std::uint64_t value = 0;
+  std::vector<RefId> refs;
+};
+Bytes encode(const Args& args);
+Args decode_args(std::span<const std::byte> bytes);
+FunctionId function_of(Op op);
+
+class SimNode;
+
+class SimProcess final : public OwnerSink, public WorkerSink {
+ public:
+  SimProcess(World& world, SimNode& node, ProcessId id, bool worker);
+  ~SimProcess();
+
+  ProcessId id() const { return id_; }
+  bool alive = true;
+  bool started = false;
+  Owner& owner() { return *owner_; }
+  Worker* worker() { return worker_.get(); }
+  SimNode& node() { return node_; }
+
+  // ---- for scripts of drivers (and the bodies of calls)
+  RefHandle submit(Args args, TaskOptions options = {}, std::vector<RefHandle> deps = {},
+                   std::vector<RefHandle> contained = {});
+  RefHandle create_actor(Args args, ActorOptions options = {});
+  RefHandle call(RefHandle actor, Args args, std::vector<RefHandle> deps = {}, std::vector<RefHandle> contained = {});
+  RefHandle put(std::uint64_t value);
+  void release(RefHandle ref);
+  /// Calls back when the ref is known (and, an object, here).
+  void when_ready(RefHandle ref, std::function<void()> then);
+  /// The number in an inline value or object; the refs in it.
+  std::uint64_t number(RefHandle ref) const;
+  std::vector<RefId> refs_in(RefHandle ref) const;
+
+  // ---- inputs
+  void on_frame(Frame frame);
+  void settle();  // after any input
+  void died();
+
+  // OwnerSink
+  SendStatus send_call(const ProcessId& to, const wire::CallHeader& header, std::span<const std::byte> args,
+                       std::span<const wire::Dependency> deps, CallTicket& ticket) override;
+  bool withdraw(const ProcessId& to, const CallTicket& ticket) override;
+  void raise_stop(const ProcessId& to, const CallTicket& ticket) override;
+  void send(const ProcessId& to, wire::Message&& message) override;
+  void ready(RefHandle ref) override;
+  std::string function_name(const FunctionId& function) override;
+  // WorkerSink
+  void reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
+             std::span<const RefId> contained) override;
+  void raise_stop() override;
+  void destroy_actor() override;
+  void exit() override;
+
+  std::deque<Frame> lane;  // calls that arrived and were not taken
+
+ private:
+  struct Running {
+    wire::CallHeader header;
+    Args args;
+    std::uint64_t record = 0;         // of the lane; 0 for calls from elsewhere
+    std::uint64_t number = 0;         // which run of this process
+    std::size_t waiting = 0;          // for so many refs or objects
+    std::vector<RefHandle> borrowed;  // from the arguments
+    std::vector<RefHandle> children;
+    std::vector<RefHandle> result_refs;
+    std::function<void()> then;  // once nothing is waited for
+    bool blocked = false;
+  };
+  struct Actor {
+    std::uint64_t total = 0;
+    std::vector<RefHandle> stored;
+  };
+
+  void take();
+  void begin(const Frame& frame);
+  void body();
+  void compute(std::function<void()> then);
+  void wait_for(const std::vector<RefHandle>& refs, std::function<void()> then);
+  void arrived();
+  void finish(std::uint64_t value, std::vector<RefHandle> contained = {});
+  void finish_object(std::uint64_t value);
+  void finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes = {});
+  /// The first of these refs that failed ends the call in an error; true if one did.
+  bool failed(const std::vector<RefHandle>& refs);
+  void let_go();
+  void emit(Frame frame);
+  void arm();
+  Time now() const { return world_.events().now(); }
+
+  World& world_;
+  SimNode& node_;
+  const ProcessId id_;
+  std::unique_ptr<Owner> owner_;
+  std::unique_ptr<Worker> worker_;
+  std::optional<Running> running_;
+  std::optional<Actor> actor_;
+  std::uint64_t runs_ = 0;
+  bool take_scheduled_ = false;
+  bool exiting_ = false;
+  std::vector<RefHandle> ready_;
+  std::map<RefHandle, std::vector<std::function<void()>>> waiters_;
+  std::map<wire::ObjectLocation, std::vector<std::function<void()>>> pulls_;
+  Time armed_ = never;
+};
+
+}  // namespace mobula::sim

@@ -1,0 +1,285 @@
+// The driver's part of a scenario: calls of every kind at random times, each with what must come of it.
+#include <functional>
+#include <memory>
+
+#include "runtime/sim/scenario.h"
+#include "runtime/sim/sim_node.h"
+#include "runtime/sim/sim_process.h"
+
+namespace mobula::sim {
+
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Workload {
+ public:
+  Workload(World& world, const Scenario& scenario) : world_(world), scenario_(scenario), driver_(world.driver()) {
+    for (const auto& [kind, count] : scenario.work) {
+      for (int i = 0; i < count; ++i) at_random([this, kind = kind] { submit(kind); });
+    }
+    for (int i = 0; i < scenario.kill_workers; ++i) at_random([this] { kill_somebody(); });
+    for (int i = 0; i < scenario.crash_nodes; ++i) at_random([this] { crash_a_node(); });
+    cancels_left_ = scenario.cancels;
+  }
+
+  bool done() const { return planned_ == 0 && open_ == 0; }
+  std::string pending() const {
+    std::string text = std::to_string(planned_) + " to submit, " + std::to_string(open_) + " open:";
+    for (const auto& [number, what] : open_names_) text += " " + what;
+    return text;
+  }
+
+ private:
+  struct Wanted {
+    std::string what;
+    std::function<bool(std::uint64_t)> right;  // of a value
+    std::set<std::string> errors;              // in which it may end
+    bool error_wanted = false;                 // it must not have a value
+  };
+
+  void at_random(std::function<void()> what) {
+    ++planned_;
+    const auto latest = Duration(static_cast<std::int64_t>(scenario_.within_ms * 1e6));
+    world_.events().after(world_.uniform(microseconds(0), latest), [this, what = std::move(what)] {
+      what();
+      --planned_;
+      driver_.settle();
+    });
+  }
+
+  std::uint64_t some_value() { return 1 + world_.random().below(1000); }
+  std::uint32_t some_time() { return 20 + world_.random().below(2000); }
+
+  // Checks the ref's outcome, then calls `then` (with whether it is a value), then releases it.
+  void expect(RefHandle ref, Wanted wanted, std::function<void(bool)> then = {}) {
+    ++open_;
+    const int number = ++named_;
+    open_names_[number] = wanted.what;
+    for (const std::string& error : scenario_.allowed) wanted.errors.insert(error);
+    driver_.when_ready(ref, [this, ref, number, wanted = std::move(wanted), then = std::move(then)] {
+      open_names_.erase(number);
+      const RefView view = driver_.owner().view(ref);
+      const bool value = view.state != RefState::error;
+      if (value) {
+        world_.probe("call.value");
+        if (wanted.error_wanted) {
+          world_.violated(wanted.what + " should have failed");
+        } else if (!wanted.right(driver_.number(ref))) {
+          world_.violated(wanted.what + " gave " + std::to_string(driver_.number(ref)));
+        }
+      } else {
+        world_.probe("call.error");
+        const std::string code(to_string(view.error->code));
+        world_.probe(("error." + code).c_str());
+        if (!wanted.errors.contains(code)) {
+          world_.violated(wanted.what + " ended in an error it must not have: " + view.error->describe());
+        }
+        if (view.error->message.empty() || view.error->code == ErrorCode::none) {
+          world_.violated(wanted.what + " ended in an error that says nothing");
+        }
+        for (const Error& cause : view.error->causes) {
+          if (cause.code == ErrorCode::worker_died) world_.probe("error.has_cause");
+        }
+      }
+      if (then) then(value);
+      driver_.release(ref);
+      --open_;
+      driver_.settle();
+    });
+  }
+
+  static std::function<bool(std::uint64_t)> equal(std::uint64_t value) {
+    return [value](std::uint64_t got) { return got == value; };
+  }
+
+  TaskOptions some_options() {
+    TaskOptions options;
+    options.max_retries = scenario_.kill_workers + scenario_.crash_nodes > 0 ? -1 : 3;
+    if (world_.chance(0.2)) options.resources = {};
+    return options;
+  }
+  ActorOptions actor_options() {
+    ActorOptions options;
+    options.max_restarts = scenario_.actor_restarts;
+    options.resources = world_.chance(0.7) ? Resources{} : Resources::cpus(1);
+    return options;
+  }
+
+  void submit(const std::string& kind) {
+    const std::uint64_t v = some_value();
+    if (kind == "leaf") {
+      const RefHandle ref = driver_.submit({Op::leaf, 0, 0, some_time(), v, {}}, some_options());
+      maybe_cancel(ref);
+      expect(ref, {"leaf", equal(2 * v + 1), {"cancelled"}});
+    } else if (kind == "chain") {
+      RefHandle ref = driver_.put(v);
+      std::uint64_t expected = v;
+      for (int i = 0; i < 4; ++i) {
+        const RefHandle next = driver_.submit({Op::leaf, 0, 0, some_time(), 1, {}}, some_options(), {ref});
+        driver_.release(ref);
+        ref = next;
+        expected = 2 * (expected + 1) + 1;
+      }
+      maybe_cancel(ref);
+      expect(ref, {"chain", equal(expected), {"cancelled"}});
+    } else if (kind == "nested") {
+      const RefHandle ref = driver_.submit({Op::nested, 3, 2, 100, 0, {}}, some_options());
+      maybe_cancel(ref);
+      expect(ref, {"nested", equal(15), {"cancelled"}});
+    } else if (kind == "fail") {
+      expect(driver_.submit({Op::fail, 0, 0, some_time(), v, {}}, some_options()), {"fail", {}, {"exception"}, true});
+    } else if (kind == "make_ref") {
+      const RefHandle ref = driver_.submit({Op::make_ref, 0, 0, some_time(), v, {}}, some_options());
+      expect(ref, {"make_ref", equal(v), {}}, [this, ref, v](bool value) {
+        if (!value) return;
+        // The outer value goes at once: the inner ref must live on its own.
+        const RefHandle inner = driver_.owner().borrow(driver_.refs_in(ref).front(), false, ref);
+        expect(inner, {"the ref inside a result", equal(2 * v + 1), {}});
+      });
+    } else if (kind == "use_ref") {
+      const RefHandle inner = driver_.submit({Op::leaf, 0, 0, some_time(), v, {}}, some_options());
+      const RefId name = driver_.owner().id(inner);
+      const RefHandle ref = driver_.submit({Op::use_ref, 0, 0, 20, 0, {name}}, some_options(), {}, {inner});
+      driver_.release(inner);
+      expect(ref, {"use_ref", equal(2 * v + 2), {}});
+    } else if (kind == "large") {
+      const RefHandle object = driver_.submit({Op::large, 0, 0, some_time(), v, {}}, some_options());
+      expect(driver_.submit({Op::leaf, 0, 0, 20, 0, {}}, some_options(), {object}),
+             {"reader of large", equal(2 * v + 1), {}});
+      expect(object, {"large", equal(v), {}});
+    } else if (kind == "spawn") {
+      expect(driver_.submit({Op::spawn, 0, 0, some_time(), v, {}}, some_options()), {"spawn", equal(3 * v), {}});
+    } else if (kind == "actor") {
+      const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
+      auto last = std::make_shared<std::uint64_t>(0);
+      auto restarts = std::make_shared<int>(0);
+      for (int i = 1; i <= 8; ++i) {
+        const int allowed = scenario_.actor_restarts;
+        const bool exact = scenario_.kill_workers + scenario_.crash_nodes == 0;
+        expect(driver_.call(actor, {Op::add, 0, 0, some_time() / 4, 1, {}}),
+               {"add " + std::to_string(i),
+                [=](std::uint64_t got) {
+                  // In order, each at most once; a restart begins again, and only a restart does.
+                  if (got <= *last) ++*restarts;
+                  const bool right = exact ? got == static_cast<std::uint64_t>(i)
+                                           : got >= 1 && got <= static_cast<std::uint64_t>(i) && *restarts <= allowed;
+                  *last = got;
+                  return right;
+                },
+                {}});
+      }
+      driver_.release(actor);
+    } else if (kind == "store") {
+      const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
+      const RefHandle stored = driver_.submit({Op::leaf, 0, 0, some_time(), v, {}}, some_options());
+      expect(driver_.call(actor, {Op::store, 0, 0, 20, v, {driver_.owner().id(stored)}}, {}, {stored}),
+             {"store", equal(v), {}}, [this, actor, v](bool value) {
+               if (value) {
+                 // A restarted actor has lost what it stored.
+                 std::set<std::string> errors;
+                 if (scenario_.actor_restarts > 0) errors.insert("exception");
+                 expect(driver_.call(actor, {Op::read_stored, 0, 0, 20, 0, {}}),
+                        {"read_stored", equal(2 * v + 2), errors});
+               }
+               driver_.release(actor);
+             });
+      driver_.release(stored);  // the actor's borrow must keep it
+    } else if (kind == "share") {
+      const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
+      const RefId name = driver_.owner().id(actor);
+      for (int i = 0; i < 3; ++i) {
+        expect(driver_.submit({Op::call_actor, 0, 0, 20, 1, {name}}, some_options(), {}, {actor}),
+               {"call_actor", [](std::uint64_t got) { return got >= 1; }, {}});
+      }
+      driver_.release(actor);
+    } else if (kind == "linger") {
+      const RefHandle ref = driver_.submit({Op::linger, 0, 0, 20, v, {}}, some_options());
+      maybe_cancel(ref);
+      expect(ref, {"linger", equal(v), {"cancelled"}});
+    } else if (kind == "die_once") {
+      expect(driver_.submit({Op::die_once, 0, 0, some_time(), v, {}}, some_options()),
+             {"die_once", equal(2 * v + 1), {}});
+    } else if (kind == "kill_actor") {
+      const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
+      for (int i = 0; i < 3; ++i) {
+        expect(driver_.call(actor, {Op::add, 0, 0, 500, 1, {}}),
+               {"add to a killed actor", [](std::uint64_t got) { return got <= 3; }, {"actor_died"}});
+      }
+      world_.events().after(world_.uniform(microseconds(1), milliseconds(5)), [this, actor] {
+        driver_.owner().kill(actor, world_.events().now());
+        expect(driver_.call(actor, {Op::add, 0, 0, 20, 1, {}}), {"call of a dead actor", {}, {"actor_died"}, true});
+        driver_.release(actor);
+        driver_.settle();
+      });
+    } else if (kind == "broken") {
+      const RefHandle actor = driver_.create_actor({Op::broken, 0, 0, some_time(), 0, {}}, actor_options());
+      expect(driver_.call(actor, {Op::add, 0, 0, 20, 1, {}}), {"call of a broken actor", {}, {"actor_died"}, true});
+      driver_.release(actor);
+    }
+  }
+
+  void maybe_cancel(RefHandle ref) {
+    if (cancels_left_ == 0) return;
+    --cancels_left_;
+    driver_.owner().retain(ref);
+    world_.events().after(world_.uniform(microseconds(1), milliseconds(20)),
+                          [this, ref, force = world_.chance(scenario_.forced)] {
+                            world_.probe("driver.cancelled");
+                            driver_.owner().cancel(ref, force, world_.events().now());
+                            driver_.release(ref);
+                            driver_.settle();
+                          });
+  }
+
+  void kill_somebody() {
+    std::vector<ProcessId> workers;
+    for (std::size_t i = 0; i < world_.node_count(); ++i) {
+      SimNode& node = world_.node(i);
+      if (!node.alive()) continue;
+      for (const auto& worker : node.machine().workers()) {
+        // Mostly those that run something; an idle one, or one that starts, now and then.
+        if (worker.lease || world_.chance(0.1)) workers.push_back(worker.process);
+      }
+    }
+    if (workers.empty()) return;
+    world_.kill(workers[world_.random().below(static_cast<std::uint32_t>(workers.size()))]);
+  }
+
+  void crash_a_node() {
+    if (world_.node_count() < 2) return;
+    const std::size_t victim = 1 + world_.random().below(static_cast<std::uint32_t>(world_.node_count() - 1));
+    world_.crash(world_.node(victim));
+  }
+
+  World& world_;
+  const Scenario& scenario_;
+  SimProcess& driver_;
+  int planned_ = 0;
+  int open_ = 0;
+  int named_ = 0;
+  int cancels_left_ = 0;
+  std::map<int, std::string> open_names_;
+};
+
+}  // namespace
+
+Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, bool trace) {
+  World world(seed, scenario.world);
+  world.tracing = trace;
+  Workload workload(world, scenario);
+  const Time latest = Time{} + seconds(600);
+  if (!world.run(latest, [&] { return workload.done() || !world.violations().empty(); })) {
+    world.violated("it did not end within ten minutes; " + workload.pending());
+  }
+  if (world.violations().empty()) {
+    // Idle leases go back, doubled and lost datagrams settle, the dead are noticed and surplus workers retire.
+    world.run_until(world.events().now() + seconds(12));
+    world.check_at_rest();
+  }
+  return {world.violations(), world.probes()};
+}
+
+}  // namespace mobula::sim

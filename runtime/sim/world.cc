@@ -1,0 +1,145 @@
+#include "runtime/sim/world.h"
+
+#include <cstdio>
+
+#include "runtime/sim/sim_node.h"
+#include "runtime/sim/sim_process.h"
+
+namespace mobula::sim {
+
+using std::chrono::microseconds;
+
+World::World(std::uint64_t seed, WorldOptions options) : options_(options), random_(seed, Stream::user) {
+  NodeId head;
+  for (std::uint32_t number = 1; number <= options_.nodes; ++number) {
+    const NodeId id{random_.bits64() << 8 | number};
+    if (!head) head = id;
+    nodes_.push_back(std::make_unique<SimNode>(*this, id, head, number));
+    by_id_[id] = nodes_.back().get();
+  }
+  nodes_.front()->add_driver();
+  for (const auto& node : nodes_) node->start();
+}
+
+World::~World() = default;
+
+SimProcess& World::driver() {
+  return *nodes_.front()->processes().front();
+}
+SimNode& World::node(std::size_t number) {
+  return *nodes_[number];
+}
+
+SimNode* World::find_node(NodeId id) {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+SimProcess* World::find(const ProcessId& id) {
+  SimNode* node = find_node(id.node);
+  return node == nullptr ? nullptr : node->find(id);
+}
+
+void World::run_until(Time end) {
+  while (events_.next() <= end) events_.step();
+}
+
+Duration World::uniform(Duration low, Duration high) {
+  return low + Duration(static_cast<std::int64_t>(random_.uniform() * static_cast<double>((high - low).count())));
+}
+
+void World::kill(const ProcessId& id) {
+  SimProcess* process = find(id);
+  if (process == nullptr || !process->alive || !process->node().alive()) return;
+  probe("process.killed");
+  trace("SIGKILL " + to_string(id));
+  process->died();
+  events_.after(uniform(microseconds(50), microseconds(2000)), [process] {
+    wire::ProcessDeath death;
+    death.pid = static_cast<int>(process->id().slot);
+    death.signal = 9;
+    death.description = "was killed by SIGKILL";
+    process->node().process_ended(process->id(), death);
+  });
+}
+
+void World::crash(SimNode& node) {
+  if (!node.alive()) return;
+  probe("node.crashed");
+  trace("power off " + to_string(node.id()));
+  node.power_off();
+}
+
+std::uint64_t World::new_call() {
+  calls_[++last_call_];
+  return last_call_;
+}
+
+void World::datagram(NodeId from, NodeId to, Bytes bytes) {
+  SimNode* receiver = find_node(to);
+  if (receiver == nullptr) return;
+  if (chance(options_.loss)) {
+    probe("network.lost");
+    return;
+  }
+  const int copies = chance(options_.doubling) ? 2 : 1;
+  if (copies == 2) probe("network.doubled");
+  const Duration longest(static_cast<std::int64_t>(options_.longest_delay_ms * 1e6));
+  for (int copy = 0; copy < copies; ++copy) {
+    const Duration delay = find_node(from)->slowed(receiver->slowed(uniform(microseconds(50), longest)));
+    events_.after(delay, [receiver, bytes] { receiver->on_datagram(bytes); });
+  }
+}
+
+void World::violated(std::string what) {
+  trace("VIOLATED: " + what);
+  violations_.push_back({std::move(what)});
+}
+
+void World::executed(const std::string& key) {
+  if (!executed_.insert(key).second) violated("executed twice: " + key);
+}
+
+std::uint64_t World::value_of(const wire::ObjectLocation& location) const {
+  const auto found = values_.find(location);
+  return found == values_.end() ? 0 : found->second;
+}
+
+void World::trace(const std::string& line) {
+  if (tracing) {
+    std::printf("%12.3f ms  %s\n", std::chrono::duration<double, std::milli>(events_.now().time_since_epoch()).count(),
+                line.c_str());
+  }
+}
+
+void World::check_at_rest() {
+  for (const auto& node : nodes_) {
+    if (!node->alive()) continue;
+    const std::string name = "at rest, " + to_string(node->id());
+    const Node& machine = node->machine();
+    if (machine.queued() != 0) violated(name + " has lease requests in its queue: " + std::to_string(machine.queued()));
+    if (machine.lease_count() != 0) violated(name + " has leases: " + std::to_string(machine.lease_count()));
+    if (machine.available() != Resources::cpus(options_.cpus)) {
+      violated(name + " has " + to_string(machine.available()) + " free of cpu " + std::to_string(options_.cpus));
+    }
+    for (const auto& worker : machine.workers()) {
+      if (!worker.lease) continue;
+      const SimProcess* owner = find(worker.owner);
+      if (owner == nullptr || !owner->alive) violated(name + " has a lease that belongs to the dead");
+    }
+    if (!node->objects().empty()) {
+      violated(name + " keeps objects that nobody owns: " + std::to_string(node->objects().size()));
+    }
+    for (SimProcess* process : node->processes()) {
+      if (!process->alive) continue;
+      const Owner::Counts counts = process->owner().counts();
+      if (counts == Owner::Counts{}) continue;
+      violated(name + ": " + to_string(process->id()) + " keeps " + std::to_string(counts.owned) + " owned, " +
+               std::to_string(counts.borrowed) + " borrowed, " + std::to_string(counts.tasks) + " tasks, " +
+               std::to_string(counts.leases) + " leases, " + std::to_string(counts.lease_requests) + " requests, " +
+               std::to_string(counts.held) + " held");
+    }
+  }
+}
+
+}  // namespace mobula::sim

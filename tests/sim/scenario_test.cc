@@ -1,0 +1,75 @@
+// Every file of tests/scenarios, over a thousand seeds each.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "runtime/sim/scenario.h"
+
+namespace mobula::sim {
+namespace {
+
+const std::filesystem::path folder = std::filesystem::path(MOBULA_SOURCE_DIR) / "tests/scenarios";
+
+std::vector<std::string> names() {
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".scenario") found.push_back(entry.path().stem());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+class ScenarioTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(ScenarioTest, KeepsItsPromisesForEverySeed) {
+  std::ifstream file(folder / (GetParam() + ".scenario"));
+  std::stringstream text;
+  text << file.rdbuf();
+  const Result<Scenario> scenario = parse_scenario(GetParam(), text.str());
+  ASSERT_TRUE(scenario.ok()) << scenario.error().message;
+
+  const char* replayed = std::getenv("MOBULA_SIM_SEED");
+  const std::uint64_t first = from_environment("MOBULA_SIM_SEED", 1);
+  const std::uint64_t seeds = replayed != nullptr ? 1 : from_environment("MOBULA_SIM_SEEDS", 1000);
+  const bool trace = std::getenv("MOBULA_SIM_TRACE") != nullptr;
+  std::map<std::string, std::uint64_t> probes;
+  int failures = 0;
+  for (std::uint64_t seed = first; seed < first + seeds && failures < 3; ++seed) {
+    const Outcome outcome = run_scenario(*scenario, seed, trace);
+    for (const auto& [probe, count] : outcome.probes) probes[probe] += count;
+    if (outcome.violations.empty()) continue;
+    ++failures;
+    std::string what;
+    for (const Violation& violation : outcome.violations) what += "\n  " + violation.what;
+    ADD_FAILURE() << GetParam() << ", seed " << seed << ":" << what << "\nreplay with\n  MOBULA_SIM_SEED=" << seed
+                  << " MOBULA_SIM_TRACE=1 " MOBULA_BINARY_DIR "/tests/sim/scenario_test --gtest_filter='*/"
+                  << GetParam() << "'";
+  }
+  if (std::getenv("MOBULA_SIM_PROBES") != nullptr) {
+    for (const auto& [probe, count] : probes) std::cout << probe << " " << count << "\n";
+  }
+  if (seeds < 100) return;  // a replay need not meet every branch
+  // A scenario whose faults did not happen proves nothing.
+  for (const std::string& probe : scenario->expected) {
+    EXPECT_GT(probes[probe], 0u) << "in no run did this happen: " << probe;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, ScenarioTest, testing::ValuesIn(names()), [](const auto& each) { return each.param; });
+
+TEST(Scenario, NamesTheLineThatItCannotRead) {
+  const auto bad = parse_scenario("bad", "nodes 2\nfault meteor 3\n");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().message, "line 2: there is no fault 'meteor'");
+}
+
+}  // namespace
+}  // namespace mobula::sim
