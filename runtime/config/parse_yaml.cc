@@ -15,7 +15,7 @@ namespace mobula::config {
 namespace {
 
 // Aliases copy what they name, so a few lines can ask for billions of values; no configuration comes near this.
-constexpr std::size_t max_values = 1'000'000;
+constexpr std::size_t max_values = 100'000;
 
 std::size_t count(const Value& value) {
   std::size_t n = 1;
@@ -89,7 +89,7 @@ class Builder : public YAML::EventHandler {
   }
 
   Value make(Value::Kind kind, const YAML::Mark& mark) {
-    if (++values_ > max_values) fail(mark, "more than a million values (through aliases?); expected a configuration");
+    if (++values_ > max_values) fail(mark, "more than 100,000 values (through aliases?); expected a configuration");
     Value value;
     value.kind = kind;
     value.position = position(mark);
