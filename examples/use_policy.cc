@@ -13,10 +13,12 @@ int main(int argc, char** argv) try {
     std::cerr << "usage: use_policy RUN NUMBER...\n";
     return 2;
   }
+  // [policy]
   const auto policy = mobula::rl::Policy::load(argv[1]);
   std::vector<float> observation;
   for (int i = 2; i < argc; ++i) observation.push_back(std::stof(argv[i]));
   for (const float number : policy.act(observation)) std::cout << number << ' ';
+  // [/policy]
   std::cout << '\n';
 } catch (const std::exception& error) {
   std::cerr << "use_policy: " << error.what() << '\n';

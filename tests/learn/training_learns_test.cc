@@ -1,0 +1,68 @@
+// The example configurations do what they are there for, on several seeds.
+
+#include <gmock/gmock.h>
+#include <mobula/rl/train.h>
+#include <mobula/runtime.h>
+
+#include <algorithm>
+#include <iostream>
+#include <string>
+
+#include "rl/train/experiment.h"
+#include "runtime/config/config.h"
+
+namespace mobula::rl {
+namespace {
+
+TrainOptions example(const std::string& name) {
+  auto document = config::Document::load(std::string(MOBULA_SOURCE_DIR) + "/examples/" + name);
+  TrainOptions options = read_experiment(document);
+  options.write = false;
+  options.workers = 0;
+  return options;
+}
+
+// CartPole-v1 is solved at a mean of 475 over 100 episodes; rl-baselines3-zoo reaches it within its 100,000 steps.
+TEST(CartPole, IsSolvedWithinTheStepsOfTheExampleOnEverySeed) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    TrainOptions options = example("cartpole.yaml");
+    options.seed = seed;
+    std::int64_t solved_at = -1;
+    Callbacks callbacks;
+    callbacks.on_rollout = [&](const RolloutEvent& event) {
+      if (solved_at < 0 && event.progress.episodes >= 100 && event.return_mean >= 475) {
+        solved_at = event.progress.env_steps;
+      }
+    };
+    const TrainResult result = train(runtime, options, callbacks);
+    std::cout << "seed " << seed << ": solved after " << solved_at << " steps\n";
+    EXPECT_GT(solved_at, 0) << "seed " << seed;
+    EXPECT_GE(find(*result.find("trained"), "return")->value, 475) << "seed " << seed;
+  }
+}
+
+// A fifth of the example's steps is enough to beat every hand-written controller; intervals must not touch.
+TEST(Intersection, IsBetterThanEveryBaselineOnEverySeed) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+    TrainOptions options = example("intersection.yaml");
+    options.seed = seed;
+    options.stop.env_steps /= 5;
+    options.evaluate.every = 0;
+    const TrainResult result = train(runtime, options);
+    const double worst = find(*result.find("trained"), "mean_wait")->high;
+    ASSERT_EQ(result.policies.size(), 4u);
+    for (const auto& policy : result.policies) {
+      const Estimate& wait = *find(policy.metrics, "mean_wait");
+      std::cout << "seed " << seed << ": " << policy.policy << " waits " << wait.value << " s [" << wait.low << ", "
+                << wait.high << "]\n";
+      if (policy.policy != "trained") {
+        EXPECT_LT(worst, wait.low) << "seed " << seed << ", " << policy.policy;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mobula::rl

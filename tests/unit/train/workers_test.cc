@@ -1,0 +1,142 @@
+// The promise of training on worker processes: whoever does the work, and whoever dies at it, the parameters are the
+// same bytes.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <mobula/rl/intersection.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "rl/envs/cartpole.h"
+#include "rl/train/trainer.h"
+#include "tests/unit/train/scratch.h"
+#include "tests/unit/train/small_run.h"
+
+namespace mobula::rl {
+namespace {
+
+/// Kills the process it runs in at the 777th step of one of its environments, once a test: the file that
+/// MOBULA_TEST_KILL names is made by whoever dies first. Without that variable it is just E.
+template <class E>
+struct Deadly : E {
+  using E::E;
+  auto step(const typename E::Action& action, Random& random) {
+    if (++steps_taken == 777) {
+      const char* file = std::getenv("MOBULA_TEST_KILL");
+      if (file && *file && ::open(file, O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0) ::kill(::getpid(), SIGKILL);
+    }
+    return E::step(action, random);
+  }
+  int steps_taken = 0;
+};
+struct DeadlyIntersection : Deadly<Intersection> {
+  using Deadly<Intersection>::Deadly;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    Intersection::serialize(archive);
+    archive(steps_taken);
+  }
+};
+
+TrainOptions cartpole_50k() {
+  TrainOptions options = small_cartpole();
+  options.env = environment<Deadly<CartPole>>("deadly_cartpole");
+  options.algorithm.normalize_reward = false;
+  options.stop.env_steps = 50'000;
+  return options;
+}
+
+TrainOptions intersection_20k() {
+  TrainOptions options = small_intersection();
+  options.env = environment<DeadlyIntersection>("deadly_intersection");
+  options.algorithm.n_envs = 8;
+  options.algorithm.n_steps = 128;
+  options.stop.env_steps = 20'000;
+  return options;
+}
+
+struct Case {
+  const char* name;
+  TrainOptions (*options)();
+};
+class OnWorkers : public testing::TestWithParam<Case> {
+ protected:
+  static std::string hash_with(TrainOptions options, int workers) {
+    options.workers = workers;
+    return train(options).parameters_sha256;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Environments, OnWorkers,
+                         testing::Values(Case{"CartPole", &cartpole_50k}, Case{"Intersection", &intersection_20k}),
+                         [](const auto& one) { return std::string(one.param.name); });
+
+TEST_P(OnWorkers, ParametersAreTheSameForAnyNumberOfWorkers) {
+  const TrainOptions options = GetParam().options();
+  const std::string none = hash_with(options, 0);
+  for (const int workers : {1, 2, 4}) EXPECT_EQ(hash_with(options, workers), none) << workers << " workers";
+}
+
+TEST_P(OnWorkers, ParametersAreTheSameAfterAWorkerWasKilled) {
+  const TrainOptions options = GetParam().options();
+  const std::string undisturbed = hash_with(options, 0);
+  const Scratch scratch;
+  const std::string died = scratch / "died";
+  // Workers get their environment variables when the runtime starts.
+  ::setenv("MOBULA_TEST_KILL", died.c_str(), 1);
+  const std::string disturbed = hash_with(options, 2);
+  ::unsetenv("MOBULA_TEST_KILL");
+  EXPECT_TRUE(std::filesystem::exists(died)) << "nobody was killed, so this has shown nothing";
+  EXPECT_EQ(disturbed, undisturbed);
+}
+
+TEST_P(OnWorkers, ParametersAreTheSameAfterStopsAndResumptionsWithOtherNumbersOfWorkers) {
+  TrainOptions options = GetParam().options();
+  const std::string undisturbed = hash_with(options, 0);
+  const Scratch scratch;
+  options.write = true;
+  options.run_directory = scratch / "run";
+  std::int64_t done = 0, stop_at = 3;
+  options.interrupted = [&] { return done >= stop_at; };
+  Callbacks callbacks;
+  callbacks.on_update = [&](const UpdateEvent& event) { done = event.progress.iteration; };
+  options.workers = 2;
+  TrainResult result = train(options, callbacks);
+  int resumptions = 0;
+  while (result.interrupted) {
+    stop_at = done + 5 + 20 * resumptions;
+    options.workers = ++resumptions % 3;
+    result = resume(options, callbacks);
+  }
+  EXPECT_GE(resumptions, 2);
+  EXPECT_EQ(result.parameters_sha256, undisturbed);
+}
+
+TEST(Workers, EvaluateWhileTrainingGoesOnWithoutChangingIt) {
+  TrainOptions options = intersection_20k();
+  options.workers = 2;
+  const std::string without = train(options).parameters_sha256;
+  options.evaluate.every = 4;
+  options.evaluate.workers = 2;
+  int evaluations = 0;
+  Callbacks callbacks;
+  callbacks.on_evaluation = [&](const EvaluationEvent& event) { evaluations += !event.final; };
+  EXPECT_EQ(train(options, callbacks).parameters_sha256, without);
+  EXPECT_EQ(evaluations, 5);  // 20 iterations
+}
+
+// Rollout actors reserve no cpu: four of them run on a node of one.
+TEST(Workers, MayBeMoreThanTheNodeHasCpus) {
+  Runtime runtime = Runtime::start({.workers = 1});
+  TrainOptions options = small_cartpole();
+  options.workers = 4;
+  const TrainResult result = train(runtime, options);
+  EXPECT_EQ(result.progress.env_steps, options.stop.env_steps);
+}
+
+}  // namespace
+}  // namespace mobula::rl
