@@ -8,7 +8,7 @@ tree=$work/tree
 failures=0
 fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
 
-mkdir -p "$tree"/{tools,cmake,runtime,scheduler,rl,cli}
+mkdir -p "$tree"/{tools,cmake,runtime,scheduler,rl,cli,bench/micro}
 cp "$root/mobula" "$tree/"
 cp "$root/tools/build" "$tree/tools/"
 printf '#!/bin/sh\nexit 0\n' >"$tree/tools/setup"
