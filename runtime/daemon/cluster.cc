@@ -214,7 +214,7 @@ class Cluster::Impl final : public wire::LinkSink {
     using Kind = net::RouterEvent::Kind;
     switch (event.kind) {
       case Kind::connected: {
-        log_->info("connected to node {} at {}", to_string(event.node), event.address);
+        log_->debug("connected to node {} at {}", to_string(event.node), event.address);
         connected_.insert(event.node);
         if (!event.address.empty()) addresses_.try_emplace(event.node, event.address);
         if (const auto at = links_.find(event.node); at != links_.end()) at->second->on_reconnected(now_);
@@ -226,7 +226,7 @@ class Cluster::Impl final : public wire::LinkSink {
         break;
       }
       case Kind::disconnected:
-        log_->info("lost the connection to node {}: {}", to_string(event.node), event.reason);
+        log_->debug("lost the connection to node {}: {}", to_string(event.node), event.reason);
         connected_.erase(event.node);
         events_.node_disconnected(event.node);
         break;

@@ -111,10 +111,7 @@ class NodeLoop::Impl final : public NodeSink,
   void push_object(NodeId to, const wire::ObjectLocation& location) override { transfers_.push(to, location); }
   void expect_object(const wire::ObjectLocation& location) override { transfers_.expect(location); }
   void expelled(const std::string& reason) override;
-  void peers(const std::vector<wire::NodeView>& nodes) override {
-    if (cluster_) cluster_->set_peers(nodes);
-    peers_ = nodes;
-  }
+  void peers(const std::vector<wire::NodeView>& nodes) override;
   void node_died(NodeId node, const std::string& reason) override;
 
   // ---- what happens
@@ -160,6 +157,8 @@ class NodeLoop::Impl final : public NodeSink,
   void check_joined();
   Time next_timer() const;
   void end(End how, const std::string& why);
+  void log_death(NodeId node, const std::string& reason);
+  std::string node_label(NodeId node) const;
   void leave();
 
   OutputWriter output_{STDOUT_FILENO};
@@ -383,7 +382,7 @@ void NodeLoop::Impl::on_message(const ProcessId& from, wire::Message&& message) 
   if (auto* chunk = std::get_if<wire::ObjectChunk>(&message)) return transfers_.on_chunk(std::move(*chunk));
   if (!node_) return;  // nobody has business with a node that has not joined
   if (const auto* died = std::get_if<wire::NodeDied>(&message); died != nullptr && died->node != id_) {
-    log_->warn("node {} is dead: {}", to_string(died->node), died->reason);
+    if (!control_) log_death(died->node, died->reason);
     transfers_.node_died(died->node);
     node_->on_message(from, message, now_);
     if (cluster_) cluster_->drop(died->node);
@@ -412,10 +411,33 @@ void NodeLoop::Impl::worker_exited(const net::Peer& worker, const wire::ProcessD
 }
 
 void NodeLoop::Impl::node_died(NodeId node, const std::string& reason) {
-  log_->warn("node {} is declared dead: {}", to_string(node), reason);
+  log_death(node, reason);
+}
+
+void NodeLoop::Impl::log_death(NodeId node, const std::string& reason) {
+  log_->warn("node {} is gone: {}", node_label(node), reason);
+}
+
+std::string NodeLoop::Impl::node_label(NodeId node) const {
+  for (const wire::NodeView& known : peers_) {
+    if (known.node == node) return fmt::format("{} ({})", known.name, to_string(node));
+  }
+  return to_string(node);
+}
+
+void NodeLoop::Impl::peers(const std::vector<wire::NodeView>& nodes) {
+  if (cluster_) cluster_->set_peers(nodes);
+  for (const wire::NodeView& node : nodes) {
+    const bool known = std::ranges::any_of(peers_, [&](const auto& other) { return other.node == node.node; });
+    if (!known && node.node != id_)
+      log_->info("node {} ({}) at {} is a member: {}", node.name, to_string(node.node), node.address,
+                 to_string(node.total));
+  }
+  peers_ = nodes;
 }
 
 void NodeLoop::Impl::expelled(const std::string& reason) {
+  if (stopping_) return;  // the answer to our leaving
   if (!options_.has_driver) return end(End::expelled, reason);
   // A driver's ids are bound to its node: it cannot come back as another. It loses the cluster, not its life.
   log_->error("this driver was cut off from the cluster ({}); what ran on other nodes is lost", reason);
@@ -553,12 +575,13 @@ NodeLoop::End NodeLoop::Impl::run() {
     loop_.run_once(next_timer());
     now_ = steady_now();
   }
-  if (!ended_) leave();
+  const End how = ended_.value_or(End::stopped);
+  if (how == End::stopped) leave();
   endpoint_.disarm();
   const std::lock_guard lock(joined_mutex_);
   loop_ended_ = true;
   joined_changed_.notify_all();
-  return ended_.value_or(End::stopped);
+  return how;
 }
 
 // Tells the head, so that it need not find out. (A head that ends is missed by its nodes; work under way goes on.)

@@ -1,0 +1,85 @@
+// What remains of a driver that ends, in whatever way: nothing, two seconds later.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "tests/cluster/nodes/child.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+using testing::IsEmpty;
+
+std::set<std::string> names_in(const char* folder) {
+  std::set<std::string> names;
+  std::error_code missing;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) names.insert(entry.path());
+  return names;
+}
+
+// Whatever a process can leave in the file system or among the sockets with a name.
+std::set<std::string> leftovers() {
+  std::set<std::string> found;
+  for (const char* folder : {"/dev/shm", "/dev/mqueue", "/tmp", "/run"}) found.merge(names_in(folder));
+  std::ifstream sockets("/proc/net/unix");
+  for (std::string line; std::getline(sockets, line);) {
+    const auto name = line.find_first_of("/@");
+    if (name != std::string::npos) found.insert("socket " + line.substr(name));
+  }
+  return found;
+}
+
+// Others on this machine make files in /tmp too: only what names the driver, mobula or ZeroMQ counts as ours.
+std::vector<std::string> ours(const std::set<std::string>& before) {
+  std::vector<std::string> added;
+  for (const auto& name : leftovers()) {
+    const bool named = name.find("mobula") != std::string::npos || name.find("cluster_driver") != std::string::npos;
+    if (!before.contains(name) && (named || !name.starts_with("/tmp/"))) added.push_back(name);
+  }
+  return added;
+}
+
+class ADriver : public testing::TestWithParam<int> {
+ protected:
+  void SetUp() override { ASSERT_THAT(processes_of(DRIVER_PROGRAM), IsEmpty()) << "of an earlier test"; }
+};
+
+TEST_P(ADriver, LeavesNothingBehindWhenItIsEndedBy) {
+  const auto before = leftovers();
+  Child driver({DRIVER_PROGRAM, "busy", "2"});
+  ASSERT_NE(driver.wait_for("ready"), "") << driver.output();
+  // The driver, its zygote and two workers.
+  const auto running = processes_of(DRIVER_PROGRAM);
+  EXPECT_GE(running.size(), 4u);
+  for (pid_t pid : running) EXPECT_EQ(getsid(pid), getsid(0)) << "a worker left the session of its driver";
+  driver.signal(GetParam());
+  const int status = driver.wait(2s);
+  ASSERT_TRUE(WIFSIGNALED(status)) << driver.output();
+  EXPECT_EQ(WTERMSIG(status), GetParam());
+  EXPECT_THAT(wait_until_gone(DRIVER_PROGRAM, 2s), IsEmpty());
+  EXPECT_THAT(ours(before), IsEmpty());
+}
+
+std::string signal_name(const testing::TestParamInfo<int>& info) {
+  return sigabbrev_np(info.param);
+}
+INSTANTIATE_TEST_SUITE_P(Signal, ADriver, testing::Values(SIGKILL, SIGINT, SIGTERM), signal_name);
+
+TEST_F(ADriver, WhoseWorkersAreInterruptedGoesOn) {
+  Child driver({DRIVER_PROGRAM, "busy", "2"});
+  ASSERT_NE(driver.wait_for("ready"), "") << driver.output();
+  const auto running = processes_of(DRIVER_PROGRAM);
+  for (pid_t pid : running) {
+    if (pid != driver.pid()) kill(pid, SIGINT);
+  }
+  EXPECT_EQ(driver.wait(300ms), -1) << driver.output();
+  EXPECT_EQ(processes_of(DRIVER_PROGRAM), running);
+}
+
+}  // namespace

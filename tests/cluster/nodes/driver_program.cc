@@ -1,0 +1,137 @@
+// A driver for the tests. What it does is its first argument; it reports on stdout, a fact a line.
+#include <mobula/runtime.h>
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+int pid_of_worker() {
+  return getpid();
+}
+
+// Runs until it is killed.
+int work_for_ever() {
+  volatile bool goes_on = true;
+  while (goes_on) {
+  }
+  return 0;
+}
+
+// The square, after some work, with the network name space it was computed in.
+std::pair<int, std::string> square(int x) {
+  char where[64] = {};
+  if (readlink("/proc/self/ns/net", where, sizeof(where) - 1) < 0) throw std::runtime_error("no /proc");
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
+  while (std::chrono::steady_clock::now() < end) {
+  }
+  return {x * x, where};
+}
+
+int print_line(int number) {
+  std::printf("line %d of a remote task\n", number);
+  return number;
+}
+
+std::vector<double> large(int n) {
+  return std::vector<double>(static_cast<std::size_t>(n), 1.5);
+}
+double sum(const std::vector<double>& values) {
+  double total = 0;
+  for (double value : values) total += value;
+  return total;
+}
+
+void say(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+// Occupies all workers, reports their pids, and waits to be killed.
+int busy(int workers) {
+  auto rt = mobula::Runtime::start({.workers = workers});
+  std::vector<mobula::Ref<int>> pids;
+  for (int i = 0; i < workers; ++i) pids.push_back(rt.remote<pid_of_worker>());
+  std::map<int, int> seen;
+  for (auto& pid : pids) ++seen[pid.get()];
+  for (const auto& [pid, count] : seen) say("worker " + std::to_string(pid));
+  std::vector<mobula::Ref<int>> running;
+  for (int i = 0; i < workers; ++i) running.push_back(rt.remote<work_for_ever>());
+  say("ready");
+  return running[0].get();
+}
+
+// Tasks on a cluster; the results with the places where they were computed.
+int squares(const std::string& address, const std::string& keys, int count) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  std::vector<mobula::Ref<std::pair<int, std::string>>> refs;
+  for (int i = 0; i < count; ++i) refs.push_back(rt.with({.max_retries = 10}).remote<square>(i));
+  std::map<std::string, int> places;
+  int done = 0;
+  for (int i = 0; i < count; ++i) {
+    const auto [result, place] = refs[static_cast<std::size_t>(i)].get();
+    if (result != i * i) {
+      say("wrong " + std::to_string(i));
+      return 1;
+    }
+    if (++places[place] == 1) say("place " + place);
+    if (++done % 10 == 0) say("done " + std::to_string(done));
+  }
+  say("finished " + std::to_string(places.size()));
+  return 0;
+}
+
+int objects(const std::string& address, const std::string& keys) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  // Made on another node, read by a task on whichever node, and here.
+  auto values = rt.remote<large>(3'000'000);
+  auto total = rt.remote<sum>(values);
+  say("sum " + std::to_string(total.get()));
+  say("size " + std::to_string(values.get().size()));
+  // Made here, read there.
+  auto own = rt.put(std::vector<double>(2'000'000, 2.0));
+  say("own " + std::to_string(rt.remote<sum>(own).get()));
+  return 0;
+}
+
+int prints(const std::string& address, const std::string& keys) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  for (int i = 0; i < 3; ++i) rt.remote<print_line>(i).get();
+  return 0;
+}
+
+int join(const std::string& address, const std::string& keys) {
+  try {
+    auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  } catch (const mobula::TaskError& error) {
+    say(std::string("error ") + error.what());
+    return 3;
+  }
+  say("joined");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  mobula::init(argc, argv);
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::string what = arguments.empty() ? "" : arguments[0];
+  if (what == "busy") return busy(std::stoi(arguments.at(1)));
+  if (what == "squares") return squares(arguments.at(1), arguments.at(2), std::stoi(arguments.at(3)));
+  if (what == "objects") return objects(arguments.at(1), arguments.at(2));
+  if (what == "prints") return prints(arguments.at(1), arguments.at(2));
+  if (what == "join") return join(arguments.at(1), arguments.at(2));
+  std::fprintf(stderr,
+               "usage: cluster_driver busy N | squares ADDRESS KEYS N | objects ADDRESS KEYS | prints ADDRESS KEYS | "
+               "join ADDRESS KEYS\n");
+  return 2;
+}
