@@ -50,6 +50,9 @@ void DriverCore::rouse_background() {
 Time DriverCore::run(Time now) {
   const std::lock_guard lock(mutex_);
   if (closed_) return never;
+  // What rouse_background() wrote. (disarm() would do, but may not be called while a thread of the program sleeps.)
+  std::uint64_t rings = 0;
+  [[maybe_unused]] const auto bytes = ::read(endpoint_->event_fd(), &rings, sizeof rings);
   if (armed_) {
     armed_ = false;
     endpoint_->disarm();

@@ -53,7 +53,9 @@ int WorkerProcess::main(const process::WorkerStart& start) {
 }
 
 WorkerProcess::WorkerProcess(const ProcessSetup& setup)
-    : ProcessCore(setup), worker_(self_, setup.node_name, getpid(), *owner_, static_cast<WorkerSink&>(*this)) {
+    : ProcessCore(setup),
+      pid_(getpid()),
+      worker_(self_, setup.node_name, pid_, *owner_, static_cast<WorkerSink&>(*this)) {
   stop_.segment = segment_;
   stop_.slot = self_.slot;
 }
@@ -107,7 +109,7 @@ void WorkerProcess::execute(Lock& lock, wire::CallFrame& frame, Outcome& outcome
                           .message = "the worker's program has no " + to_string(header.function) +
                                      "; caller and worker must be the same build",
                           .node = node_name_,
-                          .pid = getpid(),
+                          .pid = pid_,
                           .attempt = static_cast<std::int32_t>(header.attempt)});
   }
   const Where where{
