@@ -26,7 +26,8 @@ detail::Core* DriverCore::start(const daemon::EmbeddedOptions& options) {
                            .self = node->driver(),
                            .arena = std::move(arena),
                            .program = node->program(),
-                           .cpus = static_cast<int>(options.cpus)};
+                           .cpus = static_cast<int>(options.cpus),
+                           .idle_lease_keep = std::chrono::milliseconds(100)};
   auto* core = new DriverCore(std::move(node), setup);
   register_core(core);
   core->node_->set_background(core);

@@ -34,8 +34,10 @@ ProcessCore::ProcessCore(const ProcessSetup& setup)
       segment_(setup.segment) {
   endpoint_ = std::make_unique<net::Endpoint>(*segment_, setup.self);
   transport_ = std::make_unique<Transport>(setup.node, *endpoint_, *segment_);
-  owner_ = std::make_unique<Owner>(self_, OwnerOptions{.program = setup.program, .node_name = setup.node_name},
-                                   static_cast<OwnerSink&>(*this));
+  owner_ = std::make_unique<Owner>(
+      self_,
+      OwnerOptions{.program = setup.program, .node_name = setup.node_name, .idle_lease_keep = setup.idle_lease_keep},
+      static_cast<OwnerSink&>(*this));
 }
 
 ProcessCore::~ProcessCore() = default;

@@ -35,6 +35,7 @@ struct ProcessSetup {
   std::shared_ptr<object::Arena> arena;
   wire::Program program;
   int cpus = 0;
+  Duration idle_lease_keep{};
 };
 
 class ProcessCore : public CoreBase, protected OwnerSink {

@@ -24,6 +24,8 @@ namespace {
 
 // How long the second thread stays away from the lanes of a busy worker.
 constexpr Duration look_every = std::chrono::milliseconds(5);
+// A task keeps an idle worker just long enough for a loop of calls: its siblings wait for the same cpus.
+constexpr Duration nested_lease_keep = std::chrono::milliseconds(1);
 
 }  // namespace
 
