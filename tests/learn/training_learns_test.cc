@@ -46,7 +46,7 @@ TEST(CartPole, IsSolvedWithinTheStepsOfTheExampleOnEverySeed) {
 TEST(Intersection, IsBetterThanEveryBaselineOnEverySeed) {
   Runtime runtime = Runtime::start({.workers = 0});
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
-    TrainOptions options = example("intersection.yaml");
+    TrainOptions options = example("intersection_unconstrained.yaml");
     options.seed = seed;
     options.stop.env_steps /= 5;
     options.evaluate.every = 0;
