@@ -102,6 +102,7 @@ TEST(OwnMetric, IsReportedByWorkersAndCanBeConstrained) {
   TrainOptions options = small_run(2);
   options.fairness.metrics = {mobula::function<&late>()};
   options.fairness.constraints = {{.metric = "late/second", .at_most = 0.5}};
+  options.fairness.multiplier.integral = 0.1;
   const TrainResult result = train(options);
   const auto* estimate = find(*result.find("trained"), "late");
   ASSERT_NE(estimate, nullptr);
