@@ -152,7 +152,7 @@ class NodeLoop::Impl final : public NodeSink,
 
   // ---- the loop
   void make_node(NodeId head);
-  void step();
+  bool step();
   void run_background();
   void check_joined();
   Time next_timer() const;
@@ -510,11 +510,17 @@ void NodeLoop::Impl::run_background() {
   driver_doorbell_->resume();
 }
 
-void NodeLoop::Impl::step() {
-  for (;;) {
+// Does what there is to do, but for at most some rounds: then descriptors get their turn. True: nothing is left, the
+// doorbell is armed.
+bool NodeLoop::Impl::step() {
+  for (int round = 0; round < 64 && !ended_ && !stopping_; ++round) {
     endpoint_.disarm();
     now_ = steady_now();
-    endpoint_.poll([&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); }, 1024);
+    // While a link is full, what local processes send stays in their lanes, and they notice.
+    const bool congested = cluster_ && cluster_->congested();
+    if (!congested) {
+      endpoint_.poll([&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); }, 1024);
+    }
     while (!later_.empty()) {
       auto item = std::move(later_.front());
       later_.pop_front();
@@ -540,8 +546,10 @@ void NodeLoop::Impl::step() {
     output_.flush();
     errors_.flush();
     check_joined();
-    if (!received && later_.empty() && endpoint_.arm(net::Endpoint::Interest::messages)) return;
+    if (received || !later_.empty()) continue;
+    if (congested || endpoint_.arm(net::Endpoint::Interest::messages)) return true;
   }
+  return false;
 }
 
 void NodeLoop::Impl::check_joined() {
@@ -570,9 +578,7 @@ Time NodeLoop::Impl::next_timer() const {
 
 NodeLoop::End NodeLoop::Impl::run() {
   while (!ended_ && !stopping_) {
-    step();
-    if (ended_ || stopping_) break;
-    loop_.run_once(next_timer());
+    loop_.run_once(step() ? next_timer() : now_);
     now_ = steady_now();
   }
   const End how = ended_.value_or(End::stopped);
