@@ -236,6 +236,10 @@ void SimProcess::begin(const Frame& frame) {
     return;
   }
   world_.probe("call.executed");
+  if (call->header.attempt > 1 && call->header.kind == wire::CallKind::task) world_.probe("task.retried");
+  if (call->header.kind == wire::CallKind::actor_create && call->header.incarnation > 1) {
+    world_.probe("actor.restarted");
+  }
   world_.executed(to_string(call->header.result()) + " attempt " + std::to_string(call->header.attempt));
   running_.emplace();
   running_->header = call->header;
