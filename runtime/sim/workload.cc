@@ -150,6 +150,9 @@ class Workload {
       expect(driver_.submit({Op::leaf, 0, 0, 20, 0, {}}, some_options(), {object}),
              {"reader of large", equal(2 * v + 1), {}});
       expect(object, {"large", equal(v), {}});
+    } else if (kind == "large_child") {
+      expect(driver_.submit({Op::large_child, 0, 0, some_time(), v, {}}, some_options()),
+             {"large_child", equal(2 * v + 1), {}});
     } else if (kind == "spawn") {
       expect(driver_.submit({Op::spawn, 0, 0, some_time(), v, {}}, some_options()), {"spawn", equal(3 * v), {}});
     } else if (kind == "actor") {
