@@ -181,7 +181,9 @@ TEST_F(TwoNodes, LoseTheWorkersOfADriverThatIsKilled) {
   for (int i = 0; i < 2; ++i) {
     auto next = start_driver({"squares", address(), keys(), "60"});
     EXPECT_EQ(next->wait(60s), 0) << next->output();
-    if (i == 1) EXPECT_THAT(next->output(), HasSubstr("finished 2"));
+    if (i == 1) {
+      EXPECT_THAT(next->output(), HasSubstr("finished 2"));
+    }
   }
 }
 
