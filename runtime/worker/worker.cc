@@ -26,7 +26,7 @@ Error Worker::error(ErrorCode code, std::string message) const {
   return error;
 }
 
-void Worker::refuse(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload) {
+void Worker::answer(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload) {
   wire::ReplyHeader reply;
   reply.kind = kind;
   reply.index = header.index;
@@ -39,7 +39,7 @@ void Worker::refuse(const wire::CallHeader& header, wire::ReplyKind kind, std::s
 bool Worker::accept(const wire::CallHeader& header, Time now) {
   (void)now;
   if (exiting_) {
-    refuse(header, wire::ReplyKind::not_started);
+    answer(header, wire::ReplyKind::not_started);
     return false;
   }
   if (!cancelled_early_.empty()) {
@@ -47,7 +47,7 @@ bool Worker::accept(const wire::CallHeader& header, Time now) {
     if (const auto found = std::find(cancelled_early_.begin(), cancelled_early_.end(), key);
         found != cancelled_early_.end()) {
       cancelled_early_.erase(found);
-      refuse(header, wire::ReplyKind::cancelled);
+      answer(header, wire::ReplyKind::cancelled);
       return false;
     }
   }
@@ -58,7 +58,7 @@ bool Worker::accept(const wire::CallHeader& header, Time now) {
       break;
     case wire::CallKind::actor_create:
       if (actor_) {
-        refuse(
+        answer(
             header, wire::ReplyKind::error,
             wire::encode_error(error(ErrorCode::invalid, "creating an actor: the worker is the home of another one")));
         return false;
@@ -66,7 +66,7 @@ bool Worker::accept(const wire::CallHeader& header, Time now) {
       break;
     case wire::CallKind::actor_call: {
       if (actor_ != header.actor() || incarnation_ != header.incarnation) {
-        refuse(header, wire::ReplyKind::not_started);
+        answer(header, wire::ReplyKind::not_started);
         return false;
       }
       std::uint64_t& last = last_sequence_[header.caller];
@@ -120,7 +120,7 @@ void Worker::finish(wire::ReplyKind kind, std::span<const std::byte> payload, st
   if (owner_.settle_borrows()) {
     if (reply_contained_.empty()) {
       // The common case: nothing to copy, nothing to hold.
-      refuse(call_, reply_kind_, payload);
+      answer(call_, reply_kind_, payload);
       become_idle(now);
       return;
     }

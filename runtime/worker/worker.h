@@ -86,7 +86,7 @@ class Worker {
     bool operator==(const Cancelled&) const = default;
   };
 
-  void refuse(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload = {});
+  void answer(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload = {});
   void send_reply(Time now);
   void become_idle(Time now);
   void end_actor(Time now);
