@@ -346,8 +346,8 @@ void NodeLoop::Impl::route(const Relay& relay, const LaneFrame& frame, std::span
   if (relay.from.slot != 0) send(relay.from, std::move(died));
 }
 
-// A result that lies in this arena and belongs to a process elsewhere: its maker may end or retire, so from now on the node
-// answers for it. False if the maker has died and took it along, which its owner learns as a death.
+// A result that lies in this arena and belongs to a process elsewhere: its maker may end or retire, so from now on the
+// node answers for it. False if the maker has died and took it along, which its owner learns as a death.
 bool NodeLoop::Impl::keep_object(const ProcessId& owner, std::span<const std::byte> reply) {
   const auto parsed = wire::parse_reply(reply);
   if (!parsed || parsed->header.kind != wire::ReplyKind::value_object) return true;

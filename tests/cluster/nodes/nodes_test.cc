@@ -14,9 +14,7 @@
 namespace {
 
 using namespace std::chrono_literals;
-using testing::AnyOf;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 class TwoNodes : public testing::Test {
  protected:
