@@ -144,6 +144,7 @@ class NodeLoop::Impl final : public NodeSink,
   ProcessId process(const net::Peer& peer) const { return {id_, peer.slot, peer.generation}; }
   void on_lane_frame(net::Peer from, std::span<const std::byte> bytes);
   void route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
+  bool keep_object(const ProcessId& owner, std::span<const std::byte> reply);
   void deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
   void on_message(const ProcessId& from, wire::Message&& message);
   void on_output(const ProcessId& owner, std::span<const std::byte> payload);
@@ -339,9 +340,24 @@ void NodeLoop::Impl::on_lane_frame(net::Peer from, std::span<const std::byte> by
 
 void NodeLoop::Impl::route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
   if (relay.to.node == id_) return deliver(relay, frame, bytes);
+  if (frame.header.kind == FrameKind::reply && !keep_object(relay.to, frame.payload)) return;
   if (cluster_ && cluster_->send(relay.to.node, {bytes}, now_)) return;
   wire::NodeDied died{relay.to.node, "it is not a member of this cluster"};
   if (relay.from.slot != 0) send(relay.from, std::move(died));
+}
+
+// A result that lies in this arena and belongs to a process elsewhere: its maker may end or retire, so from now on the
+// node answers for it. False if the maker has died and took it along, which its owner learns as a death.
+bool NodeLoop::Impl::keep_object(const ProcessId& owner, std::span<const std::byte> reply) {
+  const auto parsed = wire::parse_reply(reply);
+  if (!parsed || parsed->header.kind != wire::ReplyKind::value_object) return true;
+  const auto location = wire::decode_location(parsed->payload);
+  if (!location || location->node != id_) return true;
+  if (!arena_.adopt({.offset = location->offset, .bytes = location->bytes, .generation = location->generation})) {
+    return false;
+  }
+  node_->on_object_left(owner, *location, now_);
+  return true;
 }
 
 void NodeLoop::Impl::frame_arrived(NodeId from, std::span<const std::byte> bytes) {

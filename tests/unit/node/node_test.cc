@@ -382,6 +382,24 @@ TEST_F(NodeTest, AForeignObjectIsFetchedOnceForAllWhoAsk) {
   EXPECT_EQ(take<wire::FetchObject>().size(), 1u) << "the copy is gone";
 }
 
+TEST_F(NodeTest, ObjectsOfOwnersElsewhereAreFreedWithTheirOwner) {
+  make(1);
+  meet(1);
+  const ProcessId far_owner{there, 4, 1}, far_too{there, 5, 1};
+  const auto at = [](std::uint64_t offset) { return wire::ObjectLocation{here, offset, 100000, 1}; };
+  node->on_object_left(far_owner, at(1), now);
+  node->on_object_left(far_owner, at(2), now);
+  node->on_object_left(far_too, at(3), now);
+  node->on_message(far_owner, wire::FreeObject{at(1)}, now);
+  EXPECT_EQ(freed, std::vector{at(1)});
+  node->on_message(node_process(there), wire::ProcessDied{far_owner, {}}, now);
+  EXPECT_EQ(freed, (std::vector{at(1), at(2)})) << "each once";
+  node->on_object_left(far_owner, at(4), now);
+  EXPECT_EQ(freed.back(), at(4)) << "the owner died while the result was made";
+  node->on_message(node_process(here), wire::NodeDied{there, "no heartbeat"}, now);
+  EXPECT_EQ(freed.back(), at(3));
+}
+
 TEST_F(NodeTest, AnObjectOfADeadNodeFailsAllWhoAsk) {
   make(1);
   meet(1);

@@ -149,6 +149,19 @@ TEST_F(WorkerTest, AnObjectOfACancelledCallIsFreed) {
   EXPECT_EQ(take<wire::FreeObject>().size(), 1u);
 }
 
+TEST_F(WorkerTest, ObjectsThatADeadCallerLeftUnreadAreFreed) {
+  for (std::uint32_t i = 1; i <= 3; ++i) {
+    wire::CallHeader header = task(i);
+    if (i == 3) header.caller = other;
+    ASSERT_TRUE(worker.accept(header, now));
+    worker.finish(wire::ReplyKind::value_object, wire::encode_location({node, i * 4096, 100000, 1}).span(), {}, now);
+  }
+  worker.on_process_died(caller, now);
+  EXPECT_EQ(take<wire::FreeObject>().size(), 2u);
+  worker.on_process_died(caller, now);
+  EXPECT_TRUE(take<wire::FreeObject>().empty());
+}
+
 TEST_F(WorkerTest, ACancellationMayOvertakeItsCall) {
   worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
   EXPECT_EQ(stops, 0);
