@@ -1,0 +1,72 @@
+#include <mobula/tune/run.h>
+
+#include <algorithm>
+
+namespace mobula::tune::detail {
+namespace {
+
+/// How often a wait looks whether the program was asked to stop.
+constexpr std::chrono::milliseconds kGlance{50};
+
+struct Running {
+  Job job;
+  std::int64_t failures = 0;
+};
+
+}  // namespace
+
+std::size_t process_count(const Runtime& runtime, const StudyOptions& options) {
+  const auto most = static_cast<std::size_t>(options.max_concurrent * options.seeds_per_trial);
+  // A program that joined a cluster has no worker slots of its own; the work goes to nodes that it does not know.
+  const int here = runtime.cpus() > 0 || runtime.in_process() ? std::max(1, runtime.cpus()) : 1 << 20;
+  return std::min(most, static_cast<std::size_t>(options.processes.value_or(here)));
+}
+
+StudyResult drive(Study& study, Runners& runners, std::size_t processes) {
+  const StudyOptions& options = study.options();
+  std::vector<std::optional<Running>> running(processes);
+  std::size_t busy = 0;
+  StudyResult result;
+  const auto changed = [&] {
+    if (options.on_change) options.on_change(study);
+  };
+  for (;;) {
+    if (options.interrupted && options.interrupted()) {
+      result.interrupted = true;
+      break;
+    }
+    for (std::size_t i = 0; i < processes && busy < processes; ++i) {
+      if (running[i]) continue;
+      auto job = study.ask();
+      if (!job) break;
+      runners.start(i, *job);
+      running[i] = Running{std::move(*job)};
+      ++busy;
+    }
+    if (busy == 0) break;
+    bool told = false;
+    for (auto& [i, report] : runners.wait(kGlance)) {
+      Running& done = *running[i];
+      if (!report && done.failures < options.max_failures) {
+        ++done.failures;
+        runners.start(i, done.job);
+        continue;
+      }
+      if (report) {
+        study.tell(done.job, *report);
+      } else {
+        study.fail(done.job, report.error().message);
+      }
+      running[i].reset();
+      --busy;
+      told = true;
+    }
+    if (told) changed();
+  }
+  study.flush();
+  result.trials = study.trials();
+  if (const Trial* best = study.best()) result.best = *best;
+  return result;
+}
+
+}  // namespace mobula::tune::detail
