@@ -13,6 +13,14 @@ struct Running {
   std::int64_t failures = 0;
 };
 
+/// What went wrong in one line, with its causes.
+std::string reason_of(const Error& error) {
+  std::string text = error.message;
+  for (const Error& cause : error.causes) text += ": " + reason_of(cause);
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
 }  // namespace
 
 std::size_t process_count(const Runtime& runtime, const StudyOptions& options) {
@@ -55,7 +63,7 @@ StudyResult drive(Study& study, Runners& runners, std::size_t processes) {
       if (report) {
         study.tell(done.job, *report);
       } else {
-        study.fail(done.job, report.error().message);
+        study.fail(done.job, reason_of(report.error()));
       }
       running[i].reset();
       --busy;
