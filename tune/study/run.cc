@@ -8,6 +8,11 @@ namespace {
 /// How often a wait looks whether the program was asked to stop.
 constexpr std::chrono::milliseconds kGlance{50};
 
+/// Jobs that take less are submitted several at a time to each runner, so that it need not wait for this process in
+/// between. Longer ones are not: they would queue behind one another while another runner is idle.
+constexpr double kShortSeconds = 0.001;
+constexpr std::size_t kQueue = 8;
+
 struct Running {
   Job job;
   std::int64_t failures = 0;
@@ -32,8 +37,9 @@ std::size_t process_count(const Runtime& runtime, const StudyOptions& options) {
 
 StudyResult drive(Study& study, Runners& runners, std::size_t processes) {
   const StudyOptions& options = study.options();
-  std::vector<std::optional<Running>> running(processes);
+  std::vector<std::optional<Running>> running(processes * kQueue);  // lane i belongs to runner i % processes
   std::size_t busy = 0;
+  double longest = 1;  // of the last jobs, in seconds
   StudyResult result;
   const auto changed = [&] {
     if (options.on_change) options.on_change(study);
@@ -43,11 +49,12 @@ StudyResult drive(Study& study, Runners& runners, std::size_t processes) {
       result.interrupted = true;
       break;
     }
-    for (std::size_t i = 0; i < processes && busy < processes; ++i) {
+    const std::size_t lanes = processes * (longest < kShortSeconds ? kQueue : 1);
+    for (std::size_t i = 0; i < lanes && busy < lanes; ++i) {
       if (running[i]) continue;
       auto job = study.ask();
       if (!job) break;
-      runners.start(i, *job);
+      runners.start(i, i % processes, *job);
       running[i] = Running{std::move(*job)};
       ++busy;
     }
@@ -57,10 +64,11 @@ StudyResult drive(Study& study, Runners& runners, std::size_t processes) {
       Running& done = *running[i];
       if (!report && done.failures < options.max_failures) {
         ++done.failures;
-        runners.start(i, done.job);
+        runners.start(i, i % processes, done.job);
         continue;
       }
       if (report) {
+        longest = std::max(report->seconds, 0.9 * longest);
         study.tell(done.job, *report);
       } else {
         study.fail(done.job, reason_of(report.error()));

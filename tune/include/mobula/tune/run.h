@@ -51,12 +51,12 @@ struct Runner {
   }
 };
 
-/// Runners without their type.
+/// Runners without their type. A lane is room for one job that is submitted; those of one runner are served in turn.
 class Runners {
  public:
   virtual ~Runners() = default;
-  virtual void start(std::size_t runner, const Job& job) = 0;
-  /// Blocks until a runner has finished, or some time has passed; which have, in order.
+  virtual void start(std::size_t lane, std::size_t runner, const Job& job) = 0;
+  /// Blocks until a job has finished, or some time has passed; the lanes of those that have, in order.
   virtual std::vector<std::pair<std::size_t, Result<Report>>> wait(std::chrono::nanoseconds timeout) = 0;
 };
 
@@ -65,47 +65,51 @@ class RunnersOf final : public Runners {
  public:
   RunnersOf(const Runtime& runtime, const T& objective) : runtime_(runtime), objective_(objective) {}
   ~RunnersOf() override {
-    for (const auto& call : calls_) {
-      if (call) runtime_.kill(actors_[static_cast<std::size_t>(&call - calls_.data())]);
+    for (const auto& lane : lanes_) {
+      if (lane.call) runtime_.kill(actors_[lane.runner]);
     }
   }
 
-  void start(std::size_t runner, const Job& job) override {
+  void start(std::size_t lane, std::size_t runner, const Job& job) override {
     while (actors_.size() <= runner) {
       actors_.push_back(
           runtime_
               .with(
                   {.name = "trial runner " + std::to_string(actors_.size()), .max_restarts = -1, .max_call_retries = 3})
               .template spawn<Runner<T>>(objective_));
-      calls_.emplace_back();
     }
-    calls_[runner] = actors_[runner].template call<&Runner<T>::run>(job);
+    if (lanes_.size() <= lane) lanes_.resize(lane + 1);
+    lanes_[lane] = {actors_[runner].template call<&Runner<T>::run>(job), runner};
   }
 
   std::vector<std::pair<std::size_t, Result<Report>>> wait(std::chrono::nanoseconds timeout) override {
     std::vector<Ref<Report>> refs;
-    std::vector<std::size_t> runners;
-    for (std::size_t i = 0; i < calls_.size(); ++i) {
-      if (!calls_[i]) continue;
-      refs.push_back(calls_[i]);
-      runners.push_back(i);
+    std::vector<std::size_t> lanes;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      if (!lanes_[i].call) continue;
+      refs.push_back(lanes_[i].call);
+      lanes.push_back(i);
     }
     const auto waited = runtime_.wait(refs, 1, timeout);
     std::vector<std::pair<std::size_t, Result<Report>>> ready;
     for (std::size_t i = 0, next = 0; i < refs.size() && next < waited.ready.size(); ++i) {
       if (!(refs[i] == waited.ready[next])) continue;
-      ready.emplace_back(runners[i], refs[i].try_get());
-      calls_[runners[i]] = {};
+      ready.emplace_back(lanes[i], refs[i].try_get());
+      lanes_[lanes[i]] = {};
       ++next;
     }
     return ready;
   }
 
  private:
+  struct Lane {
+    Ref<Report> call;  // empty: idle
+    std::size_t runner = 0;
+  };
   const Runtime& runtime_;
   const T& objective_;
   std::vector<Actor<Runner<T>>> actors_;
-  std::vector<Ref<Report>> calls_;  // empty: idle
+  std::vector<Lane> lanes_;
 };
 
 StudyResult drive(Study& study, Runners& runners, std::size_t processes);
