@@ -100,6 +100,9 @@ int run(const Arguments& arguments) {
   rl::Callbacks callbacks;
   callbacks.on_start = [&](const rl::StartEvent& event) {
     for (const auto& note : event.notes) line.note("Note: " + note);
+    if (resuming && !arguments.file.empty()) {
+      line.note("Note: " + arguments.file + " is not read; a resumed run has its own config.yaml");
+    }
     const auto& e = options;
     line.note(fmt::format("{} {} with {}: {} in {} ({} {}, seed {})", resuming ? "Resuming" : "Training", e.experiment,
                           "ppo", e.env.name, event.run_directory.string(), e.workers,

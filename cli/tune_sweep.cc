@@ -48,6 +48,21 @@ tune::Params with_one(const tune::Space& space, std::size_t chosen, const tune::
   });
 }
 
+/// Throws for the space whose value was refused: the one that the message names, else the one that was being tried.
+[[noreturn]] void blame(const config::Document& document, const tune::Space& space, std::string name, std::string value,
+                        std::string message) {
+  for (const auto& parameter : space.parameters()) {
+    const std::string start = "--set " + parameter.name + "=", key = ": " + parameter.name + ": ";
+    const auto at = message.find(key);
+    if (!message.starts_with(start) || at == std::string::npos) continue;
+    name = parameter.name;
+    value = message.substr(start.size(), at - start.size());
+    message = message.substr(at + key.size());
+    break;
+  }
+  throw document.error(name, "the space reaches " + value + ", which cannot be used: " + message);
+}
+
 void check_values(const config::Document& document, const tune::Space& space) {
   for (std::size_t i = 0; i < space.parameters().size(); ++i) {
     const auto& parameter = space.parameters()[i];
@@ -57,8 +72,7 @@ void check_values(const config::Document& document, const tune::Space& space) {
       try {
         rl::read_experiment(with_values(document, space, with_one(space, i, value)));
       } catch (const config::ConfigError& error) {
-        throw document.error(parameter.name,
-                             "the space reaches " + tune::to_text(value) + ", and then: " + error.what());
+        blame(document, space, parameter.name, tune::to_text(value), error.what());
       }
     }
   }

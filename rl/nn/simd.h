@@ -146,7 +146,7 @@ MOBULA_INLINE Floats log(Floats x) {
 }
 
 // tanh x by a rational function of degree 13 over 6 (Eigen's coefficients), exactly +-1 from about 7.9 on. Error below
-// 6 ulp.
+// 7 ulp.
 MOBULA_INLINE Floats tanh(Floats value) {
   const Floats x = minimum(maximum(value, splat(-7.90531110763549805f)), splat(7.90531110763549805f));
   const Floats x2 = x * x;

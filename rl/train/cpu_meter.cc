@@ -69,12 +69,22 @@ ProcessTime ProcessTime::here() {
 }
 
 void CpuMeter::report(const ProcessTime& worker) {
-  if (worker.host != this_host()) remote_[{worker.host, worker.pid}] = worker.cpu_seconds;
+  reported_[{worker.host, worker.pid}] = worker.cpu_seconds;
+}
+
+double CpuMeter::reported_seconds() const {
+  double total = used_by(RUSAGE_SELF);
+  for (const auto& [process, seconds] : reported_) {
+    if (process != std::pair(this_host(), static_cast<std::int32_t>(::getpid()))) total += seconds;
+  }
+  return total;
 }
 
 double CpuMeter::seconds() const {
   double total = used_by(RUSAGE_SELF) + used_by(RUSAGE_CHILDREN);
-  for (const auto& [process, seconds] : remote_) total += seconds;
+  for (const auto& [process, seconds] : reported_) {
+    if (process.first != this_host()) total += seconds;
+  }
   const auto all = processes();
   std::vector<pid_t> family{::getpid()};
   for (std::size_t i = 0; i < family.size(); ++i) {

@@ -21,16 +21,19 @@ struct ProcessTime {
   }
 };
 
-/// Processor time of a run: this process, all that descend from it on this machine (also those that ended and were
-/// waited for), and workers on other machines as far as they reported.
+/// Processor time of a run, in seconds since this process began.
 class CpuMeter {
  public:
   void report(const ProcessTime& worker);
-  /// Seconds since this process began.
+
+  /// This process and the workers as far as they reported. Cheap.
+  double reported_seconds() const;
+  /// This process, all that descend from it on this machine (also those that ended and were waited for), and what
+  /// workers on other machines reported. Looks at every process of the machine.
   double seconds() const;
 
  private:
-  std::map<std::pair<std::string, std::int32_t>, double> remote_;
+  std::map<std::pair<std::string, std::int32_t>, double> reported_;
 };
 
 }  // namespace mobula::rl

@@ -112,7 +112,7 @@ Checkpoint Trainer::state() const {
   Counters counters;
   counters.episodes = progress_.episodes;
   counters.wall_seconds = wall_seconds();
-  counters.cpu_seconds = cpu_seconds();
+  counters.cpu_seconds = cpu_before_ + meter_.reported_seconds();
   counters.returns.assign(returns_.begin(), returns_.end());
   checkpoint.add("counters", to_json(counters));
   checkpoint.add("policy", policy_section(learner_.spec(), learner_.parameters()));
@@ -155,9 +155,6 @@ std::string Trainer::reason_to_stop() const {
 double Trainer::wall_seconds() const {
   return wall_before_ + seconds_since(started_);
 }
-double Trainer::cpu_seconds() const {
-  return cpu_before_ + meter_.seconds();
-}
 
 double Trainer::training_return_mean() const {
   if (returns_.empty()) return std::numeric_limits<double>::quiet_NaN();
@@ -199,7 +196,7 @@ TrainResult Trainer::run(Runtime& runtime) {
   progress_.wall_seconds = wall_seconds();
   result.progress = progress_;
   result.wall_seconds = progress_.wall_seconds;
-  result.cpu_seconds = cpu_seconds();
+  result.cpu_seconds = cpu_before_ + meter_.seconds();
   result.training_return_mean = training_return_mean();
   result.parameters.assign(learner_.parameters().begin(), learner_.parameters().end());
   result.parameters_sha256 = sha256(std::as_bytes(learner_.parameters()));

@@ -64,7 +64,6 @@ class Trainer {
     if (callback(event) == Flow::stop) stop_asked_ = true;
   }
   double wall_seconds() const;
-  double cpu_seconds() const;
   double training_return_mean() const;
   ActorSetup actor_setup() const;
 

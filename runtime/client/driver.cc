@@ -26,7 +26,8 @@ detail::Core* DriverCore::start(const daemon::EmbeddedOptions& options) {
                            .self = node->driver(),
                            .arena = std::move(arena),
                            .program = node->program(),
-                           .cpus = static_cast<int>(options.cpus)};
+                           .cpus = static_cast<int>(options.cpus),
+                           .idle_lease_keep = std::chrono::milliseconds(100)};
   auto* core = new DriverCore(std::move(node), setup);
   register_core(core);
   core->node_->set_background(core);
@@ -50,6 +51,9 @@ void DriverCore::rouse_background() {
 Time DriverCore::run(Time now) {
   const std::lock_guard lock(mutex_);
   if (closed_) return never;
+  // What rouse_background() wrote. (disarm() would do, but may not be called while a thread of the program sleeps.)
+  std::uint64_t rings = 0;
+  [[maybe_unused]] const auto bytes = ::read(endpoint_->event_fd(), &rings, sizeof rings);
   if (armed_) {
     armed_ = false;
     endpoint_->disarm();

@@ -24,6 +24,8 @@ namespace {
 
 // How long the second thread stays away from the lanes of a busy worker.
 constexpr Duration look_every = std::chrono::milliseconds(5);
+// A task keeps an idle worker just long enough for a loop of calls: its siblings wait for the same cpus.
+constexpr Duration nested_lease_keep = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -53,7 +55,9 @@ int WorkerProcess::main(const process::WorkerStart& start) {
 }
 
 WorkerProcess::WorkerProcess(const ProcessSetup& setup)
-    : ProcessCore(setup), worker_(self_, setup.node_name, getpid(), *owner_, static_cast<WorkerSink&>(*this)) {
+    : ProcessCore(setup),
+      pid_(getpid()),
+      worker_(self_, setup.node_name, pid_, *owner_, static_cast<WorkerSink&>(*this)) {
   stop_.segment = segment_;
   stop_.slot = self_.slot;
 }
@@ -94,7 +98,8 @@ void WorkerProcess::run(Lock& lock, const net::Call& call) {
 }
 
 void WorkerProcess::fail(Outcome& outcome, const Error& error) {
-  const Bytes bytes = wire::encode_error(error);
+  Bytes bytes = wire::encode_error(error);
+  if (bytes.size() > detail::inline_limit) bytes = wire::encode_error(shortened(error));
   outcome.kind = wire::ReplyKind::error;
   outcome.payload.assign(bytes.data(), bytes.data() + bytes.size());
 }
@@ -107,7 +112,7 @@ void WorkerProcess::execute(Lock& lock, wire::CallFrame& frame, Outcome& outcome
                           .message = "the worker's program has no " + to_string(header.function) +
                                      "; caller and worker must be the same build",
                           .node = node_name_,
-                          .pid = getpid(),
+                          .pid = pid_,
                           .attempt = static_cast<std::int32_t>(header.attempt)});
   }
   const Where where{
@@ -226,7 +231,23 @@ void WorkerProcess::after_input() {
 
 void WorkerProcess::reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
                           std::span<const RefId> contained) {
-  transport_->send_reply(to, header, payload, contained);
+  if (wire::reply_size(header) <= transport_->largest_frame()) {
+    transport_->send_reply(to, header, payload, contained);
+    return;
+  }
+  // An answer that cannot be sent must not leave the caller waiting.
+  const Bytes error = wire::encode_error(
+      {.code = ErrorCode::invalid,
+       .message = fmt::format("the result holds {} references, more than fit into one message; return them in several "
+                              "results, or hold them in an actor",
+                              contained.size()),
+       .node = node_name_,
+       .pid = pid_});
+  wire::ReplyHeader refusal = header;
+  refusal.kind = wire::ReplyKind::error;
+  refusal.contained_refs = 0;
+  refusal.bytes = static_cast<std::uint32_t>(error.size());
+  transport_->send_reply(to, refusal, error, {});
 }
 
 void WorkerProcess::rouse_background() {

@@ -71,6 +71,7 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
     std::uint64_t key = 0;
   };
 
+  const int pid_;
   Worker worker_;
   CallStop stop_;
   void* instance_ = nullptr;  // the actor

@@ -18,9 +18,6 @@ constexpr auto spin_time = std::chrono::microseconds(20);
 constexpr std::uint32_t corked_frames = 16;
 /// Room is given back to the writer at the latest after this part of the ring.
 constexpr std::uint32_t give_back_parts = 8;
-/// spin_score: spinning is tried while it is positive, and now and then otherwise.
-constexpr int spin_score_max = 16;
-constexpr int spin_probe_every = 32;
 
 class SetWhile {
  public:
@@ -36,6 +33,18 @@ class SetWhile {
 bool more_than_one_cpu() {
   cpu_set_t cpus;
   return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
+}
+
+/// A short wait that leaves the core's resources to others, but does not give the core away: on recent kernels a thread
+/// that calls sched_yield() beside other runnable ones forfeits its time slice, and comes back milliseconds later.
+void pause() {
+  for (int i = 0; i < 4; ++i) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
 }
 
 std::size_t total(std::initializer_list<Endpoint::Bytes> parts) {
@@ -57,9 +66,8 @@ Endpoint::Endpoint(Segment& segment, Peer self)
     : segment_(segment),
       self_(self),
       process_(getpid()),
-      may_spin_(more_than_one_cpu()),
       out_(std::size_t{2} * segment.slots()),
-      spin_score_(spin_score_max) {}
+      spin_(more_than_one_cpu()) {}
 
 Endpoint::~Endpoint() {
   if (getpid() != process_) return;
@@ -320,23 +328,18 @@ bool Endpoint::wait(Clock::time_point deadline, Interest interest) {
   if (look()) return true;
   const auto begin = Clock::now();
   if (begin >= deadline) return false;
-  // A sleeper that was woken within the time it would have spun shows that spinning would have paid.
-  const bool spin = may_spin_ && (spin_score_ > 0 || --spin_score_ <= -spin_probe_every);
-  if (spin) {
+  if (spin_.worth_trying()) {
     const auto until = std::min(deadline, begin + spin_time);
     do {
-      sched_yield();
+      pause();
       if (look()) {
-        spin_score_ = std::min(spin_score_max, std::max(spin_score_, 0) + 2);
+        spin_.succeeded();
         return true;
       }
     } while (Clock::now() < until);
+    spin_.failed();
   }
-  const bool woken = sleep_until(deadline, interest);
-  const bool soon = Clock::now() - begin < 3 * spin_time;
-  if (spin) spin_score_ = soon ? std::max(spin_score_, 0) : std::max(spin_score_, 1) - 1;
-  if (!spin && soon && may_spin_) spin_score_ = std::max(spin_score_, 0) + 1;
-  return woken;
+  return sleep_until(deadline, interest);
 }
 
 bool Endpoint::sleep_until(Clock::time_point deadline, Interest interest) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/net/segment.h"
+#include "runtime/net/spin_policy.h"
 
 namespace mobula::net {
 
@@ -124,7 +125,7 @@ class Endpoint {
 
   /// Returns true as soon as something may be there to read or to send (now and then without cause: after a death, a
   /// signal, a wake()), false at the deadline.
-  /// Spins a little first, giving way to others, where that has proved useful lately and there is more than one cpu.
+  /// Spins up to 20 us first where that has proved useful lately and there is more than one cpu.
   bool wait(Clock::time_point deadline, Interest interest = Interest::messages_and_calls);
 
   /// For a loop that sleeps in epoll (slots 0 and 1): from now on the eventfd is signalled. Returns false, and does not
@@ -176,7 +177,6 @@ class Endpoint {
   Segment& segment_;
   const Peer self_;
   const pid_t process_;
-  const bool may_spin_;
 
   // Sending half.
   std::vector<std::unique_ptr<OutLane>> out_;  ///< [2 * slot + kind], null where nothing was sent
@@ -185,13 +185,13 @@ class Endpoint {
   bool corked_ = false;
 
   // Receiving half.
+  SpinPolicy spin_;
   InLanes messages_;
   InLanes calls_;
   std::size_t next_message_lane_ = 0;
   std::size_t next_call_lane_ = 0;
   std::uint32_t announced_seen_ = 0;
   std::uint32_t deaths_seen_ = 0;
-  int spin_score_;  ///< how often spinning was worth it lately
   bool polling_ = false;
 };
 

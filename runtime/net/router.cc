@@ -538,7 +538,7 @@ class Router::Impl {
     Bytes frame(body.data() + sizeof(Prefix), body.size() - sizeof(Prefix));
     if (reinterpret_cast<std::uintptr_t>(frame.data()) % 8 != 0) {  // small messages lie where the stream had them
       aligned_.resize((frame.size() + 7) / 8);
-      std::memcpy(aligned_.data(), frame.data(), frame.size());
+      if (!frame.empty()) std::memcpy(aligned_.data(), frame.data(), frame.size());
       frame = std::as_bytes(std::span(aligned_)).first(frame.size());
     }
     if (handlers_.on_frame) handlers_.on_frame(from, frame);

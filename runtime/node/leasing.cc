@@ -230,6 +230,8 @@ void Node::Impl::set_blocked(WorkerEntry& worker, bool blocked, Time now) {
 }
 
 void Node::Impl::owner_died(NodeId node, const ProcessId& process, Time now) {
+  if (process && process.node != self_) dead_owners_.insert(process);
+  free_objects_of(node, process);
   const auto gone = [&](const ProcessId& id) { return process ? id == process : id.node == node; };
   std::erase_if(queue_, [&](const Request& request) { return gone(request.owner); });
   for (auto& [id, worker] : workers_) {

@@ -6,6 +6,10 @@
 
 namespace mobula {
 
+namespace {
+constexpr const char* argument_failed = "an argument of the call failed, so it was not run";
+}
+
 TaskClass Owner::Impl::task_class(const TaskOptions& options) {
   const auto known = std::find(task_classes_.begin(), task_classes_.end(), options);
   if (known != task_classes_.end()) return static_cast<TaskClass>(known - task_classes_.begin());
@@ -78,9 +82,14 @@ void Owner::Impl::start(TaskHandle handle, Time now) {
     if (dependency.state != RefState::error) continue;
     // The dependency's own code stays visible: whoever cancelled, or died, is the reason here as well.
     const Error& cause = dependency.extra->error;
-    Error error = task_error(task, cause.code, "an argument of the call failed, so it was not run");
+    Error error = task_error(task, cause.code, argument_failed);
     error.attempt = 0;
-    error.causes.push_back(cause);
+    if (cause.message == argument_failed && !cause.causes.empty()) {
+      // Of a long chain only its root matters; nesting every link would cost the square of its length.
+      error.causes = cause.causes;
+    } else {
+      error.causes.push_back(cause);
+    }
     wire::Value outcome;
     outcome.kind = wire::ValueKind::error;
     outcome.error = std::move(error);

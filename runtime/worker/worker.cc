@@ -10,6 +10,8 @@ namespace {
 // Cancellations remembered for calls that have not come yet. Most are of calls that have ended already and are never
 // met, so the list is bounded; forgetting one only means that a call runs that nobody waits for.
 constexpr std::size_t max_cancelled_early = 256;
+// Results that may lie unread in a caller's lane; older ones have been read.
+constexpr std::size_t max_made = 256;
 }  // namespace
 
 Worker::Worker(ProcessId self, std::string node_name, std::int32_t pid, Owner& owner, WorkerSink& sink)
@@ -104,6 +106,12 @@ void Worker::finish(wire::ReplyKind kind, std::span<const std::byte> payload, st
     reply_kind_ = wire::ReplyKind::cancelled;
     payload = cancelled;
     contained = {};
+  }
+  if (reply_kind_ == wire::ReplyKind::value_object && call_.caller.node == self_.node) {
+    if (const auto location = wire::decode_location(payload); location.ok()) {
+      if (made_.size() == max_made) made_.pop_front();
+      made_.emplace_back(call_.caller, *location);
+    }
   }
   for (const RefHandle ref : contained) {
     owner_.retain(ref);
@@ -242,6 +250,12 @@ void Worker::after_owner_step(Time now) {
 }
 
 void Worker::on_process_died(const ProcessId& process, Time now) {
+  // Freeing what the caller had freed, or what went with it, is no error: locations carry a generation.
+  std::erase_if(made_, [&](const auto& made) {
+    if (made.first != process) return false;
+    sink_.send(node_process(self_.node), wire::FreeObject{made.second});
+    return true;
+  });
   std::erase_if(cancelled_early_, [&](const Cancelled& cancelled) { return cancelled.caller == process; });
   last_sequence_.erase(process);
   if (state_ == State::running && call_.caller == process && !stop_) {

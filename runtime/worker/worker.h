@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <span>
@@ -112,6 +113,9 @@ class Worker {
   LeaseId actor_lease_;
   bool actor_ending_ = false;
   std::map<ProcessId, std::uint64_t> last_sequence_;  // per caller, in this incarnation
+
+  // The latest objects that were sent as results. A caller that dies with the reply unread leaves nobody to free them.
+  std::deque<std::pair<ProcessId, wire::ObjectLocation>> made_;
 
   std::vector<Cancelled> cancelled_early_;  // cancellations that overtook their calls
   std::optional<wire::LeaseRevoke> revoked_;

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <unistd.h>
+#include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -84,6 +87,18 @@ double half(double x) {
   return x / 2;
 }
 
+// The line of /proc/self/maps that holds an address.
+std::string mapping_of(const void* address) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::size_t end = 0;
+    const auto from = std::stoull(line, &end, 16), to = std::stoull(line.substr(end + 1), nullptr, 16);
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    if (from <= at && at < to) return line;
+  }
+  return "no mapping";
+}
+
 struct Counter {
   int n = 0;
   int add(int by) { return n += by; }
@@ -119,7 +134,7 @@ TEST_P(Api, RunsChainsOfReferences) {
 }
 
 TEST_P(Api, NestedTasksGiveTheirCpuBack) {
-  EXPECT_EQ(rt.remote<fib>(in_process() ? 10 : 9).get(), in_process() ? 55 : 34);
+  EXPECT_EQ(rt.remote<fib>(16).get(), 987);
 }
 
 TEST_P(Api, PassesReferencesInContainersBothWays) {
@@ -136,6 +151,9 @@ TEST_P(Api, LargeArraysAreReadWhereTheyLie) {
   const Ref<Array<double>> ref = rt.remote<ramp>(200000);
   const Array<double> a = ref.get(), b = ref.get();
   EXPECT_EQ(a.data(), b.data()) << "both are views of one object";
+  if (!in_process()) {
+    EXPECT_THAT(mapping_of(a.data()), HasSubstr("memfd:")) << "the node's arena";
+  }
   EXPECT_EQ(a[199999], 199999);
   EXPECT_EQ(rt.remote<sum_in_place>(ref).get(), 199999.0 * 200000 / 2);
   EXPECT_EQ(rt.remote<sum_in_place>(a).get(), 199999.0 * 200000 / 2) << "by value: through a copy";
@@ -151,6 +169,39 @@ TEST_P(Api, LargeArgumentsAndResultsOfAnyTypeTravel) {
                    big, 7, big)
                  .get()),
             big + "7" + big);
+}
+
+TEST_P(Api, ManySmallValuesThatAreLargeTogetherTravel) {
+  // Each travels in the message; together they do not fit one.
+  const Ref<std::string> r = rt.put(std::string(60000, 'z'));
+  const auto count = [](const std::string& a, const std::string& b, const std::string& c, const std::string& d,
+                        const std::string& e, const std::string& f, const std::string& g, const std::string& h,
+                        const std::string& i, const std::string& j) {
+    return a.size() + b.size() + c.size() + d.size() + e.size() + f.size() + g.size() + h.size() + i.size() + j.size();
+  };
+  for (int n = 0; n < 3; ++n) EXPECT_EQ(rt.remote<count>(r, r, r, r, r, r, r, r, r, r).get(), 600000u);
+}
+
+TEST_P(Api, ResultsHoldManyReferences) {
+  EXPECT_EQ(rt.remote<squares>(5000).get().at(4999).get(), 4999 * 4999);
+  std::vector<Ref<int>> refs(10000, rt.put(1));
+  EXPECT_EQ(rt.remote<sum>(refs).get(), 10000);
+}
+
+TEST_P(Api, AResultWithTooManyReferencesIsRefused) {
+  const auto copies = [](int n) { return std::vector<Ref<int>>(n, Runtime::current().put(1)); };
+  const auto result = rt.remote<copies>(100000).try_get();
+  if (in_process()) {
+    EXPECT_EQ(result->size(), 100000u);
+  } else {
+    EXPECT_THAT(result.error().message, HasSubstr("more than fit into one message"));
+  }
+}
+
+TEST_P(Api, LongErrorsAreCut) {
+  const Error error = failure_of([&] { rt.remote<fail>(std::string(1 << 20, 'e')).get(); });
+  EXPECT_EQ(error.code, ErrorCode::exception);
+  EXPECT_THAT(error.message.substr(0, 30), HasSubstr("std::runtime_error: eee"));
 }
 
 TEST_P(Api, PassesCodeAsAValue) {

@@ -287,6 +287,24 @@ TEST_F(Failures, EndingTheRuntimeEndsRunningTasksAndFreesWaiters) {
   EXPECT_EQ(running.try_get().error().code, ErrorCode::unavailable);
 }
 
+// Whatever dies, and when: each task ends in its result, each round of an actor is answered or says why not.
+TEST_F(Failures, WorkersThatAreKilledAllTheTimeLoseNothing) {
+  const Runtime three = Runtime::start({.workers = 3});
+  const Actor<Mortal> actor = three.with({.max_restarts = -1, .max_call_retries = -1}).spawn<Mortal>();
+  const auto forever = three.with({.max_retries = -1});
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Ref<int>> refs;
+    std::vector<Ref<int>> calls;
+    for (int i = 0; i < 300; ++i) {
+      refs.push_back(i % 100 == 50 ? forever.remote<die_once>(mark("l" + std::to_string(round * 300 + i)), i)
+                                   : forever.remote<identity>(i));
+      if (i % 60 == 0) calls.push_back(actor.call<&Mortal::die_once>(mark("m" + std::to_string(round * 300 + i))));
+    }
+    for (int i = 0; i < 300; ++i) EXPECT_EQ(refs[i].get(), i);
+    for (const Ref<int>& call : calls) EXPECT_GT(call.get(), 0);
+  }
+}
+
 TEST(Start, RefusesWrongOptionsBeforeAnythingStarts) {
   EXPECT_THAT(failure_of([] { Runtime::start({.workers = -1}); }).message, HasSubstr("workers = -1"));
   EXPECT_THAT(failure_of([] { Runtime::start({.log_level = "loud"}); }).message, HasSubstr("\"loud\""));

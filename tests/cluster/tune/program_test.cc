@@ -133,8 +133,8 @@ TEST_F(TuneProgram, MistakesEndWithStatusTwoAndNothingWritten) {
     EXPECT_FALSE(std::filesystem::exists(folder_ / "study")) << set;
   };
   refused("algorithm.lr={loguniform: [0, 1]}", "not above 0");
-  refused("algorithm.lr={uniform: [-1, 1]}", "the space reaches -1");
-  refused("algorithm.lr_schedule={choice: [constant, lineer]}", "did you mean 'linear'?");
+  refused("algorithm.lr={uniform: [-1, 1]}", "algorithm.lr: the space reaches -1.0");
+  refused("algorithm.clip_schedule={choice: [constant, lineer]}", "did you mean 'linear'?");
   refused("algorithm.lrr={uniform: [0, 1]}", "did you mean 'lr'?");
   refused("tune.num_trails=3", "did you mean 'num_trials'?");
   refused("tune.num_trials=0", "tune.num_trials");

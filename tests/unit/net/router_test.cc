@@ -70,6 +70,12 @@ bool run(const std::vector<Node*>& nodes, const std::function<bool()>& done) {
 
 class RouterTest : public testing::Test {
  protected:
+#ifdef __SANITIZE_THREAD__
+  void SetUp() override {
+    GTEST_SKIP() << "libzmq is not built for ThreadSanitizer, which takes all that crosses its queues for races; a "
+                    "router itself has one thread";
+  }
+#endif
   const Keys keys_ = Keys::generate();
 };
 
@@ -91,8 +97,8 @@ TEST_F(RouterTest, FramesArriveInOrderAndWhole) {
   Node a(1, keys_), b(2, keys_);
   b.router->connect(a.address(), a.id);
   std::vector<std::string> sent;
-  for (int i = 0; i < 500; ++i) {
-    sent.push_back(std::string(static_cast<std::size_t>(i * i), static_cast<char>('a' + i % 26)));
+  for (int i = 0; i < 300; ++i) {
+    sent.push_back(std::string(static_cast<std::size_t>(i * i / 2), static_cast<char>('a' + i % 26)));
     ASSERT_EQ(b.send(a, sent.back()), Router::SendStatus::ok) << "before the connection is there";
   }
   ASSERT_TRUE(run({&a, &b}, [&] { return a.frames.size() == sent.size(); }));

@@ -21,6 +21,7 @@ TEST(CheckEnvironment, FindsNothingWrongWithSoundEnvironments) {
   EXPECT_THAT(check_environment<IdentityBox<2>>(), IsEmpty());
   EXPECT_THAT(check_environment<test::Everything>(), IsEmpty());
   EXPECT_THAT(check_environment<test::Forever>(), IsEmpty());
+  EXPECT_THAT(check_environment<test::TwoChoices>(), IsEmpty());
 }
 
 // One environment with one fault at a time.

@@ -65,6 +65,36 @@ struct Everything {
   }
 };
 
+// The observation names one of 2 and one of 3; reward 1/2 for each of them that the action repeats. The third of the
+// second choice is never right and not allowed.
+struct TwoChoices {
+  struct Config {
+    void describe(Fields&) {}
+  };
+  using Observation = std::array<float, 2>;
+  using Action = MultiDiscrete<2, 3>;
+  explicit TwoChoices(const Config&) {}
+  Observation reset(Random& random) {
+    steps = 0;
+    return draw(random);
+  }
+  Step<Observation> step(const Action& action, Random& random) {
+    const double reward = 0.5 * (action.index[0] == goal[0]) + 0.5 * (action.index[1] == goal[1]);
+    const Observation next = draw(random);
+    return {next, reward, false, ++steps >= 20};
+  }
+  std::array<bool, 5> action_mask() const { return {true, true, true, true, false}; }
+
+  std::array<int, 2> goal{};
+  int steps = 0;
+
+ private:
+  Observation draw(Random& random) {
+    for (int& g : goal) g = static_cast<int>(random.below(2));
+    return {static_cast<float>(goal[0]), static_cast<float>(goal[1])};
+  }
+};
+
 // One state, reward 1 for ever; a time limit of 10.
 struct Forever {
   struct Config {

@@ -51,6 +51,16 @@ TEST(Learning, SolvesTheBoxIdentity) {
   EXPECT_GE(training.recent_return(), -3.0);
 }
 
+TEST(Learning, SolvesSeveralChoicesAtOnceAndKeepsToTheMask) {
+  InProcessTraining training(&make_vec_env<test::TwoChoices>, identity_options(), 1, 1'000'000);
+  while (training.learner.env_steps() < 40'000 && training.recent_return() < 19) {
+    training.iterate();
+    const ConstFragment f = training.whole.read();
+    for (std::size_t k = 1; k < f.actions.size(); k += 2) ASSERT_LT(f.actions[k], 2.0f);
+  }
+  EXPECT_GE(training.recent_return(), 19) << "of 20";
+}
+
 // The value of a state from which reward 1 comes for ever is 1 / (1 - gamma), although episodes are cut after 10 steps.
 TEST(Learning, ValuesSeeThroughTimeLimits) {
   PpoOptions options = identity_options();

@@ -52,8 +52,8 @@ TEST(Simd, LogIsAccurate) {
 TEST(Simd, TanhIsAccurateAndBounded) {
   const auto f = [](Floats x) { return tanh(x); };
   const auto reference = [](double x) { return std::tanh(x); };
-  EXPECT_LT(worst_ulp(f, reference, 1e-10f, 20.0f, true), 6);
-  EXPECT_LT(worst_ulp(f, reference, -9.0f, 9.0f, false), 6);
+  EXPECT_LT(worst_ulp(f, reference, 1e-10f, 20.0f, true), 7);
+  EXPECT_LT(worst_ulp(f, reference, -9.0f, 9.0f, false), 7);
   for (const float x : {8.0f, 1e3f, 3e38f}) {
     EXPECT_LE(tanh(splat(x))[0], 1.0f);
     EXPECT_GT(tanh(splat(x))[0], 0.999999f);

@@ -86,6 +86,18 @@ TEST(CpuMeter, CountsThisProcessAndItsChildren) {
   EXPECT_GE(meter.seconds(), before + 0.05);
 }
 
+TEST(CpuMeter, CountsAWorkerOfThisMachineOnce) {
+  CpuMeter meter;
+  ProcessTime worker = ProcessTime::here();
+  meter.report(worker);  // in-process: it is this very process
+  EXPECT_LT(meter.reported_seconds(), ProcessTime::here().cpu_seconds + 0.01);
+  worker.pid += 1;
+  worker.cpu_seconds = 100;
+  meter.report(worker);
+  EXPECT_GE(meter.reported_seconds(), 100);
+  EXPECT_LT(meter.seconds(), 100) << "there is no such process";
+}
+
 TEST(CpuMeter, AddsWhatOtherMachinesReported) {
   CpuMeter meter;
   const double before = meter.seconds();

@@ -9,7 +9,7 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <optional>
+#include <ostream>
 #include <string>
 
 #include "rl/envs/cartpole.h"
@@ -54,6 +54,7 @@ TrainOptions cartpole_50k() {
 TrainOptions intersection_20k() {
   TrainOptions options = small_intersection();
   options.env = environment<DeadlyIntersection>("deadly_intersection");
+  options.evaluate.baselines.clear();
   options.algorithm.n_envs = 8;
   options.algorithm.n_steps = 128;
   options.stop.env_steps = 20'000;
@@ -63,6 +64,7 @@ TrainOptions intersection_20k() {
 struct Case {
   const char* name;
   TrainOptions (*options)();
+  friend void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
 };
 class OnWorkers : public testing::TestWithParam<Case> {
  protected:

@@ -29,14 +29,16 @@ struct RandomAction<Discrete<N>> {
   static Discrete<N> draw(Random& random) { return {static_cast<int>(random.below(N))}; }
   static bool valid(const Discrete<N>& action) { return action.index >= 0 && action.index < N; }
 };
-template <int D, float low, float high>
+template <int D, Bound low, Bound high>
 struct RandomAction<Box<D, low, high>> {
   // One in eight components lies on a bound: faults like to sit there.
   static Box<D, low, high> draw(Random& random) {
     Box<D, low, high> action;
     for (float& x : action.value) {
       const std::uint32_t kind = random.below(16);
-      x = kind == 0 ? low : kind == 1 ? high : std::min(high, low + (high - low) * random.uniform_float());
+      x = kind == 0   ? float(low)
+          : kind == 1 ? float(high)
+                      : std::min<float>(high, low + (high - low) * random.uniform_float());
     }
     return action;
   }

@@ -18,9 +18,17 @@ struct Discrete {
   bool operator==(const Discrete&) const = default;
 };
 
+// A float as a template argument, for compilers that take only classes (Clang before 18).
+struct Bound {
+  float value;
+  constexpr Bound(float v) : value(v) {}
+  constexpr operator float() const { return value; }
+  bool operator==(const Bound&) const = default;
+};
+
 // D real numbers, each in [low, high]. What an environment's step receives lies inside the bounds; a policy may
 // propose values outside, and those are what the learner keeps (see `ActionCodec::decode`).
-template <int D, float low = -1.0f, float high = 1.0f>
+template <int D, Bound low = -1.0f, Bound high = 1.0f>
 struct Box {
   static_assert(D >= 1 && low < high);
   std::array<float, D> value{};
@@ -66,7 +74,7 @@ struct ActionCodec<Discrete<N>> {
   static Discrete<N> decode(const float* row) { return {static_cast<int>(row[0])}; }
 };
 
-template <int D, float low, float high>
+template <int D, Bound low, Bound high>
 struct ActionCodec<Box<D, low, high>> {
   static ActionSpace space() { return {ActionSpace::Kind::box, {}, D, low, high}; }
   static void encode(const Box<D, low, high>& action, float* row) {
@@ -75,7 +83,7 @@ struct ActionCodec<Box<D, low, high>> {
   // Clips to the bounds: the row keeps what the policy proposed, the environment gets what is allowed.
   static Box<D, low, high> decode(const float* row) {
     Box<D, low, high> action;
-    for (int d = 0; d < D; ++d) action.value[d] = std::clamp(row[d], low, high);
+    for (int d = 0; d < D; ++d) action.value[d] = std::clamp<float>(row[d], low, high);
     return action;
   }
 };
