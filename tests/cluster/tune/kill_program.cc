@@ -20,7 +20,7 @@ struct Curve {
   tune::Report operator()(const tune::Job& job) const {
     // Some milliseconds of work, so that the program is not over before it can be killed.
     double value = job.params.number("x");
-    for (int i = 0; i < 300'000; ++i)
+    for (int i = 0; i < 100'000; ++i)
       value += 1e-9 * std::sin(value + static_cast<double>(job.seed % 1000) + job.until);
     value += job.params.number("y") / job.until;
     const std::string line =

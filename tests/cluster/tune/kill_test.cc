@@ -77,15 +77,15 @@ TEST(KilledStudy, EndsInTheSameTableWithNothingLostOrRepeated) {
     }
     kills += killed_here;
     EXPECT_EQ(content(folder / "table.csv"), expected);
-    // Every piece of work is in the journal once; what was done again is what was under way at a kill (at most two
-    // processes, and what they had finished that the killed program had not yet read).
+    // Every piece of work is in the journal once; what was done again is what was under way at a kill: at most the
+    // eight jobs that are submitted at a time to each of two processes.
     EXPECT_EQ(results(folder), results(alone));
     std::istringstream jobs(content(folder / "jobs.txt"));
     std::map<std::string, int> done;
     int lines = 0;
     for (std::string line; std::getline(jobs, line); ++lines) ++done[line];
     EXPECT_EQ(static_cast<int>(done.size()), results(alone));
-    EXPECT_LE(lines - static_cast<int>(done.size()), 2 * killed_here);
+    EXPECT_LE(lines - static_cast<int>(done.size()), 16 * killed_here);
     std::filesystem::remove_all(folder);
   }
   std::filesystem::remove_all(alone);
