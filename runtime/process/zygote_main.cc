@@ -256,10 +256,10 @@ class ZygoteLoop {
 }  // namespace
 
 void init_zygote_if_marked(int argc, char** argv, WorkerEntry entry) {
+  initialised_ = true;  // in workers too: a task may start a runtime without processes for itself
   if (argc > 0) program_name_ = argv[0];
   if (argc > 1 && std::strcmp(argv[1], protocol::zygote_mark) == 0) serve_as_zygote(argc, argv, entry);
   if (argc > 1 && std::strcmp(argv[1], protocol::worker_mark) == 0) serve_as_executed_worker(argc, argv, entry);
-  initialised_ = true;
 }
 
 bool initialised() {
