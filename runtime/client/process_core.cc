@@ -1,6 +1,7 @@
 #include "runtime/client/process_core.h"
 
 #include <algorithm>
+#include <cmath>
 #include <bit>
 #include <utility>
 
@@ -57,7 +58,7 @@ namespace {
 mobula::Resources resources_of(const ResourceRequest& request, double default_cpu) {
   mobula::Resources out = mobula::Resources::cpus(request.cpu.value_or(default_cpu));
   for (const auto& [name, amount] : request.custom) {
-    out.set(name, static_cast<std::int64_t>(amount * static_cast<double>(mobula::Resources::unit) + 0.5));
+    out.set(name, std::llround(amount * static_cast<double>(mobula::Resources::unit)));
   }
   return out;
 }
