@@ -1,8 +1,8 @@
 #include "runtime/client/process_core.h"
 
 #include <algorithm>
-#include <cmath>
 #include <bit>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
