@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/table.h"
@@ -34,6 +35,7 @@ struct Arguments {
   std::string output;
   std::uint32_t episode = 0;
   int frames = 0;
+  ClusterOptions cluster;
 };
 
 /// A finished (or interrupted) run: its settings and its policy.
@@ -58,9 +60,9 @@ Run load(const Arguments& arguments) {
   return run;
 }
 
-int evaluate(const Run& run) {
+int evaluate(const Run& run, const ClusterOptions& cluster) {
+  auto runtime = start_runtime(cluster, run.options.workers);
   const Interrupt interrupt;
-  auto runtime = Runtime::start({.workers = run.options.workers});
   const rl::ActorSetup setup{run.options.env.factory, run.options.env.config, run.policy.spec, run.options.seed};
   rl::Evaluator evaluator(runtime, setup, run.options.seed);
   evaluator.grow(std::max(1, run.options.workers));
@@ -136,7 +138,7 @@ Command add_evaluate(CLI::App& program) {
       ->check(CLI::Range(1, 1'000'000));
   app->add_option("--seed", arguments->seed, "Of the held-out episodes (default: the run's)");
   app->add_option("--workers", arguments->workers, "Worker processes; 0: none (default: as in the run)")
-      ->check(CLI::Range(0, 4096));
+      ->check(CLI::Range(0, 1000));
   app->add_option("--render", arguments->render, "Draw one episode instead: text or svg")
       ->expected(0, 1)
       ->default_str("text")
@@ -145,6 +147,7 @@ Command add_evaluate(CLI::App& program) {
   app->add_option("--frames", arguments->frames, "At most so many pictures, spread over the episode")
       ->check(CLI::Range(1, 100'000));
   app->add_option("--output", arguments->output, "File for the SVG (default: RUN/episode-<n>.svg)");
+  add_cluster_options(*app, arguments->cluster);
   app->footer(
       "Examples:\n"
       "  mobula evaluate runs/intersection-1\n"
@@ -154,7 +157,7 @@ Command add_evaluate(CLI::App& program) {
   return {app, [app, arguments] {
             if (app->count("--render") > 0 && arguments->render.empty()) arguments->render = "text";
             const Run run = load(*arguments);
-            return arguments->render.empty() ? evaluate(run) : render(run, *arguments);
+            return arguments->render.empty() ? evaluate(run, arguments->cluster) : render(run, *arguments);
           }};
 }
 
