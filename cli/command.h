@@ -16,6 +16,7 @@ struct Command {
 
 /// One function a sub-command, each in a file of its name.
 Command add_train(CLI::App& program);
+Command add_tune(CLI::App& program);
 Command add_evaluate(CLI::App& program);
 Command add_head(CLI::App& program);
 Command add_node(CLI::App& program);

@@ -1,6 +1,7 @@
 #include <mobula/cli.h>
 #include <mobula/rl/train.h>
 #include <mobula/runtime.h>
+#include <mobula/tune/space.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -45,13 +46,14 @@ int command_line(int argc, char** argv) {
       "Mobula trains reinforcement-learning policies on all the cores and machines it is given.\n\n"
       "Examples:\n"
       "  mobula train examples/cartpole.yaml\n"
+      "  mobula tune examples/cartpole_sweep.yaml\n"
       "  mobula train examples/intersection.yaml --set workers=4 --run-dir runs/crossing\n"
       "  mobula evaluate runs/crossing --render text"};
   program.name("mobula");
   program.set_version_flag("--version", "mobula " MOBULA_VERSION);
   program.require_subcommand(1);
   program.failure_message(CLI::FailureMessage::simple);
-  std::vector<cli::Command> commands{cli::add_train(program), cli::add_evaluate(program)};
+  std::vector<cli::Command> commands{cli::add_train(program), cli::add_tune(program), cli::add_evaluate(program)};
 #ifdef MOBULA_CLI_CLUSTER
   commands.push_back(cli::add_head(program));
   commands.push_back(cli::add_node(program));
@@ -65,6 +67,9 @@ int command_line(int argc, char** argv) {
     std::fprintf(stderr, "mobula: %s\n", error.what());
     return cli::wrong_usage;
   } catch (const rl::TrainError& error) {
+    std::fprintf(stderr, "mobula: %s\n", error.what());
+    return cli::wrong_usage;
+  } catch (const tune::TuneError& error) {
     std::fprintf(stderr, "mobula: %s\n", error.what());
     return cli::wrong_usage;
   } catch (const cli::UsageError& error) {

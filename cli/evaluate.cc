@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/table.h"
@@ -36,6 +37,7 @@ struct Arguments {
   std::uint32_t episode = 0;
   int frames = 0;
   bool gate = false;
+  ClusterOptions cluster;
 };
 
 /// A finished (or interrupted) run: its settings and its policy.
@@ -59,6 +61,7 @@ Run load(const Arguments& arguments) {
   const auto loaded = rl::CheckpointFolder(directory / "checkpoints").load_newest();
   for (const auto& refused : loaded.refused) fmt::print(stderr, "mobula: passed over {}\n", refused);
   run.policy = rl::policy_from_section(loaded.checkpoint.section("policy"));
+  if (run.options.fairness.constraints.empty()) return run;
   rl::Controller multipliers(run.options.env.info, run.options.fairness);
   multipliers.load(rl::as_bytes(loaded.checkpoint.section("fairness")));
   if (const auto constraint = multipliers.given_up()) {
@@ -68,9 +71,9 @@ Run load(const Arguments& arguments) {
   return run;
 }
 
-int evaluate(const Run& run, bool gate) {
+int evaluate(const Run& run, const ClusterOptions& cluster, bool gate) {
+  auto runtime = start_runtime(cluster, run.options.workers);
   const Interrupt interrupt;
-  auto runtime = Runtime::start({.workers = run.options.workers});
   const rl::ActorSetup setup{run.options.env.factory, run.options.env.config, run.policy.spec, run.options.seed, {}};
   rl::Evaluator evaluator(runtime, setup, run.options.env.info, run.options.fairness, run.options.seed);
   evaluator.grow(std::max(1, run.options.workers));
@@ -91,10 +94,7 @@ int evaluate(const Run& run, bool gate) {
   }
   fmt::print("{}", metrics_table(policies));
   fmt::print("{}", fairness_table(policies));
-  for (const auto& c : policies.front().constraints) {
-    fmt::print("Constraint {} {} {:g}: {}. {}\n", c.metric, c.upper ? "at most" : "at least", c.limit,
-               rl::to_string(c.verdict), c.reason);
-  }
+  fmt::print("{}", constraint_lines(policies.front().constraints));
   if (!gate) return done;
   // Training may have given up: a policy that training says does not meet its limits stays refused.
   const auto& constraints = policies.front().constraints;
@@ -163,7 +163,7 @@ Command add_evaluate(CLI::App& program) {
       ->check(CLI::Range(1, 1'000'000));
   app->add_option("--seed", arguments->seed, "Of the held-out episodes (default: the run's)");
   app->add_option("--workers", arguments->workers, "Worker processes; 0: none (default: as in the run)")
-      ->check(CLI::Range(0, 4096));
+      ->check(CLI::Range(0, 1000));
   app->add_flag("--gate", arguments->gate, "Exit status 3 unless every constraint of the run is passed");
   app->add_option("--render", arguments->render, "Draw one episode instead: text or svg")
       ->expected(0, 1)
@@ -173,6 +173,7 @@ Command add_evaluate(CLI::App& program) {
   app->add_option("--frames", arguments->frames, "At most so many pictures, spread over the episode")
       ->check(CLI::Range(1, 100'000));
   app->add_option("--output", arguments->output, "File for the SVG (default: RUN/episode-<n>.svg)");
+  add_cluster_options(*app, arguments->cluster);
   app->footer(
       "Examples:\n"
       "  mobula evaluate runs/intersection-1\n"
@@ -183,7 +184,8 @@ Command add_evaluate(CLI::App& program) {
   return {app, [app, arguments] {
             if (app->count("--render") > 0 && arguments->render.empty()) arguments->render = "text";
             const Run run = load(*arguments);
-            return arguments->render.empty() ? evaluate(run, arguments->gate) : render(run, *arguments);
+            return arguments->render.empty() ? evaluate(run, arguments->cluster, arguments->gate)
+                                             : render(run, *arguments);
           }};
 }
 

@@ -25,14 +25,11 @@ void on_signal(int) {
     // Workers end with this process: see docs/internals.
     ::_exit(interrupted);
   }
-  constexpr char text[] = "\nInterrupted: saving a checkpoint. A second Ctrl-C stops at once.\n";
+  constexpr char text[] = "\nInterrupted: coming to an end. A second Ctrl-C stops at once.\n";
   say(text, sizeof text - 1);
 }
 
-}  // namespace
-
-Interrupt::Interrupt() {
-  g_signals = 0;
+void handle() {
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
@@ -47,9 +44,27 @@ Interrupt::Interrupt() {
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-Interrupt::~Interrupt() {
+void restore() {
   ::sigaction(SIGINT, &g_before_int, nullptr);
   ::sigaction(SIGTERM, &g_before_term, nullptr);
+}
+
+}  // namespace
+
+EndAtInterrupt::EndAtInterrupt() {
+  g_signals = 1;
+  handle();
+}
+EndAtInterrupt::~EndAtInterrupt() {
+  restore();
+}
+
+Interrupt::Interrupt() {
+  g_signals = 0;
+  handle();
+}
+Interrupt::~Interrupt() {
+  restore();
 }
 
 bool Interrupt::requested() const {

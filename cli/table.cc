@@ -119,4 +119,13 @@ std::string fairness_table(std::span<const rl::PolicyMetrics> policies) {
   return text;
 }
 
+std::string constraint_lines(std::span<const rl::ConstraintResult> constraints) {
+  std::string text;
+  for (const auto& c : constraints) {
+    text += fmt::format("Constraint {} {} {:g}: {}; {}\n", c.metric, c.upper ? "at most" : "at least", c.limit,
+                        to_string(c.verdict), c.reason);
+  }
+  return text;
+}
+
 }  // namespace mobula::cli

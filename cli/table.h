@@ -21,6 +21,9 @@ std::string metrics_table(std::span<const rl::PolicyMetrics> policies);
 /// constraints. Empty where nothing is compared.
 std::string fairness_table(std::span<const rl::PolicyMetrics> policies);
 
+/// A line for each: limit, verdict and reason.
+std::string constraint_lines(std::span<const rl::ConstraintResult> constraints);
+
 /// Four significant digits: "7.412", "0.0812", "1532".
 std::string short_number(double value);
 

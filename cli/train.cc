@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/table.h"
@@ -24,6 +25,7 @@ struct Arguments {
   std::vector<std::string> overrides;
   std::string run_directory;
   std::string resume;
+  ClusterOptions cluster;
 };
 
 /// One line that is written anew on a terminal, or a plain line now and then elsewhere.
@@ -99,6 +101,7 @@ int run(const Arguments& arguments) {
   }
   options.run_directory = resuming ? arguments.resume : arguments.run_directory;
 
+  Runtime runtime = start_runtime(arguments.cluster, options.workers);
   const Interrupt interrupt;
   options.interrupted = [&] { return interrupt.requested(); };
   ProgressLine line(options.stop.env_steps);
@@ -120,7 +123,8 @@ int run(const Arguments& arguments) {
     line.note(fmt::format("evaluation at {} steps: return {} [{}, {}], n = {}", event.progress.env_steps,
                           short_number(value->value), short_number(value->low), short_number(value->high), value->n));
   };
-  const rl::TrainResult result = resuming ? rl::resume(options, callbacks) : rl::train(options, callbacks);
+  const rl::TrainResult result =
+      resuming ? rl::resume(runtime, options, callbacks) : rl::train(runtime, options, callbacks);
   line.clear();
 
   if (result.interrupted) {
@@ -132,10 +136,7 @@ int run(const Arguments& arguments) {
              result.wall_seconds, result.cpu_seconds);
   const std::string fairness = fairness_table(result.policies);
   fmt::print("{}", fairness.empty() ? metrics_table(result.policies) : fairness);
-  for (const auto& c : result.constraints) {
-    fmt::print("Constraint {} {} {:g}: {}. {}\n", c.metric, c.upper ? "at most" : "at least", c.limit,
-               rl::to_string(c.verdict), c.reason);
-  }
+  fmt::print("{}", constraint_lines(result.constraints));
   fmt::print("\nEverything is in {}\n", result.run_directory.string());
   return done;
 }
@@ -154,11 +155,13 @@ Command add_train(CLI::App& program) {
       ->type_name("DIR");
   app->add_option("--resume", arguments->resume, "Go on with the run in this folder, with its stored settings")
       ->type_name("DIR");
+  add_cluster_options(*app, arguments->cluster);
   app->footer(
       "Examples:\n"
       "  mobula train examples/cartpole.yaml\n"
       "  mobula train examples/cartpole.yaml --set seed=7 --set stop.env_steps=50000\n"
       "  mobula train --resume runs/cartpole-1\n"
+      "  mobula train examples/intersection.yaml --set workers=16 --address HEAD:6390 --keys mobula.keys\n"
       "Ctrl-C saves a checkpoint and stops; exit status 130.");
   return {app, [arguments] { return run(*arguments); }};
 }

@@ -1,7 +1,8 @@
 # The installed package. Folder libraries are an inner matter; what others link are the three bundles:
 #   Mobula::runtime  tasks, actors, objects
 #   Mobula::rl       environments, algorithms, training (and Mobula::runtime)
-#   Mobula::cli      the command line for a program of one's own (and Mobula::rl)
+#   Mobula::tune     searching hyper-parameters (and Mobula::runtime)
+#   Mobula::cli      the command line for a program of one's own (and Mobula::rl, Mobula::tune)
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -29,13 +30,14 @@ endfunction()
 
 mobula_bundle(runtime FOLDERS runtime scheduler)
 mobula_bundle(rl FOLDERS rl BUNDLES runtime)
-mobula_bundle(cli FOLDERS cli BUNDLES rl)
+mobula_bundle(tune FOLDERS tune BUNDLES runtime)
+mobula_bundle(cli FOLDERS cli BUNDLES rl tune)
 
 install(TARGETS mobula_flags ${libraries} EXPORT MobulaTargets)
 if(TARGET mobula)
   install(TARGETS mobula)
 endif()
-foreach(top runtime scheduler rl cli)
+foreach(top runtime scheduler rl tune cli)
   if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/${top}/include)
     install(DIRECTORY ${top}/include/ TYPE INCLUDE FILES_MATCHING PATTERN *.h)
   endif()

@@ -1,8 +1,5 @@
 // A walk through the runtime: tasks, references, actors, large arrays, waiting, cancelling, failures. Run by the tests;
 // docs/guide/tasks_and_actors.md is cut from it.
-#include <signal.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -20,7 +17,9 @@
 double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
-std::string describe(const std::string& name, double value) { return name + " = " + std::to_string(value); }
+std::string describe(const std::string& name, double value) {
+  return name + " = " + std::to_string(value);
+}
 // [/functions]
 
 // [own-type]
@@ -35,7 +34,9 @@ struct Reading {
 };
 // [/own-type]
 
-std::size_t count_values(const Reading& reading) { return reading.values.size(); }
+std::size_t count_values(const Reading& reading) {
+  return reading.values.size();
+}
 
 // [array]
 mobula::Array<double> ramp(int n) {
@@ -61,7 +62,9 @@ double total(const std::vector<mobula::Ref<double>>& parts) {
   return sum;
 }
 // [/container]
-double root(double x) { return std::sqrt(x); }
+double root(double x) {
+  return std::sqrt(x);
+}
 
 // [actor]
 class Account {
@@ -93,9 +96,9 @@ int search_forever() {
 }
 // [/stop]
 
-int crash(int depth) {
-  if (depth == 0) std::abort();
-  return crash(depth - 1) + 1;
+int divide(int a, int b) {
+  if (b == 0) std::abort();
+  return a / b;
 }
 
 // [function]
@@ -105,7 +108,9 @@ double integrate(mobula::Function<double(double)> f, double from, double to) {
   for (int i = 0; i < steps; ++i) sum += f(from + (to - from) * (i + 0.5) / steps);
   return sum * (to - from) / steps;
 }
-double cube(double x) { return x * x * x; }
+double cube(double x) {
+  return x * x * x;
+}
 // [/function]
 
 int main(int argc, char** argv) {
@@ -118,7 +123,7 @@ int main(int argc, char** argv) {
   mobula::Ref<double> average = rt.remote<mean>(std::vector<double>{1, 2, 6});
   mobula::Ref<std::string> text = rt.remote<describe>("average", average);  // runs when `average` is there
   std::cout << text.get() << '\n';
-  auto product = rt.remote<[](int a, int b) { return a * b; }>(6, 7);       // a lambda without captures
+  auto product = rt.remote<[](int a, int b) { return a * b; }>(6, 7);  // a lambda without captures
   std::cout << product.get() << '\n';
   // [/tasks]
 
@@ -172,7 +177,7 @@ int main(int argc, char** argv) {
     // [/cancel]
 
     // [crash]
-    auto crashed = rt.with({.name = "fragile", .max_retries = 1}).remote<crash>(2);
+    auto crashed = rt.with({.name = "fragile", .max_retries = 1}).remote<divide>(1, 0);
     const mobula::Error error = crashed.try_get().error();
     std::cout << to_string(error.code) << " by signal " << error.signal << " in attempt " << error.attempt << '\n';
     std::cerr << error.describe() << '\n';  // with the backtrace of each attempt

@@ -29,7 +29,7 @@ def includes(name):
     return [(text.count("\n", 0, m.start(2)) + 1, m.group(2)) for m in INCLUDE.finditer(text)]
 
 
-def resolve(spelling, tops=("runtime", "scheduler", "rl", "cli")):
+def resolve(spelling, tops=("runtime", "scheduler", "rl", "tune", "cli")):
     """The file of the tree that an include means, or None for one from outside (or a generated one)."""
     if (ROOT / spelling).is_file():
         return spelling

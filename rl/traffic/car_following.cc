@@ -4,7 +4,7 @@
 namespace mobula::rl {
 
 void Idm::describe(Fields& f) {
-  f("desired_speed", desired_speed, {.unit = "m/s", .min = 5, .max = 25, .help = "Speed on a free road."});
+  f("desired_speed", desired_speed, {.unit = "m/s", .min = 5, .max = 40, .help = "Speed on a free road."});
   f("time_headway", time_headway, {.unit = "s", .min = 0.8, .max = 3, .help = "Time gap kept to the car ahead."});
   f("acceleration", acceleration, {.unit = "m/s^2", .min = 0.5, .max = 4, .help = "Acceleration from standstill."});
   f("deceleration", deceleration, {.unit = "m/s^2", .min = 1, .max = 6, .help = "Comfortable braking."});
@@ -15,6 +15,13 @@ void Idm::describe(Fields& f) {
 double equilibrium_gap(const Idm& driver, double speed) {
   const double free = 1 - std::pow(speed / driver.desired_speed, 4);
   return (driver.standstill_gap + speed * driver.time_headway) / std::sqrt(free);
+}
+
+double equilibrium_speed(const Idm& driver, double gap) {
+  double low = 0, high = driver.desired_speed;  // the gap grows with the speed: bisection to the last bit
+  for (double middle = high / 2; low < middle && middle < high; middle = low + (high - low) / 2)
+    (equilibrium_gap(driver, middle) < gap ? low : high) = middle;
+  return low;
 }
 
 double capacity(const Idm& driver) {

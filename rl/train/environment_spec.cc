@@ -1,5 +1,6 @@
 #include <mobula/rl/environment_spec.h>
 #include <mobula/rl/intersection.h>
+#include <mobula/rl/ring.h>
 
 #include <algorithm>
 #include <vector>
@@ -17,6 +18,7 @@ std::vector<EnvironmentSpec>& registry() {
       environment<IdentityDiscrete<2>>("identity_discrete"),
       environment<IdentityBox<2>>("identity_box"),
       environment<Intersection>("intersection"),
+      environment<Ring>("ring"),
   };
   return specs;
 }

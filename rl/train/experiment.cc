@@ -33,7 +33,7 @@ struct Top {
     f("workers", workers,
       {.unit = "processes",
        .min = 0,
-       .max = 4096,
+       .max = 1000,
        .help = "Rollout actors, each in a process of its own; 0 runs everything in one process."});
     f("seed", seed, {.help = "All random numbers of the run follow from it."});
     f("stop", stop, {.help = "When training ends."});
@@ -72,7 +72,7 @@ void EvaluateOptions::describe(Fields& f) {
     {.unit = "episodes", .min = 1, .max = 1e6, .help = "Held-out episodes, the same in every evaluation."});
   f("baselines", baselines, {.help = "Hand-written controllers of the environment to compare with at the end."});
   f("deterministic", deterministic, {.help = "Take the most likely action instead of drawing one."});
-  f("workers", workers, {.unit = "processes", .min = 1, .max = 4096, .help = "Evaluation actors during training."});
+  f("workers", workers, {.unit = "processes", .min = 1, .max = 1000, .help = "Evaluation actors during training."});
 }
 
 void CheckpointOptions::describe(Fields& f) {

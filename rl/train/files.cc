@@ -54,10 +54,15 @@ void write_file(const std::filesystem::path& file, std::string_view content) {
   {
     const Descriptor out{::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
     if (out.value < 0) fail("create", aside);
-    write_all(out.value, content, aside);
-    if (::fsync(out.value) != 0) fail("flush", aside);
+    try {
+      write_all(out.value, content, aside);
+      if (::fsync(out.value) != 0) fail("flush", aside);
+      if (::rename(aside.c_str(), file.c_str()) != 0) fail("rename " + aside.string() + " to", file);
+    } catch (...) {
+      ::unlink(aside.c_str());  // half a file helps nobody on a disk that is full
+      throw;
+    }
   }
-  if (::rename(aside.c_str(), file.c_str()) != 0) fail("rename " + aside.string() + " to", file);
   // The rename itself is durable once the folder is flushed.
   const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
   const Descriptor folder{::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};

@@ -411,9 +411,9 @@ void check(const TrainOptions& options) {
 
 TrainResult run_on_own_runtime(const TrainOptions& options, const Callbacks& callbacks, Trainer::Begin begin) {
   check(options);
-  Trainer trainer(options, callbacks, begin);
+  // First: what cannot start leaves no run directory behind.
   Runtime runtime = Runtime::start({.workers = options.workers});
-  return trainer.run(runtime);
+  return Trainer(options, callbacks, begin).run(runtime);
 }
 
 }  // namespace

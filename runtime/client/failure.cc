@@ -51,4 +51,42 @@ Error error_of_dependency(const Where& where, const Error& argument) {
   return error;
 }
 
+namespace {
+
+constexpr std::size_t longest_text = 4096;
+constexpr int longest_chain = 24;
+constexpr std::size_t most_causes = 8;
+
+void cut(std::string& text) {
+  if (text.size() <= longest_text) return;
+  const std::size_t left_out = text.size() - longest_text;
+  text.resize(longest_text);
+  text += "... (" + std::to_string(left_out) + " more bytes)";
+}
+
+// `budget` counts errors, so that a wide and deep tree stays small too.
+void shorten(Error& error, int depth, int& budget) {
+  cut(error.message);
+  cut(error.backtrace);
+  cut(error.task);
+  std::size_t kept = 0;
+  for (Error& cause : error.causes) {
+    if (kept == most_causes || depth == longest_chain || budget == 0) break;
+    --budget;
+    ++kept;
+    shorten(cause, depth + 1, budget);
+  }
+  if (kept == error.causes.size()) return;
+  error.message += " (" + std::to_string(error.causes.size() - kept) + " causes were left out)";
+  error.causes.resize(kept);
+}
+
+}  // namespace
+
+Error shortened(Error error) {
+  int budget = longest_chain;
+  shorten(error, 0, budget);
+  return error;
+}
+
 }  // namespace mobula::client

@@ -20,4 +20,7 @@ Error error_of_current_exception(const Where& where);
 // A task whose argument failed does not run: it fails with the code of the argument and has it as its cause.
 Error error_of_dependency(const Where& where, const Error& argument);
 
+// Cut so that it fits a message: what is left out is said. Errors of deep chains would grow with every hop.
+Error shortened(Error error);
+
 }  // namespace mobula::client

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -57,7 +58,7 @@ namespace {
 mobula::Resources resources_of(const ResourceRequest& request, double default_cpu) {
   mobula::Resources out = mobula::Resources::cpus(request.cpu.value_or(default_cpu));
   for (const auto& [name, amount] : request.custom) {
-    out.set(name, static_cast<std::int64_t>(amount * static_cast<double>(mobula::Resources::unit) + 0.5));
+    out.set(name, std::llround(amount * static_cast<double>(mobula::Resources::unit)));
   }
   return out;
 }
@@ -335,6 +336,11 @@ void ProcessCore::on_reply(const ProcessId& from, std::span<const std::byte> byt
     if (!location) return;
     if (location->node == self_.node && !arena_->adopt(in_arena(*location))) return;
   }
+  if (!shipped_.empty()) {
+    if (const auto shipped = shipped_.extract({frame->header.index, frame->header.generation})) {
+      for (const object::Location& location : shipped.mapped()) arena_->free(location);
+    }
+  }
   owner_->on_reply(from, frame->header, frame->payload, frame->contained, now_);
 }
 
@@ -367,7 +373,39 @@ SendStatus ProcessCore::send_call(const ProcessId& worker, const wire::CallHeade
                                   std::span<const std::byte> args, std::span<const wire::Dependency> deps,
                                   CallTicket& ticket) {
   if (closed_) return SendStatus::dead;
+  if (wire::call_size(header, deps) > transport_->largest_frame()) {
+    return send_call_by_objects(worker, header, args, deps, ticket);
+  }
   return transport_->send_call(worker, header, args, deps, ticket);
+}
+
+SendStatus ProcessCore::send_call_by_objects(const ProcessId& worker, const wire::CallHeader& header,
+                                             std::span<const std::byte> args, std::span<const wire::Dependency> deps,
+                                             CallTicket& ticket) {
+  std::vector<wire::Dependency> small(deps.begin(), deps.end());
+  std::vector<Bytes> places(deps.size());
+  std::vector<object::Location> locations;
+  for (std::size_t i = 0; i < deps.size(); ++i) {
+    if (deps[i].kind != wire::DependencyKind::inline_value || deps[i].bytes.size() < 1024) continue;
+    Result<object::Draft> draft = arena_->create(deps[i].bytes.size());
+    // (An arena without room: the call waits like one whose lane is full.)
+    if (!draft) break;
+    std::ranges::copy(deps[i].bytes, draft->bytes.begin());
+    arena_->seal(draft->location);
+    locations.push_back(draft->location);
+    places[i] = wire::encode_location(on_node(self_.node, draft->location));
+    small[i].kind = wire::DependencyKind::object;
+    small[i].bytes = places[i];
+  }
+  const bool fits = wire::call_size(header, small) <= transport_->largest_frame();
+  const SendStatus status = fits ? transport_->send_call(worker, header, args, small, ticket) : SendStatus::full;
+  if (status != SendStatus::accepted) {
+    for (const object::Location& location : locations) arena_->free(location);
+    return status;
+  }
+  std::vector<object::Location>& shipped = shipped_[{header.index, header.generation}];
+  shipped.insert(shipped.end(), locations.begin(), locations.end());
+  return status;
 }
 bool ProcessCore::withdraw(const ProcessId&, const CallTicket& ticket) {
   return !closed_ && transport_->withdraw(ticket);

@@ -11,10 +11,10 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "runtime/base/time.h"
@@ -135,7 +135,13 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   RefHandle import(const detail::WireId& id, bool actor, detail::Slot cover);
   void opportunistic_read();
 
+  SendStatus send_call_by_objects(const ProcessId& worker, const wire::CallHeader& header,
+                                  std::span<const std::byte> args, std::span<const wire::Dependency> deps,
+                                  CallTicket& ticket);
+
   std::uint32_t submissions_ = 0;
+  // Values that were written into the arena because a call with all of them would not fit a frame; freed at its reply.
+  std::map<RefHandle, std::vector<object::Location>> shipped_;
   Options last_options_;  // interned as last_class_
   TaskClass last_class_ = 0;
 };

@@ -28,6 +28,11 @@ int available_cpus() {
   return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? std::max(1, CPU_COUNT(&cpus)) : 1;
 }
 
+std::string given_or(const std::string& option, const char* variable) {
+  const char* const value = std::getenv(variable);
+  return option.empty() && value != nullptr ? value : option;
+}
+
 void check(const StartOptions& options) {
   static constexpr std::array<std::string_view, 5> levels{"debug", "info", "warning", "error", "off"};
   if (options.workers && (*options.workers < 0 || *options.workers > 1000)) {
@@ -55,9 +60,7 @@ Runtime Runtime::start(const StartOptions& options) {
         "executed again, and init is where they begin)");
   }
   check(options);
-  const char* const from_environment = std::getenv("MOBULA_ADDRESS");
-  const std::string address =
-      options.address.empty() && from_environment != nullptr ? std::string(from_environment) : options.address;
+  const std::string address = given_or(options.address, "MOBULA_ADDRESS");
   const int workers = options.workers.value_or(address.empty() ? available_cpus() : 0);
   if (workers == 0 && address.empty()) return Runtime(*client::InProcessCore::start(), true);
   if (client::TaskScope::core() != nullptr) {
@@ -65,7 +68,7 @@ Runtime Runtime::start(const StartOptions& options) {
   }
   return Runtime(*client::DriverCore::start({.cpus = static_cast<std::uint32_t>(workers),
                                              .address = address,
-                                             .keys = options.keys,
+                                             .keys = given_or(options.keys, "MOBULA_KEYS"),
                                              .name = options.name,
                                              .object_memory = options.object_memory.value_or(0),
                                              .log_level = options.log_level,

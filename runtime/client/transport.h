@@ -34,6 +34,9 @@ class Transport {
   void send_reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
                   std::span<const RefId> contained);
 
+  // Of a call or a reply, headers included.
+  std::size_t largest_frame() const { return endpoint_.max_frame_bytes() - 64; }
+
   // Sends what waited for room. Workers whose calls found no room may be tried again: they are returned.
   std::vector<ProcessId> retry();
   bool idle() const { return waiting_.empty(); }

@@ -98,7 +98,8 @@ void WorkerProcess::run(Lock& lock, const net::Call& call) {
 }
 
 void WorkerProcess::fail(Outcome& outcome, const Error& error) {
-  const Bytes bytes = wire::encode_error(error);
+  Bytes bytes = wire::encode_error(error);
+  if (bytes.size() > detail::inline_limit) bytes = wire::encode_error(shortened(error));
   outcome.kind = wire::ReplyKind::error;
   outcome.payload.assign(bytes.data(), bytes.data() + bytes.size());
 }
@@ -230,7 +231,23 @@ void WorkerProcess::after_input() {
 
 void WorkerProcess::reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
                           std::span<const RefId> contained) {
-  transport_->send_reply(to, header, payload, contained);
+  if (wire::reply_size(header) <= transport_->largest_frame()) {
+    transport_->send_reply(to, header, payload, contained);
+    return;
+  }
+  // An answer that cannot be sent must not leave the caller waiting.
+  const Bytes error = wire::encode_error(
+      {.code = ErrorCode::invalid,
+       .message = fmt::format("the result holds {} references, more than fit into one message; return them in several "
+                              "results, or hold them in an actor",
+                              contained.size()),
+       .node = node_name_,
+       .pid = pid_});
+  wire::ReplyHeader refusal = header;
+  refusal.kind = wire::ReplyKind::error;
+  refusal.contained_refs = 0;
+  refusal.bytes = static_cast<std::uint32_t>(error.size());
+  transport_->send_reply(to, refusal, error, {});
 }
 
 void WorkerProcess::rouse_background() {

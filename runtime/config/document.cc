@@ -127,6 +127,15 @@ void Document::set(std::string_view assignment) {
   root_ = std::move(changed);
 }
 
+bool Document::erase(std::string_view path) {
+  const auto dot = path.rfind('.');
+  const std::string_view parent = dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
+  const std::string_view key = dot == std::string_view::npos ? path : path.substr(dot + 1);
+  auto* mapping = const_cast<Value*>(find(parent));  // of this document, which is not const here
+  if (mapping == nullptr) return false;
+  return std::erase_if(mapping->entries, [&](const Entry& entry) { return entry.key == key; }) > 0;
+}
+
 const Value* Document::find(std::string_view path) const {
   const Value* at = &root_;
   for (const auto& key : split(path)) {

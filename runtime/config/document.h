@@ -29,6 +29,9 @@ class Document {
   // way are made, lists can be changed but not grown. On failure the document is as it was.
   void set(std::string_view assignment);
 
+  // Takes the key at the path out of its mapping; false if it is not there.
+  bool erase(std::string_view path);
+
   bool has(std::string_view path) const { return find(path) != nullptr; }
   // The text at the path; nothing if it is absent. Throws if a list, a mapping or nothing is written there.
   std::optional<std::string> text(std::string_view path) const;

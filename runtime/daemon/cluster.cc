@@ -140,6 +140,10 @@ class Cluster::Impl final : public wire::LinkSink {
     return at == links_.end() ? 0 : at->second->unacknowledged();
   }
 
+  bool congested() const {
+    return std::ranges::any_of(links_, [](const auto& entry) { return entry.second->full(); });
+  }
+
   void set_peers(const std::vector<wire::NodeView>& nodes) {
     for (const wire::NodeView& node : nodes) addresses_[node.node] = node.address;
   }
@@ -286,6 +290,9 @@ bool Cluster::send(NodeId to, std::initializer_list<std::span<const std::byte>> 
 }
 std::size_t Cluster::backlog(NodeId to) const {
   return impl_->backlog(to);
+}
+bool Cluster::congested() const {
+  return impl_->congested();
 }
 void Cluster::set_peers(const std::vector<wire::NodeView>& nodes) {
   impl_->set_peers(nodes);

@@ -58,6 +58,8 @@ class Cluster {
   bool send(NodeId to, std::initializer_list<std::span<const std::byte>> parts, Time now);
   // Frames sent to it and not acknowledged.
   std::size_t backlog(NodeId to) const;
+  // Whether more than a link's bound waits for some node: time to take nothing more from this node's own processes.
+  bool congested() const;
   // Who is there and where.
   void set_peers(const std::vector<wire::NodeView>& nodes);
   // The node is dead: forget it, and take nothing more from it.

@@ -51,12 +51,13 @@ struct Watched : std::enable_shared_from_this<Watched> {
 }  // namespace
 
 struct EventLoop::Impl {
-  // Those whose function was called. They wait again at the next run_once: what stays readable must not keep one
-  // run_once from returning to its caller, who may be the one to read it.
-  Watched::Served served;
   asio::io_context context{1};
   asio::steady_timer timer{context};
   asio::executor_work_guard<asio::io_context::executor_type> alive{context.get_executor()};
+  // Those whose function was called. They wait again at the next run_once: what stays readable must not keep one
+  // run_once from returning to its caller, who may be the one to read it. Last, because their descriptors belong to the
+  // context.
+  Watched::Served served;
 };
 
 namespace {

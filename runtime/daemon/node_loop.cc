@@ -144,6 +144,7 @@ class NodeLoop::Impl final : public NodeSink,
   ProcessId process(const net::Peer& peer) const { return {id_, peer.slot, peer.generation}; }
   void on_lane_frame(net::Peer from, std::span<const std::byte> bytes);
   void route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
+  bool keep_object(const ProcessId& owner, std::span<const std::byte> reply);
   void deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
   void on_message(const ProcessId& from, wire::Message&& message);
   void on_output(const ProcessId& owner, std::span<const std::byte> payload);
@@ -152,7 +153,7 @@ class NodeLoop::Impl final : public NodeSink,
 
   // ---- the loop
   void make_node(NodeId head);
-  void step();
+  bool step();
   void run_background();
   void check_joined();
   Time next_timer() const;
@@ -339,9 +340,24 @@ void NodeLoop::Impl::on_lane_frame(net::Peer from, std::span<const std::byte> by
 
 void NodeLoop::Impl::route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
   if (relay.to.node == id_) return deliver(relay, frame, bytes);
+  if (frame.header.kind == FrameKind::reply && !keep_object(relay.to, frame.payload)) return;
   if (cluster_ && cluster_->send(relay.to.node, {bytes}, now_)) return;
   wire::NodeDied died{relay.to.node, "it is not a member of this cluster"};
   if (relay.from.slot != 0) send(relay.from, std::move(died));
+}
+
+// A result that lies in this arena and belongs to a process elsewhere: its maker may end or retire, so from now on the
+// node answers for it. False if the maker has died and took it along, which its owner learns as a death.
+bool NodeLoop::Impl::keep_object(const ProcessId& owner, std::span<const std::byte> reply) {
+  const auto parsed = wire::parse_reply(reply);
+  if (!parsed || parsed->header.kind != wire::ReplyKind::value_object) return true;
+  const auto location = wire::decode_location(parsed->payload);
+  if (!location || location->node != id_) return true;
+  if (!arena_.adopt({.offset = location->offset, .bytes = location->bytes, .generation = location->generation})) {
+    return false;
+  }
+  node_->on_object_left(owner, *location, now_);
+  return true;
 }
 
 void NodeLoop::Impl::frame_arrived(NodeId from, std::span<const std::byte> bytes) {
@@ -510,11 +526,17 @@ void NodeLoop::Impl::run_background() {
   driver_doorbell_->resume();
 }
 
-void NodeLoop::Impl::step() {
-  for (;;) {
+// Does what there is to do, but for at most some rounds: then descriptors get their turn. True: nothing is left, the
+// doorbell is armed.
+bool NodeLoop::Impl::step() {
+  for (int round = 0; round < 64 && !ended_ && !stopping_; ++round) {
     endpoint_.disarm();
     now_ = steady_now();
-    endpoint_.poll([&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); }, 1024);
+    // While a link is full, what local processes send stays in their lanes, and they notice.
+    const bool congested = cluster_ && cluster_->congested();
+    if (!congested) {
+      endpoint_.poll([&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); }, 1024);
+    }
     while (!later_.empty()) {
       auto item = std::move(later_.front());
       later_.pop_front();
@@ -540,8 +562,10 @@ void NodeLoop::Impl::step() {
     output_.flush();
     errors_.flush();
     check_joined();
-    if (!received && later_.empty() && endpoint_.arm(net::Endpoint::Interest::messages)) return;
+    if (received || !later_.empty()) continue;
+    if (congested || endpoint_.arm(net::Endpoint::Interest::messages)) return true;
   }
+  return false;
 }
 
 void NodeLoop::Impl::check_joined() {
@@ -570,9 +594,7 @@ Time NodeLoop::Impl::next_timer() const {
 
 NodeLoop::End NodeLoop::Impl::run() {
   while (!ended_ && !stopping_) {
-    step();
-    if (ended_ || stopping_) break;
-    loop_.run_once(next_timer());
+    loop_.run_once(step() ? next_timer() : now_);
     now_ = steady_now();
   }
   const End how = ended_.value_or(End::stopped);

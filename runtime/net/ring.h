@@ -68,7 +68,6 @@ class RingWriter {
   bool wait_for_room();
 
   bool unpublished() const { return written_ != published_; }
-  bool idle() const { return state_->head.load(std::memory_order_acquire) == published_; }
 
  private:
   std::uint64_t pad_before(std::uint64_t size);

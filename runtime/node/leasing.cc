@@ -167,7 +167,7 @@ void Node::Impl::place_elsewhere(Time now) {
   if (nodes_.size() <= 1 && view_known_) return;  // alone: what could not run here was refused when it came
   for (Request& request : queue_) {
     while (request.count != 0 && !request.spilled) {
-      const scheduler::Decision decision = scheduler::pack_then_spill(view(), {request.resources, true});
+      const scheduler::Decision decision = scheduler::pack_then_spill(view(), {request.resources, true, request.order + request.count});
       if (decision.verdict == scheduler::Verdict::infeasible) {
         Error error;
         error.code = ErrorCode::infeasible;
@@ -230,6 +230,8 @@ void Node::Impl::set_blocked(WorkerEntry& worker, bool blocked, Time now) {
 }
 
 void Node::Impl::owner_died(NodeId node, const ProcessId& process, Time now) {
+  if (process && process.node != self_) dead_owners_.insert(process);
+  free_objects_of(node, process);
   const auto gone = [&](const ProcessId& id) { return process ? id == process : id.node == node; };
   std::erase_if(queue_, [&](const Request& request) { return gone(request.owner); });
   for (auto& [id, worker] : workers_) {

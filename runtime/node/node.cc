@@ -93,6 +93,7 @@ void Node::Impl::on_node_died(const wire::NodeDied& message, Time now) {
   }
   if (!dead_nodes_.insert(message.node).second) return;
   std::erase_if(nodes_, [&](const auto& node) { return node.node == message.node; });
+  std::erase_if(dead_owners_, [&](const ProcessId& owner) { return owner.node == message.node; });
   tell_local(message);
   owner_died(message.node, {}, now);
   pulls_from_dead(message.node);
@@ -236,6 +237,10 @@ void Node::on_object_arrived(const wire::ObjectLocation& asked, const wire::Obje
 void Node::on_object_failed(const wire::ObjectLocation& asked, const Error& error, Time now) {
   (void)now;
   impl_->on_object_failed(asked, error);
+}
+void Node::on_object_left(const ProcessId& owner, const wire::ObjectLocation& location, Time now) {
+  (void)now;
+  impl_->on_object_left(owner, location);
 }
 void Node::on_timer(Time now) {
   impl_->on_timer(now);

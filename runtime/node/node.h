@@ -79,6 +79,9 @@ class Node {
   bool on_message(const ProcessId& from, const wire::Message& message, Time now);
   void on_object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local, Time now);
   void on_object_failed(const wire::ObjectLocation& asked, const Error& error, Time now);
+  /// A result that lies here was sent to its owner on another node: from now on the node answers for the object, and
+  /// frees it when the owner says so, or dies.
+  void on_object_left(const ProcessId& owner, const wire::ObjectLocation& location, Time now);
   void on_timer(Time now);
   Time next_timer() const;
 

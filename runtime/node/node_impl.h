@@ -77,7 +77,10 @@ class Node::Impl {
   void on_pull(const ProcessId& from, const wire::PullObject& message);
   void on_object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local);
   void on_object_failed(const wire::ObjectLocation& asked, const Error& error);
+  void on_object_left(const ProcessId& owner, const wire::ObjectLocation& location);
   void on_free(const wire::FreeObject& message);
+  /// Of a process, or (empty process) of all of a node.
+  void free_objects_of(NodeId node, const ProcessId& process);
   void forget_requester(const ProcessId& process);
   void pulls_from_dead(NodeId node);
 
@@ -103,6 +106,8 @@ class Node::Impl {
   Time last_heartbeat_{};
   Time reclaim_due_ = never;
 
+  std::map<wire::ObjectLocation, ProcessId> owners_;  // of objects here that the node answers for
+  std::set<ProcessId> dead_owners_;                   // on other nodes that live
   struct Waiting {
     ProcessId process;
     RefId ref;

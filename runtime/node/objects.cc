@@ -37,6 +37,7 @@ void Node::Impl::on_object_arrived(const wire::ObjectLocation& asked, const wire
   pulls_.erase(pull);
   copies_[asked] = local;
   originals_[local] = asked;
+  owners_[local] = waiting.front().ref.owner;
   sink_.send(waiting.front().ref.owner, wire::AddCopy{waiting.front().ref, local});
   for (const Waiting& one : waiting) sink_.send(one.process, wire::ObjectHere{one.ref, asked, local, {}});
 }
@@ -49,8 +50,25 @@ void Node::Impl::on_object_failed(const wire::ObjectLocation& asked, const Error
   for (const Waiting& one : waiting) sink_.send(one.process, wire::ObjectHere{one.ref, asked, {}, error});
 }
 
+void Node::Impl::on_object_left(const ProcessId& owner, const wire::ObjectLocation& location) {
+  if (dead_nodes_.contains(owner.node) || dead_owners_.contains(owner)) {
+    sink_.free_object(location);
+    return;
+  }
+  owners_[location] = owner;
+}
+
+void Node::Impl::free_objects_of(NodeId node, const ProcessId& process) {
+  std::vector<wire::ObjectLocation> orphans;
+  for (const auto& [location, owner] : owners_) {
+    if (process ? owner == process : owner.node == node) orphans.push_back(location);
+  }
+  for (const auto& location : orphans) on_free({location});
+}
+
 void Node::Impl::on_free(const wire::FreeObject& message) {
   if (message.location.node != self_) return;
+  owners_.erase(message.location);
   if (const auto original = originals_.find(message.location); original != originals_.end()) {
     copies_.erase(original->second);
     originals_.erase(original);

@@ -30,7 +30,9 @@ void Owner::Impl::on_process_died(const ProcessId& process, const wire::ProcessD
 }
 
 void Owner::Impl::on_node_died(NodeId node, const std::string& reason, Time now) {
-  if (!dead_nodes_.insert(node).second) return;
+  // Told again when something was sent there after all (to an actor whose place came late): what followed from it ends
+  // too.
+  dead_nodes_.insert(node);
   bury({node, {}, nullptr, reason}, now);
 }
 

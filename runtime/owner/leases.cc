@@ -10,8 +10,9 @@ namespace mobula {
 
 namespace {
 constexpr Duration full_retry = std::chrono::milliseconds(1);
-constexpr Duration surplus_keep = std::chrono::milliseconds(10);  // of requests that are no longer needed
-constexpr Duration time_slice = std::chrono::milliseconds(200);   // of a lease, once others wait
+constexpr Duration surplus_keep = std::chrono::milliseconds(10);   // of requests that are no longer needed
+constexpr Duration reclaim_holds = std::chrono::milliseconds(60);  // the node repeats itself every 50 ms
+constexpr Duration time_slice = std::chrono::milliseconds(200);    // of a lease, once others wait
 }  // namespace
 
 void Owner::Impl::enqueue(TaskHandle handle, TaskEntry& task, bool front) {
@@ -228,7 +229,7 @@ void Owner::Impl::on_grant(const ProcessId& from, const wire::LeaseGrant& grant,
 
 void Owner::Impl::lease_idle(LeaseHandle handle, Time now) {
   LeaseEntry& lease = leases_[handle];
-  if (lease.draining) {
+  if (lease.draining || now < others_wait_until_) {
     const std::uint32_t scheduling = lease.scheduling_class;
     return_lease(handle);
     ask(scheduling, now);
@@ -326,6 +327,7 @@ void Owner::Impl::on_worker_blocked(const wire::WorkerBlocked& message, Time now
 }
 
 void Owner::Impl::on_reclaim(Time now) {
+  others_wait_until_ = now + reclaim_holds;
   std::vector<LeaseHandle> idle;
   std::vector<std::uint32_t> drained;
   leases_.for_each([&](LeaseHandle handle, LeaseEntry& lease) {

@@ -285,6 +285,7 @@ class Owner::Impl {
   // what does not grow, knows nothing of handles.
   std::uint64_t sequence_ = 0;
   Time timer_ = never;
+  Time others_wait_until_{};  // the node said so: leases that fall idle before go back at once
 
   std::unordered_map<RefId, RefHandle> borrowed_;
   std::set<RefHandle> shared_;  // owned refs with borrowers, resolvers or askers for an actor

@@ -124,8 +124,7 @@ void handle(int signal, siginfo_t* info, void* data) {
     // in the call itself.
     for (int i = first; i < depth; ++i) add_frame(reinterpret_cast<std::uintptr_t>(stack[i]) - 1);
     if (depth == static_cast<int>(stack.size())) record->truncated = 1;
-    std::atomic_thread_fence(std::memory_order_release);
-    record->complete = complete_mark;
+    std::atomic_ref<std::uint32_t>(record->complete).store(complete_mark, std::memory_order_release);
   }
   // The handler was removed when it was called. A faulting instruction runs again and ends the process where it stood;
   // a signal sent by someone has to be sent again.

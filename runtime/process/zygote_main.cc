@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -34,6 +34,8 @@ using protocol::Kind;
 
 bool initialised_ = false;
 std::string program_name_;
+
+int children_died_fd = -1;  // for the signal handler
 
 struct Child {
   pid_t pid;
@@ -74,11 +76,18 @@ class ZygoteLoop {
   ZygoteLoop(WorkerEntry entry, std::string name, int inherited, std::string options, int threads)
       : entry_(entry), name_(std::move(name)), options_(std::move(options)), threads_(threads), pid_(getpid()) {
     for (int i = 0; i < inherited; ++i) fds_.push_back(protocol::first_inherited_fd + i);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, nullptr);
-    children_died_.reset(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
+    // (A signalfd would miss what another thread of this process is given.)
+    children_died_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    children_died_fd = children_died_.get();
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+      const int error = errno;
+      const std::uint64_t one = 1;
+      static_cast<void>(!write(children_died_fd, &one, sizeof(one)));
+      errno = error;
+    };
+    action.sa_flags = SA_RESTART | SA_NOCLDSTOP;
+    sigaction(SIGCHLD, &action, nullptr);
   }
 
   [[noreturn]] void run() {
@@ -113,19 +122,19 @@ class ZygoteLoop {
     std::uint64_t token = 0;
     if (getrandom(&token, sizeof(token), 0) != sizeof(token)) return fail(request, errno);
 
+    const std::string numbers =
+        fmt::format("{} {} {} {} {}", fds_.size(), request.slot, request.generation, token, static_cast<int>(pid_));
     const pid_t child = fork();
     if (child < 0) return fail(request, errno);
     if (child == 0) {
+      signal(SIGCHLD, SIG_DFL);
       die_with(pid_);
       dup2(output_write.get(), STDOUT_FILENO);
       dup2(errors_write.get(), STDERR_FILENO);
       for (Fd* fd : {&output_read, &output_write, &errors_read, &errors_write, &children_died_}) fd->reset();
       close(protocol::socket_fd);
       close(protocol::parent_fd);
-      sigset_t none;
-      sigemptyset(&none);
-      sigprocmask(SIG_SETMASK, &none, nullptr);
-      if (threads_ > 1) execute(request, token);
+      if (threads_ > 1) execute(numbers.c_str());
       serve_as_worker(entry_, {request.slot, request.generation, fds_, options_}, token);
     }
     children_.push_back({child, request.slot, request.generation});
@@ -139,13 +148,12 @@ class ZygoteLoop {
   }
 
   // A forked copy of a process with threads may hold a lock that nobody will release: start the program afresh instead.
-  [[noreturn]] void execute(const protocol::ForkRequest& request, std::uint64_t token) {
-    const std::string numbers =
-        fmt::format("{} {} {} {} {}", fds_.size(), request.slot, request.generation, token, static_cast<int>(pid_));
-    const char* arguments[] = {name_.c_str(), protocol::worker_mark, numbers.c_str(), options_.c_str(), nullptr};
-    execv("/proc/self/exe", const_cast<char**>(arguments));
-    std::fprintf(stderr, "mobula: cannot execute %s as a worker: %s\n", name_.c_str(), std::strerror(errno));
-    _exit(1);
+  // `numbers` was written before the fork, so that nothing is allocated here.
+  [[noreturn]] void execute(const char* numbers) {
+    const std::array<const char*, 5> arguments = {name_.c_str(), protocol::worker_mark, numbers, options_.c_str(),
+                                                  nullptr};
+    execv("/proc/self/exe", const_cast<char**>(arguments.data()));
+    _exit(127);
   }
 
   void fail(const protocol::ForkRequest& request, int error) {
@@ -153,8 +161,8 @@ class ZygoteLoop {
   }
 
   void reap() {
-    signalfd_siginfo info;
-    while (read(children_died_.get(), &info, sizeof(info)) > 0) {
+    std::uint64_t deaths = 0;
+    while (read(children_died_.get(), &deaths, sizeof(deaths)) > 0) {
     }
     int status = 0;
     pid_t pid = 0;
@@ -248,10 +256,10 @@ class ZygoteLoop {
 }  // namespace
 
 void init_zygote_if_marked(int argc, char** argv, WorkerEntry entry) {
+  initialised_ = true;  // in workers too: a task may start a runtime without processes for itself
   if (argc > 0) program_name_ = argv[0];
   if (argc > 1 && std::strcmp(argv[1], protocol::zygote_mark) == 0) serve_as_zygote(argc, argv, entry);
   if (argc > 1 && std::strcmp(argv[1], protocol::worker_mark) == 0) serve_as_executed_worker(argc, argv, entry);
-  initialised_ = true;
 }
 
 bool initialised() {

@@ -153,6 +153,14 @@ void SimNode::forward(Frame frame) {
     bounce(frame);
     return;
   }
+  if (frame.kind == FrameKind::reply && frame.from.node == id_) {
+    const auto reply = wire::parse_reply(frame.bytes.span());
+    if (reply.ok() && reply->header.kind == wire::ReplyKind::value_object) {
+      const wire::ObjectLocation location = *wire::decode_location(reply->payload);
+      if (!adopt(location, node_process(id_))) return;  // its maker has died: that will be told
+      node_->on_object_left(frame.to, location, world_.events().now());
+    }
+  }
   const RelayHeader header{static_cast<std::uint64_t>(frame.kind), frame.from, frame.to};
   Bytes bytes;
   std::byte* out = bytes.resize_for_overwrite(sizeof header + frame.bytes.size());
@@ -176,7 +184,7 @@ void SimNode::handle(const Frame& frame) {
     if (chunk->error.code != ErrorCode::none) {
       node_->on_object_failed(chunk->location, chunk->error, now);
     } else {
-      const wire::ObjectLocation local = create_object();
+      const wire::ObjectLocation local = create_object(node_process(id_));
       world_.set_value(local, world_.value_of(chunk->location));
       node_->on_object_arrived(chunk->location, local, now);
     }
@@ -259,6 +267,11 @@ void SimNode::kill(const ProcessId& process) {
 void SimNode::process_ended(const ProcessId& process, wire::ProcessDeath death) {
   if (!alive_) return;
   drain(process, node_process(id_));
+  std::erase_if(objects_, [&](const auto& object) {
+    if (object.second != process) return false;
+    reclaimed_.insert(object.first);
+    return true;
+  });
   node_->on_process_exited(process, death, world_.events().now());
   arm();
 }
@@ -287,14 +300,27 @@ Result<std::uint32_t> SimNode::open_program(const wire::Program&) {
   return std::uint32_t{0};
 }
 
-wire::ObjectLocation SimNode::create_object() {
+wire::ObjectLocation SimNode::create_object(const ProcessId& holder) {
   const std::uint64_t offset = ++last_object_ * 4096;
-  objects_.insert(offset);
+  objects_.emplace(offset, holder);
   return {id_, offset, 100000, 1};
 }
 
+bool SimNode::adopt(const wire::ObjectLocation& location, const ProcessId& holder) {
+  const auto found = objects_.find(location.offset);
+  if (found == objects_.end()) return false;
+  found->second = holder;
+  return true;
+}
+
 void SimNode::free_object(const wire::ObjectLocation& location) {
-  if (objects_.erase(location.offset) == 0) {
+  const auto found = objects_.find(location.offset);
+  if (found != objects_.end()) {
+    if (found->second.slot != 0 && !is_alive(found->second)) reclaimed_.insert(location.offset);
+    freed_by_[location.offset] = found->second;
+    objects_.erase(found);
+  } else if (!reclaimed_.contains(location.offset) && is_alive(freed_by_[location.offset])) {
+    // (What belonged to the dead may be freed twice: by them, and by those who clear up after them.)
     world_.violated("an object was freed that does not exist, at " + std::to_string(location.offset));
   }
 }

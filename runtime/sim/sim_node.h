@@ -46,8 +46,10 @@ class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink
   void drain(const ProcessId& from, const ProcessId& to);
   std::size_t queued_calls(const ProcessId& from, const ProcessId& to);
 
-  wire::ObjectLocation create_object();
-  const std::set<std::uint64_t>& objects() const { return objects_; }
+  /// The holder answers for it: an object dies with its holder.
+  wire::ObjectLocation create_object(const ProcessId& holder);
+  bool adopt(const wire::ObjectLocation& location, const ProcessId& holder);
+  const std::map<std::uint64_t, ProcessId>& objects() const { return objects_; }
 
   // NodeSink
   void send(const ProcessId& to, wire::Message&& message) override;
@@ -92,7 +94,9 @@ class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink
   std::map<std::uint32_t, std::unique_ptr<SimProcess>> processes_;  // by slot; the dead stay for their lanes
   std::uint32_t last_slot_ = 0;
   std::map<ChannelKey, Channel> channels_;
-  std::set<std::uint64_t> objects_;
+  std::map<std::uint64_t, ProcessId> objects_;   // by offset
+  std::set<std::uint64_t> reclaimed_;            // with their holders
+  std::map<std::uint64_t, ProcessId> freed_by_;  // the last holder of each object that was freed
   std::uint64_t last_object_ = 0;
   Time armed_ = never;
 };

@@ -120,6 +120,14 @@ void SimProcess::on_frame(Frame frame) {
         world_.violated("a reply cannot be read: " + reply.error().message);
         return;
       }
+      if (reply->header.kind == wire::ReplyKind::value_object) {
+        // One that died first took its object along; its death is told next.
+        const wire::ObjectLocation location = *wire::decode_location(reply->payload);
+        if (location.node == node_.id() && !node_.adopt(location, id_)) {
+          world_.probe("object.died_with_its_maker");
+          break;
+        }
+      }
       owner_->on_reply(frame.from, reply->header, reply->payload, reply->contained, now());
       break;
     }
@@ -236,6 +244,10 @@ void SimProcess::begin(const Frame& frame) {
     return;
   }
   world_.probe("call.executed");
+  if (call->header.attempt > 1 && call->header.kind == wire::CallKind::task) world_.probe("task.retried");
+  if (call->header.kind == wire::CallKind::actor_create && call->header.incarnation > 1) {
+    world_.probe("actor.restarted");
+  }
   world_.executed(to_string(call->header.result()) + " attempt " + std::to_string(call->header.attempt));
   running_.emplace();
   running_->header = call->header;
@@ -345,6 +357,16 @@ void SimProcess::body() {
       });
     case Op::large:
       return compute([this] { finish_object(running_->args.value); });
+    case Op::large_child:
+      return compute([this] {
+        const RefHandle object = submit({Op::large, 0, 0, 300, running_->args.value, {}});
+        running_->children.push_back(submit({Op::leaf, 0, 0, 300, 0, {}}, {}, {object}));
+        running_->children.push_back(object);
+        wait_for(std::vector(running_->children), [this] {
+          if (failed(running_->children)) return;
+          finish(number(running_->children.front()));
+        });
+      });
     case Op::spawn:
       return compute([this] {
         const RefHandle actor = create_actor({Op::create, 0, 0, 20, 0, {}}, {.resources = {}});
@@ -434,7 +456,7 @@ void SimProcess::finish(std::uint64_t value, std::vector<RefHandle> contained) {
 }
 
 void SimProcess::finish_object(std::uint64_t value) {
-  const wire::ObjectLocation location = node_.create_object();
+  const wire::ObjectLocation location = node_.create_object(id_);
   world_.set_value(location, value);
   let_go();
   worker_->finish(wire::ReplyKind::value_object, wire::encode_location(location).span(), {}, now());

@@ -36,6 +36,7 @@ enum class Op : std::uint32_t {
   store,        // the actor keeps the ref inside its arguments: value
   read_stored,  // waits for the ref that the actor keeps, then drops it: its value + 1
   call_actor,   // calls add(value) on the actor inside its arguments: the result
+  large_child,  // a child makes an object, another one reads it: 2 * value + 1
 };
 
 struct Args {

@@ -150,6 +150,9 @@ class Workload {
       expect(driver_.submit({Op::leaf, 0, 0, 20, 0, {}}, some_options(), {object}),
              {"reader of large", equal(2 * v + 1), {}});
       expect(object, {"large", equal(v), {}});
+    } else if (kind == "large_child") {
+      expect(driver_.submit({Op::large_child, 0, 0, some_time(), v, {}}, some_options()),
+             {"large_child", equal(2 * v + 1), {}});
     } else if (kind == "spawn") {
       expect(driver_.submit({Op::spawn, 0, 0, some_time(), v, {}}, some_options()), {"spawn", equal(3 * v), {}});
     } else if (kind == "actor") {
@@ -187,6 +190,34 @@ class Workload {
                driver_.release(actor);
              });
       driver_.release(stored);  // the actor's borrow must keep it
+    } else if (kind == "store_far") {
+      // The ref belongs to the process that ran make_ref, the actor that keeps it is a third one: only its own borrow,
+      // made before its reply, keeps the value once the driver lets go.
+      const RefHandle made = driver_.submit({Op::make_ref, 0, 0, some_time(), v, {}}, some_options());
+      expect(made, {"make_ref", equal(v), {}}, [this, made, v](bool value) {
+        if (!value) return;
+        const RefId name = driver_.refs_in(made).front();
+        const RefHandle inner = driver_.owner().borrow(name, false, made);
+        const RefHandle actor = driver_.create_actor({Op::create, 0, 0, 20, 0, {}}, actor_options());
+        expect(driver_.call(actor, {Op::store, 0, 0, 20, v, {name}}, {}, {inner}), {"store", equal(v), {}},
+               [this, actor, v](bool stored) {
+                 std::set<std::string> errors;
+                 if (scenario_.actor_restarts > 0) errors.insert("exception");
+                 if (stored) {
+                   world_.events().after(milliseconds(20), [this, actor, v, errors] {
+                     expect(driver_.call(actor, {Op::read_stored, 0, 0, 20, 0, {}}),
+                            {"read_stored", equal(2 * v + 2), errors});
+                     driver_.release(actor);
+                     driver_.settle();
+                     --planned_;
+                   });
+                   ++planned_;
+                 } else {
+                   driver_.release(actor);
+                 }
+               });
+        driver_.release(inner);
+      });
     } else if (kind == "share") {
       const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
       const RefId name = driver_.owner().id(actor);

@@ -10,6 +10,8 @@ namespace {
 // Cancellations remembered for calls that have not come yet. Most are of calls that have ended already and are never
 // met, so the list is bounded; forgetting one only means that a call runs that nobody waits for.
 constexpr std::size_t max_cancelled_early = 256;
+// Results that may lie unread in a caller's lane; older ones have been read.
+constexpr std::size_t max_made = 256;
 }  // namespace
 
 Worker::Worker(ProcessId self, std::string node_name, std::int32_t pid, Owner& owner, WorkerSink& sink)
@@ -24,7 +26,7 @@ Error Worker::error(ErrorCode code, std::string message) const {
   return error;
 }
 
-void Worker::refuse(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload) {
+void Worker::answer(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload) {
   wire::ReplyHeader reply;
   reply.kind = kind;
   reply.index = header.index;
@@ -37,7 +39,7 @@ void Worker::refuse(const wire::CallHeader& header, wire::ReplyKind kind, std::s
 bool Worker::accept(const wire::CallHeader& header, Time now) {
   (void)now;
   if (exiting_) {
-    refuse(header, wire::ReplyKind::not_started);
+    answer(header, wire::ReplyKind::not_started);
     return false;
   }
   if (!cancelled_early_.empty()) {
@@ -45,7 +47,7 @@ bool Worker::accept(const wire::CallHeader& header, Time now) {
     if (const auto found = std::find(cancelled_early_.begin(), cancelled_early_.end(), key);
         found != cancelled_early_.end()) {
       cancelled_early_.erase(found);
-      refuse(header, wire::ReplyKind::cancelled);
+      answer(header, wire::ReplyKind::cancelled);
       return false;
     }
   }
@@ -56,7 +58,7 @@ bool Worker::accept(const wire::CallHeader& header, Time now) {
       break;
     case wire::CallKind::actor_create:
       if (actor_) {
-        refuse(
+        answer(
             header, wire::ReplyKind::error,
             wire::encode_error(error(ErrorCode::invalid, "creating an actor: the worker is the home of another one")));
         return false;
@@ -64,7 +66,7 @@ bool Worker::accept(const wire::CallHeader& header, Time now) {
       break;
     case wire::CallKind::actor_call: {
       if (actor_ != header.actor() || incarnation_ != header.incarnation) {
-        refuse(header, wire::ReplyKind::not_started);
+        answer(header, wire::ReplyKind::not_started);
         return false;
       }
       std::uint64_t& last = last_sequence_[header.caller];
@@ -105,6 +107,12 @@ void Worker::finish(wire::ReplyKind kind, std::span<const std::byte> payload, st
     payload = cancelled;
     contained = {};
   }
+  if (reply_kind_ == wire::ReplyKind::value_object && call_.caller.node == self_.node) {
+    if (const auto location = wire::decode_location(payload); location.ok()) {
+      if (made_.size() == max_made) made_.pop_front();
+      made_.emplace_back(call_.caller, *location);
+    }
+  }
   for (const RefHandle ref : contained) {
     owner_.retain(ref);
     reply_contained_.push_back(ref);
@@ -112,7 +120,7 @@ void Worker::finish(wire::ReplyKind kind, std::span<const std::byte> payload, st
   if (owner_.settle_borrows()) {
     if (reply_contained_.empty()) {
       // The common case: nothing to copy, nothing to hold.
-      refuse(call_, reply_kind_, payload);
+      answer(call_, reply_kind_, payload);
       become_idle(now);
       return;
     }
@@ -242,6 +250,12 @@ void Worker::after_owner_step(Time now) {
 }
 
 void Worker::on_process_died(const ProcessId& process, Time now) {
+  // Freeing what the caller had freed, or what went with it, is no error: locations carry a generation.
+  std::erase_if(made_, [&](const auto& made) {
+    if (made.first != process) return false;
+    sink_.send(node_process(self_.node), wire::FreeObject{made.second});
+    return true;
+  });
   std::erase_if(cancelled_early_, [&](const Cancelled& cancelled) { return cancelled.caller == process; });
   last_sequence_.erase(process);
   if (state_ == State::running && call_.caller == process && !stop_) {

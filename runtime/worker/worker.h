@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <span>
@@ -85,7 +86,7 @@ class Worker {
     bool operator==(const Cancelled&) const = default;
   };
 
-  void refuse(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload = {});
+  void answer(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload = {});
   void send_reply(Time now);
   void become_idle(Time now);
   void end_actor(Time now);
@@ -112,6 +113,9 @@ class Worker {
   LeaseId actor_lease_;
   bool actor_ending_ = false;
   std::map<ProcessId, std::uint64_t> last_sequence_;  // per caller, in this incarnation
+
+  // The latest objects that were sent as results. A caller that dies with the reply unread leaves nobody to free them.
+  std::deque<std::pair<ProcessId, wire::ObjectLocation>> made_;
 
   std::vector<Cancelled> cancelled_early_;  // cancellations that overtook their calls
   std::optional<wire::LeaseRevoke> revoked_;

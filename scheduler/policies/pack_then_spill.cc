@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 namespace mobula::scheduler {
 
@@ -10,9 +13,41 @@ namespace {
 auto preference(const NodeView& node) {
   return std::tuple(-node.available.amount("cpu"), node.queued, node.node);
 }
+// Where work that reserves nothing goes from a node without cpus: nothing fills up by it, so the others take turns by
+// the order of arrival, each as often as it has cpus. None if no other node has any.
+const NodeView* dealt_to(const View& view, std::uint64_t order) {
+  std::vector<std::pair<NodeId, const NodeView*>> others;
+  std::uint64_t turns = 0;
+  const auto turns_of = [](const NodeView& node) {
+    return static_cast<std::uint64_t>((node.total.amount("cpu") + Resources::unit - 1) / Resources::unit);
+  };
+  for (const NodeView& node : view.nodes) {
+    if (node.node == view.self || node.total.amount("cpu") <= 0) continue;
+    others.emplace_back(node.node, &node);
+    turns += turns_of(node);
+  }
+  if (others.empty()) return nullptr;
+  std::sort(others.begin(), others.end());
+  std::uint64_t turn = order % turns;
+  for (const auto& [id, node] : others) {
+    if (turn < turns_of(*node)) return node;
+    turn -= turns_of(*node);
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 Decision pack_then_spill(const View& view, const Request& request) {
+  if (request.resources.empty() && request.may_redirect) {
+    const auto here = std::find_if(view.nodes.begin(), view.nodes.end(), [&](auto& n) { return n.node == view.self; });
+    if (here == view.nodes.end() || here->total.amount("cpu") == 0) {
+      if (const NodeView* other = dealt_to(view, request.order)) {
+        return {Verdict::redirect, other->node,
+                fmt::format("{} has no cpus, {} has", to_string(view.self), other->name)};
+      }
+    }
+  }
   const NodeView* here = nullptr;
   const NodeView* free = nullptr;      // another node that can run it now
   const NodeView* feasible = nullptr;  // another node that can run it some time

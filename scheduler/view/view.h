@@ -17,6 +17,7 @@ using wire::NodeView;
 struct Request {
   Resources resources;
   bool may_redirect = true;  // false: another node sent the owner here
+  std::uint64_t order = 0;   // of arrival: what reserves nothing is dealt out by it
 };
 
 struct View {

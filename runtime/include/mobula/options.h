@@ -35,10 +35,10 @@ struct StartOptions {
   // goes to the cluster. 0 without an address: in-process mode, every task and call runs inside the calling thread.
   std::optional<int> workers{};
   std::string address{};  // HOST:PORT of `mobula head`; empty: $MOBULA_ADDRESS, else a cluster of its own
-  std::string keys{};     // file written by `mobula head`; needed with an address
+  std::string keys{};     // file written by `mobula head`, needed with an address; empty: $MOBULA_KEYS
   std::string name{};     // name of this node in errors and logs; default: the host's name
   std::optional<std::size_t>
-      object_memory{};                // cap of the object arena in bytes; default: 30 % of the available memory
+      object_memory{};                // cap of the object arena in bytes; default: half of the available memory
   std::string log_level = "warning";  // debug, info, warning, error, off
   std::chrono::milliseconds node_timeout{5000};  // silence after which a node is declared dead
 };

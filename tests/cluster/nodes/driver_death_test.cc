@@ -79,7 +79,7 @@ TEST_F(ADriver, WhoseWorkersAreInterruptedGoesOn) {
     if (pid != driver.pid()) kill(pid, SIGINT);
   }
   EXPECT_EQ(driver.wait(300ms), -1) << driver.output();
-  EXPECT_EQ(processes_of(DRIVER_PROGRAM), running);
+  EXPECT_THAT(running, testing::IsSubsetOf(processes_of(DRIVER_PROGRAM)));
 }
 
 }  // namespace

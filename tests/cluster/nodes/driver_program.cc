@@ -14,17 +14,17 @@
 
 namespace {
 
-int pid_of_worker() {
-  return getpid();
-}
-
-// Runs until it is killed.
-int work_for_ever() {
-  volatile bool goes_on = true;
-  while (goes_on) {
+// Has a process of its own.
+struct Occupier {
+  int pid() { return getpid(); }
+  // Runs until it is killed.
+  int work_for_ever() {
+    volatile bool goes_on = true;
+    while (goes_on) {
+    }
+    return 0;
   }
-  return 0;
-}
+};
 
 // The square, after some work, with the network name space it was computed in.
 std::pair<int, std::string> square(int x) {
@@ -55,16 +55,14 @@ void say(const std::string& line) {
   std::fflush(stdout);
 }
 
-// Occupies all workers, reports their pids, and waits to be killed.
+// Occupies worker processes, reports their pids, and waits to be killed.
 int busy(int workers) {
   auto rt = mobula::Runtime::start({.workers = workers});
-  std::vector<mobula::Ref<int>> pids;
-  for (int i = 0; i < workers; ++i) pids.push_back(rt.remote<pid_of_worker>());
-  std::map<int, int> seen;
-  for (auto& pid : pids) ++seen[pid.get()];
-  for (const auto& [pid, count] : seen) say("worker " + std::to_string(pid));
+  std::vector<mobula::Actor<Occupier>> actors;
+  for (int i = 0; i < workers; ++i) actors.push_back(rt.spawn<Occupier>());
+  for (auto& actor : actors) say("worker " + std::to_string(actor.call<&Occupier::pid>().get()));
   std::vector<mobula::Ref<int>> running;
-  for (int i = 0; i < workers; ++i) running.push_back(rt.remote<work_for_ever>());
+  for (auto& actor : actors) running.push_back(actor.call<&Occupier::work_for_ever>());
   say("ready");
   return running[0].get();
 }

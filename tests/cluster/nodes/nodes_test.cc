@@ -14,9 +14,7 @@
 namespace {
 
 using namespace std::chrono_literals;
-using testing::AnyOf;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 class TwoNodes : public testing::Test {
  protected:
@@ -176,10 +174,15 @@ TEST_F(TwoNodes, LoseTheWorkersOfADriverThatIsKilled) {
   driver->signal(SIGKILL);
   EXPECT_TRUE(WIFSIGNALED(driver->wait(2s)));
   EXPECT_NE(head->wait_for("is gone", 10s), "") << head->output();
-  // Both nodes are as before: another driver gets all of their workers.
-  auto next = start_driver({"squares", address(), keys(), "60"});
-  EXPECT_EQ(next->wait(60s), 0) << next->output();
-  EXPECT_THAT(next->output(), HasSubstr("finished 2"));
+  // Both nodes are as before. The first program may still be sent by a view of the cluster from before the death; when
+  // it is done, the view is new.
+  for (int i = 0; i < 2; ++i) {
+    auto next = start_driver({"squares", address(), keys(), "60"});
+    EXPECT_EQ(next->wait(60s), 0) << next->output();
+    if (i == 1) {
+      EXPECT_THAT(next->output(), HasSubstr("finished 2"));
+    }
+  }
 }
 
 TEST_F(TwoNodes, OneThatWasOnlyCutOffComesBackAsANewOne) {

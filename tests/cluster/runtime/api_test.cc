@@ -171,6 +171,39 @@ TEST_P(Api, LargeArgumentsAndResultsOfAnyTypeTravel) {
             big + "7" + big);
 }
 
+TEST_P(Api, ManySmallValuesThatAreLargeTogetherTravel) {
+  // Each travels in the message; together they do not fit one.
+  const Ref<std::string> r = rt.put(std::string(60000, 'z'));
+  const auto count = [](const std::string& a, const std::string& b, const std::string& c, const std::string& d,
+                        const std::string& e, const std::string& f, const std::string& g, const std::string& h,
+                        const std::string& i, const std::string& j) {
+    return a.size() + b.size() + c.size() + d.size() + e.size() + f.size() + g.size() + h.size() + i.size() + j.size();
+  };
+  for (int n = 0; n < 3; ++n) EXPECT_EQ(rt.remote<count>(r, r, r, r, r, r, r, r, r, r).get(), 600000u);
+}
+
+TEST_P(Api, ResultsHoldManyReferences) {
+  EXPECT_EQ(rt.remote<squares>(5000).get().at(4999).get(), 4999 * 4999);
+  std::vector<Ref<int>> refs(10000, rt.put(1));
+  EXPECT_EQ(rt.remote<sum>(refs).get(), 10000);
+}
+
+TEST_P(Api, AResultWithTooManyReferencesIsRefused) {
+  const auto copies = [](int n) { return std::vector<Ref<int>>(n, Runtime::current().put(1)); };
+  const auto result = rt.remote<copies>(100000).try_get();
+  if (in_process()) {
+    EXPECT_EQ(result->size(), 100000u);
+  } else {
+    EXPECT_THAT(result.error().message, HasSubstr("more than fit into one message"));
+  }
+}
+
+TEST_P(Api, LongErrorsAreCut) {
+  const Error error = failure_of([&] { rt.remote<fail>(std::string(1 << 20, 'e')).get(); });
+  EXPECT_EQ(error.code, ErrorCode::exception);
+  EXPECT_THAT(error.message.substr(0, 30), HasSubstr("std::runtime_error: eee"));
+}
+
 TEST_P(Api, PassesCodeAsAValue) {
   EXPECT_EQ(rt.remote<apply>(function<half>(), 3).get(), 1.5);
 }

@@ -58,9 +58,5 @@ TEST(GoldenIdm, DrivesAsSumosIdmDoesAtATenthOfASecond) {
   EXPECT_GT(compared, 0);
 }
 
-TEST(GoldenIdm, ListsWhatIsNotCovered) {
-  golden::list_not_covered("traffic", {"car_following", "ring_equilibrium", "sumo_follow_speed"});
-}
-
 }  // namespace
 }  // namespace mobula::rl

@@ -306,6 +306,24 @@ TEST_F(OwnerTasks, IdleLeasesGoBackAfterAWhileAndAtOnceWhenOthersWait) {
   EXPECT_EQ(owner.counts().leases, 0u);
 }
 
+// The parent of nested tasks keeps the worker that its children left; its siblings wait for that very cpu. The node
+// asks only now and then, so the owner must remember that it was asked.
+TEST_F(OwnerTasks, WhileOthersWaitALeaseGoesBackTheMomentItFallsIdle) {
+  release(submit());
+  grant(worker_a);
+  begun = {1};
+  owner.on_message(node_process(here), wire::ReclaimIdle{}, now);
+  EXPECT_TRUE(take<wire::LeaseReturn>().empty()) << "a call runs on it";
+  now += milliseconds(20);
+  value(calls[0], 1);
+  EXPECT_EQ(take<wire::LeaseReturn>().size(), 1u);
+  now += milliseconds(60);
+  release(submit());
+  grant(worker_a);
+  value(calls[1], 1);
+  EXPECT_TRUE(take<wire::LeaseReturn>().empty()) << "nobody has asked for a while";
+}
+
 TEST_F(OwnerTasks, WhoHasHadItsTurnMakesWayForOthers) {
   for (int i = 0; i < 4; ++i) release(submit());
   grant(worker_a);

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "scheduler/policies/pack_then_spill.h"
 
 namespace mobula::scheduler {
@@ -39,6 +41,25 @@ TEST(PackThenSpill, ANodeWithoutCpusSendsAllWorkAway) {
   const Decision decision = pack_then_spill(busy, {Resources::cpus(1)});
   EXPECT_EQ(decision.verdict, Verdict::redirect);
   EXPECT_EQ(decision.node, NodeId{3}) << "the shorter queue";
+}
+
+// A driver that joins a cluster brings no cpus, and its rollout actors reserve none: they once all ran beside it.
+TEST(PackThenSpill, WhatReservesNothingIsDealtOutByTheCpusOfTheOthers) {
+  const View view{{1}, true, {node(4, 0, 0), node(3, 2, 0), node(1, 0, 0), node(2, 1, 1)}};
+  std::map<NodeId, int> taken;
+  for (std::uint64_t order = 1; order <= 9; ++order) {
+    const Decision decision = pack_then_spill(view, {.resources = {}, .order = order});
+    EXPECT_EQ(decision.verdict, Verdict::redirect);
+    ++taken[decision.node];
+  }
+  EXPECT_EQ(taken, (std::map<NodeId, int>{{{2}, 3}, {{3}, 6}}));
+}
+
+TEST(PackThenSpill, WhatReservesNothingStaysWhereThereAreCpusOrNowhereElse) {
+  EXPECT_EQ(pack_then_spill({{1}, true, {node(1, 2, 0), node(2, 4, 4)}}, {}).verdict, Verdict::grant);
+  EXPECT_EQ(pack_then_spill({{1}, true, {node(1, 0, 0), node(2, 0, 0)}}, {}).verdict, Verdict::grant);
+  const Request sent_here{.resources = {}, .may_redirect = false};
+  EXPECT_EQ(pack_then_spill({{1}, true, {node(1, 0, 0), node(2, 4, 4)}}, sent_here).verdict, Verdict::grant);
 }
 
 TEST(PackThenSpill, WhatNobodyEverHasIsRefusedWithFigures) {

@@ -1,6 +1,8 @@
 #include "rl/train/checkpoint.h"
 
 #include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -31,6 +33,22 @@ std::string error_of(const std::filesystem::path& file) {
     return error.what();
   }
   return "";
+}
+
+// Half a checkpoint once stayed on the disk that was full, and took the room that the next one needed.
+TEST(WriteFile, LeavesTheOldFileAndNothingElseWhenThereIsNoRoom) {
+  Scratch scratch;
+  write_file(scratch / "file", "old");
+  const auto before = ::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{};
+  ::getrlimit(RLIMIT_FSIZE, &limit);
+  const rlimit small{1000, limit.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  EXPECT_THROW(write_file(scratch / "file", std::string(2000, 'x')), std::runtime_error);
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  ::signal(SIGXFSZ, before);
+  EXPECT_EQ(read_file(scratch / "file"), "old");
+  EXPECT_FALSE(std::filesystem::exists(scratch / "file.new"));
 }
 
 TEST(Sha256, AgreesWithTheStandardsExamples) {

@@ -236,6 +236,82 @@ TEST_P(ProgramWithWorkers, AKilledRunGoesOnAsIfNothingHadHappened) {
   EXPECT_EQ(result("killed").at("env_steps"), result("whole").at("env_steps"));
 }
 
+/// `mobula head` on the loopback interface, with two cpus.
+class ProgramInACluster : public Program {
+ protected:
+  ProgramInACluster()
+      : head_(command({"head", "--host", "127.0.0.1", "--port", "0", "--keys", "keys", "--cpus", "2"}), here()) {
+    EXPECT_TRUE(head_.wait_for("to use"));
+    const std::string text = head_.output();
+    const auto from = text.find("127.0.0.1:");
+    address_ = text.substr(from, text.find(' ', from) - from);
+  }
+  /// Worker processes of the head's node: children of its zygote.
+  std::size_t workers_there() const {
+    std::size_t count = 0;
+    for (const auto zygote : children_of(head_.pid())) count += children_of(zygote).size();
+    return count;
+  }
+  ChildProcess head_;
+  std::string address_;
+
+ private:
+  static std::vector<pid_t> children_of(pid_t process) {
+    std::vector<pid_t> found;
+    const std::string self = "/proc/" + std::to_string(process);
+    std::error_code gone;
+    for (const auto& thread : std::filesystem::directory_iterator(self + "/task", gone)) {
+      std::ifstream in(thread.path() / "children");
+      for (pid_t child; in >> child;) found.push_back(child);
+    }
+    return found;
+  }
+};
+
+TEST_F(ProgramInACluster, TrainsAndEvaluatesThereWithTheSameBytes) {
+  write("small.yaml", kSmall);
+  ASSERT_EQ(run({"train", "small.yaml", "--run-dir", "alone"}).status, 0);
+  const auto there = run({"train", "small.yaml", "--run-dir", "there", "--address", address_, "--keys", "keys"});
+  ASSERT_EQ(there.status, 0) << there.output << head_.output();
+  EXPECT_EQ(result("there").at("parameters_sha256"), result("alone").at("parameters_sha256"));
+
+  ChildProcess evaluated(
+      {"/usr/bin/env", "MOBULA_ADDRESS=" + address_, "MOBULA_KEYS=keys", kProgram, "evaluate", "there"}, here());
+  EXPECT_EQ(evaluated.wait(), 0) << evaluated.output();
+  EXPECT_THAT(evaluated.output(), HasSubstr("n = 4"));
+}
+
+TEST_F(ProgramInACluster, ItsWorkersAreThereAndNotBesideTheDriver) {
+  write("endless.yaml", kEndless);
+  ChildProcess child({"/usr/bin/env", "MOBULA_ADDRESS=" + address_, "MOBULA_KEYS=keys", kProgram, "train",
+                      "endless.yaml", "--run-dir", "run"},
+                     here());
+  ASSERT_TRUE(child.wait_for("iteration 1 ")) << child.output();
+  EXPECT_GE(workers_there(), 2u);
+  child.send(SIGINT);
+  EXPECT_EQ(child.wait(), 130) << child.output();
+}
+
+TEST_F(ProgramInACluster, WhatCannotJoinSaysWhyAndWritesNothing) {
+  write("small.yaml", kSmall);
+  write("not_keys", "hello\n");
+  const auto before = files();
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong{
+      {{"--address", address_}, "needs its keys"},
+      {{"--address", address_, "--keys", "absent"}, "absent"},
+      {{"--address", address_, "--keys", "not_keys"}, "not_keys"},
+      {{"--address", "nonsense", "--keys", "keys"}, "nonsense"},
+      {{"--address", address_, "--keys", "keys", "--set", "workers=0"}, "workers: 0"},
+  };
+  for (auto [arguments, expected] : wrong) {
+    arguments.insert(arguments.begin(), {"train", "small.yaml"});
+    const auto ended = run(arguments);
+    EXPECT_EQ(ended.status, 2) << testing::PrintToString(arguments) << "\n" << ended.output;
+    EXPECT_THAT(ended.output, HasSubstr(expected)) << testing::PrintToString(arguments);
+  }
+  EXPECT_EQ(files(), before);
+}
+
 TEST_F(Program, RefusesARunThatIsInUse) {
   write("endless.yaml", kEndless);
   ChildProcess child(command({"train", "endless.yaml", "--set", "workers=0", "--run-dir", "run"}), here());

@@ -14,7 +14,6 @@ namespace mobula::rl {
 namespace {
 
 using nlohmann::json;
-using testing::HasSubstr;
 
 TEST(Result, HasTheKeysThatScriptsRelyOn) {
   Runtime runtime = in_process();

@@ -50,6 +50,9 @@ struct IdmLaw {
 // The gap (m) at which a platoon keeps `speed` (below the desired one) for ever.
 double equilibrium_gap(const Idm& driver, double speed);
 
+// The inverse: the speed (m/s) that a platoon keeps at this gap; 0 at the standstill gap and below.
+double equilibrium_speed(const Idm& driver, double gap);
+
 // The highest flow (vehicles/h) that a platoon in equilibrium can carry: the largest 3600 v / (gap(v) + length).
 double capacity(const Idm& driver);
 

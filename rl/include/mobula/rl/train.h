@@ -90,7 +90,7 @@ class TrainError : public std::runtime_error {
 };
 
 /// Trains on a runtime of its own with `workers` worker processes (none for 0). `mobula::init` must have run. Throws
-/// TrainError before anything is started or written, if the options cannot work.
+/// TrainError before anything is written, if the options cannot work.
 ///
 /// For one build and CPU type the parameters depend on the options and the seed alone: not on the number of workers,
 /// on workers that die, nor on where the run was stopped and resumed.

@@ -83,6 +83,9 @@ Encoded encode_value(Core& core, Scratch& s, const T& value) {
 class ArgumentWriter {
  public:
   ArgumentWriter(Core& core, Scratch& s) : core_(core), scratch_(s), cursor_(s.buffer.get()) { s.clear(); }
+  ~ArgumentWriter() { scratch_.temporaries.clear(); }
+  ArgumentWriter(const ArgumentWriter&) = delete;
+  ArgumentWriter& operator=(const ArgumentWriter&) = delete;
 
   template <class P, class A>
   void write(A&& argument) {

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <mobula/runtime.h>
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+namespace mobula::cli {
+
+/// The cluster that a command's work goes to; no address: this machine alone.
+struct ClusterOptions {
+  std::string address, keys;
+};
+
+/// --address and --keys, which $MOBULA_ADDRESS and $MOBULA_KEYS may say as well.
+void add_cluster_options(CLI::App& app, ClusterOptions& options);
+
+/// A runtime for `workers` actors: as many worker processes here, or a cluster, to which this process then brings none
+/// of its own. While it joins, an interrupt ends the program at once. Throws UsageError if the options cannot work, and
+/// TaskError if the cluster does not answer.
+Runtime start_runtime(const ClusterOptions& options, int workers);
+
+}  // namespace mobula::cli

@@ -1,0 +1,442 @@
+#include "runtime/node/node.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+namespace mobula {
+namespace {
+
+using std::chrono::milliseconds;
+
+const NodeId here{0x1111};
+const NodeId there{0x2222};
+const ProcessId driver{here, 1, 1};
+const ProcessId other_driver{here, 99, 1};
+const wire::Program program{"/bin/program", "abc"};
+
+struct NodeTest : testing::Test, NodeSink {
+  std::vector<std::pair<ProcessId, wire::Message>> messages;
+  std::vector<ProcessId> started, killed;
+  std::vector<wire::ObjectLocation> freed, pushed, awaited;
+  std::string expelled_because;
+  std::string refused_program;
+  Time now{};
+  std::unique_ptr<Node> node;
+  std::uint32_t slots = 1;
+  std::uint64_t tags = 0;
+
+  void send(const ProcessId& to, wire::Message&& message) override { messages.emplace_back(to, std::move(message)); }
+  Result<std::uint32_t> open_program(const wire::Program& wanted) override {
+    if (wanted.path != refused_program) return std::uint32_t{0};
+    Error error;
+    error.code = ErrorCode::build_mismatch;
+    error.message = wanted.path + " has build-id 1, 2 is asked for";
+    return error;
+  }
+  ProcessId start_worker(std::uint32_t) override {
+    started.push_back({here, ++slots, 1});
+    return started.back();
+  }
+  void kill(const ProcessId& process) override { killed.push_back(process); }
+  void free_object(const wire::ObjectLocation& location) override { freed.push_back(location); }
+  void push_object(NodeId, const wire::ObjectLocation& location) override { pushed.push_back(location); }
+  void expect_object(const wire::ObjectLocation& location) override { awaited.push_back(location); }
+  void expelled(const std::string& reason) override { expelled_because = reason; }
+  void peers(const std::vector<wire::NodeView>&) override {}
+
+  void make(double cpus, std::uint32_t prestart = 0, NodeId head = here) {
+    NodeOptions options;
+    options.name = "host";
+    options.resources = Resources::cpus(cpus);
+    options.head = head;
+    options.program = program;
+    options.prestart = prestart;
+    node = std::make_unique<Node>(here, options, *this);
+    node->start(now);
+    node->on_driver_attached(driver, now);
+    node->on_driver_attached(other_driver, now);
+    all_start();
+  }
+  void all_start() {
+    for (const ProcessId& process : std::exchange(started, {})) node->on_process_started(process, 100, now);
+  }
+  std::uint64_t request(const ProcessId& owner, std::uint32_t depth = 1, double cpus = 1, std::uint32_t count = 1) {
+    wire::LeaseRequest message;
+    message.tag = ++tags;
+    message.count = count;
+    message.depth = depth;
+    message.resources = Resources::cpus(cpus);
+    message.program = program;
+    node->on_message(owner, message, now);
+    return message.tag;
+  }
+  template <class M>
+  std::vector<std::pair<ProcessId, M>> take() {
+    std::vector<std::pair<ProcessId, M>> found;
+    for (const auto& [to, message] : messages) {
+      if (const auto* m = std::get_if<M>(&message)) found.emplace_back(to, *m);
+    }
+    std::erase_if(messages, [](const auto& sent) { return std::holds_alternative<M>(sent.second); });
+    return found;
+  }
+  wire::LeaseGrant granted() {
+    const auto grants = take<wire::LeaseGrant>();
+    EXPECT_EQ(grants.size(), 1u);
+    return grants.empty() ? wire::LeaseGrant{} : grants[0].second;
+  }
+  void give_back(const LeaseId& lease, const ProcessId& owner = driver) {
+    node->on_message(owner, wire::LeaseReturn{lease}, now);
+  }
+  void exits(const ProcessId& process) {
+    wire::ProcessDeath death;
+    death.pid = 100;
+    death.signal = 9;
+    death.description = "was killed by SIGKILL";
+    node->on_process_exited(process, death, now);
+  }
+  void meet(double available, std::uint32_t queued = 0) {
+    wire::ClusterView view;
+    view.nodes.push_back({here, "host", "", Resources::cpus(2), Resources::cpus(2), 0});
+    view.nodes.push_back({there, "other", "", Resources::cpus(4), Resources::cpus(available), queued});
+    node->on_message(node_process(here), view, now);
+  }
+};
+
+TEST_F(NodeTest, GrantsAPrestartedWorkerAtOnce) {
+  make(2, 2);
+  const std::uint64_t tag = request(driver);
+  const wire::LeaseGrant grant = granted();
+  EXPECT_EQ(grant.tag, tag);
+  EXPECT_EQ(grant.lease.node, here);
+  EXPECT_EQ(node->available(), Resources::cpus(1));
+  give_back(grant.lease);
+  EXPECT_EQ(node->available(), Resources::cpus(2));
+  EXPECT_EQ(node->lease_count(), 0u);
+}
+
+TEST_F(NodeTest, StartsWorkersOnlyForWhatCanRun) {
+  make(2);
+  request(driver, 1, 1, 5);
+  EXPECT_EQ(started.size(), 2u);
+  all_start();
+  EXPECT_EQ(take<wire::LeaseGrant>().size(), 2u);
+  EXPECT_EQ(node->queued(), 3u);
+  EXPECT_TRUE(started.empty());
+}
+
+TEST_F(NodeTest, DeepestFirstThenInOrder) {
+  make(1, 1);
+  request(driver);
+  const wire::LeaseGrant first = granted();
+  const std::uint64_t shallow = request(driver, 1);
+  const std::uint64_t deep = request(driver, 3);
+  const std::uint64_t deep_later = request(driver, 3);
+  LeaseId lease = first.lease;
+  for (const std::uint64_t expected : {deep, deep_later, shallow}) {
+    give_back(lease);
+    const wire::LeaseGrant grant = granted();
+    EXPECT_EQ(grant.tag, expected);
+    lease = grant.lease;
+  }
+}
+
+TEST_F(NodeTest, ABlockedWorkerLendsItsCpuOut) {
+  make(1, 1);
+  request(driver);
+  const wire::LeaseGrant parent = granted();
+  request(parent.worker, 2);
+  EXPECT_TRUE(take<wire::LeaseGrant>().empty());
+  node->on_message(parent.worker, wire::Blocked{parent.lease, true}, now);
+  ASSERT_EQ(started.size(), 1u);
+  all_start();
+  const wire::LeaseGrant child = granted();
+  EXPECT_NE(child.worker, parent.worker);
+  // The parent goes on while the child still runs: for a moment there is more work than cpus, and nothing new starts.
+  node->on_message(parent.worker, wire::Blocked{parent.lease, false}, now);
+  EXPECT_EQ(node->available().amount("cpu"), -Resources::unit);
+  request(driver);
+  give_back(child.lease, parent.worker);
+  EXPECT_TRUE(take<wire::LeaseGrant>().empty());
+  give_back(parent.lease);
+  EXPECT_EQ(take<wire::LeaseGrant>().size(), 1u);
+}
+
+TEST_F(NodeTest, ALargeRequestIsNotStarvedBySmallOnes) {
+  make(2, 2);
+  request(driver);
+  const wire::LeaseGrant first = granted();
+  const std::uint64_t large = request(driver, 1, 2);
+  const std::uint64_t small = request(driver, 1, 1);
+  EXPECT_TRUE(take<wire::LeaseGrant>().empty()) << "one cpu is free, but it is the large one's turn";
+  const std::uint64_t nothing = request(driver, 1, 0);
+  EXPECT_EQ(granted().tag, nothing) << "who needs none of it passes";
+  give_back(first.lease);
+  all_start();
+  EXPECT_EQ(granted().tag, large);
+  (void)small;
+}
+
+TEST_F(NodeTest, RequestsCanBeTakenBackAndAreAnsweredOnce) {
+  make(1, 1);
+  request(driver);
+  granted();
+  const std::uint64_t tag = request(driver, 1, 1, 5);
+  node->on_message(driver, wire::LeaseCancel{tag, 3}, now);
+  auto refused = take<wire::LeaseRefused>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].second.count, 3u);
+  EXPECT_EQ(refused[0].second.error.code, ErrorCode::none);
+  node->on_message(driver, wire::LeaseCancel{tag, 3}, now);
+  refused = take<wire::LeaseRefused>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].second.count, 2u) << "no more than there were";
+  node->on_message(driver, wire::LeaseCancel{tag, 3}, now);
+  EXPECT_TRUE(take<wire::LeaseRefused>().empty());
+}
+
+TEST_F(NodeTest, WhatNeverFitsIsRefusedWithFigures) {
+  make(2);
+  request(driver, 1, 3);
+  const auto refused = take<wire::LeaseRefused>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].second.error.code, ErrorCode::infeasible);
+  EXPECT_NE(refused[0].second.error.message.find("cpu 3 is asked for"), std::string::npos);
+  EXPECT_EQ(refused[0].second.error.node, "host");
+}
+
+TEST_F(NodeTest, AProgramThatIsNotHereIsRefused) {
+  make(2);
+  refused_program = "/bin/other";
+  wire::LeaseRequest message;
+  message.resources = Resources::cpus(1);
+  message.program = {"/bin/other", "2"};
+  node->on_message(driver, message, now);
+  const auto refused = take<wire::LeaseRefused>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].second.error.code, ErrorCode::build_mismatch);
+}
+
+TEST_F(NodeTest, WorkersThatDieBeforeTheyAreReadyAreNotStartedForEver) {
+  make(1);
+  request(driver);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(started.size(), 1u) << i;
+    const ProcessId process = started.front();
+    started.clear();
+    exits(process);
+  }
+  EXPECT_TRUE(started.empty());
+  const auto refused = take<wire::LeaseRefused>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].second.error.code, ErrorCode::unavailable);
+  EXPECT_EQ(
+      refused[0].second.error.message,
+      "starting workers of /bin/program: the last 5 ended before they were ready; the last one was killed by SIGKILL");
+}
+
+TEST_F(NodeTest, ADeadWorkersLeaseEndsAndEverybodyIsTold) {
+  make(2, 2);
+  request(driver);
+  const wire::LeaseGrant grant = granted();
+  exits(grant.worker);
+  EXPECT_EQ(node->available(), Resources::cpus(2));
+  EXPECT_EQ(node->lease_count(), 0u);
+  EXPECT_EQ(take<wire::ProcessDied>().size(), 3u) << "two drivers, one worker";
+  node->on_message(driver, wire::LeaseReturn{grant.lease}, now);  // crossed it
+  EXPECT_EQ(node->available(), Resources::cpus(2));
+}
+
+TEST_F(NodeTest, LeasesOfADeadOwnerAreRevokedThenTheWorkerIsKilled) {
+  make(2, 2);
+  request(other_driver, 1, 1, 10);
+  EXPECT_EQ(take<wire::LeaseGrant>().size(), 2u);
+  exits(other_driver);
+  EXPECT_EQ(node->queued(), 0u);
+  const auto revoked = take<wire::LeaseRevoke>();
+  ASSERT_EQ(revoked.size(), 2u);
+  node->on_message(revoked[0].first, wire::LeaseReleased{revoked[0].second.lease}, now);
+  EXPECT_EQ(node->available(), Resources::cpus(1));
+  EXPECT_EQ(node->next_timer(), now + milliseconds(1000));
+  now += milliseconds(1000);
+  node->on_timer(now);
+  EXPECT_EQ(killed, std::vector{revoked[1].first});
+  exits(killed[0]);
+  EXPECT_EQ(node->available(), Resources::cpus(2));
+}
+
+TEST_F(NodeTest, OnlyTheOwnerOfALeaseMayEndIt) {
+  make(1, 1);
+  request(driver);
+  const wire::LeaseGrant grant = granted();
+  give_back(grant.lease, other_driver);
+  node->on_message(other_driver, wire::LeaseKill{grant.lease, "mine"}, now);
+  node->on_message(other_driver, wire::Blocked{grant.lease, true}, now);
+  node->on_message(other_driver, wire::LeaseReleased{grant.lease}, now);
+  EXPECT_EQ(node->lease_count(), 1u);
+  EXPECT_TRUE(killed.empty());
+  EXPECT_EQ(node->available(), Resources{});
+  node->on_message(driver, wire::LeaseKill{grant.lease, "force"}, now);
+  EXPECT_EQ(killed, std::vector{grant.worker});
+}
+
+TEST_F(NodeTest, HoldersAreAskedToMakeWayWhileOthersWait) {
+  make(1, 1);
+  request(driver);
+  const wire::LeaseGrant grant = granted();
+  request(other_driver);
+  auto asked = take<wire::ReclaimIdle>();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].first, driver);
+  now = node->next_timer();
+  node->on_timer(now);
+  EXPECT_EQ(take<wire::ReclaimIdle>().size(), 1u) << "again after a while";
+  give_back(grant.lease);
+  granted();
+  EXPECT_EQ(node->next_timer(), never);
+}
+
+TEST_F(NodeTest, SurplusWorkersRetireAndThoseNeededStay) {
+  make(2, 2);
+  request(driver);
+  const wire::LeaseGrant parent = granted();
+  request(driver);
+  const wire::LeaseGrant second = granted();
+  node->on_message(parent.worker, wire::Blocked{parent.lease, true}, now);
+  request(parent.worker, 2);
+  all_start();
+  const wire::LeaseGrant child = granted();
+  give_back(child.lease, parent.worker);
+  give_back(second.lease);
+  node->on_message(parent.worker, wire::Blocked{parent.lease, false}, now);
+  give_back(parent.lease);
+  EXPECT_EQ(node->next_timer(), now + milliseconds(5000));
+  now += milliseconds(5000);
+  node->on_timer(now);
+  const auto retired = take<wire::Retire>();
+  ASSERT_EQ(retired.size(), 1u) << "three workers, two are kept";
+  EXPECT_EQ(node->next_timer(), never);
+  node->on_message(retired[0].first, wire::StayAlive{}, now);
+  EXPECT_EQ(node->next_timer(), now) << "another one may go in its place";
+}
+
+TEST_F(NodeTest, SendsWorkToANodeThatHasRoom) {
+  make(1, 1);
+  request(driver);
+  granted();
+  meet(4);
+  request(driver, 1, 1, 6);
+  const auto redirects = take<wire::LeaseRedirect>();
+  ASSERT_EQ(redirects.size(), 4u) << "as much as it has free, until the head tells more";
+  EXPECT_EQ(redirects[0].second.node, there);
+  EXPECT_EQ(node->queued(), 2u);
+  meet(1);
+  EXPECT_EQ(take<wire::LeaseRedirect>().size(), 1u) << "what waits goes as soon as there is room";
+}
+
+TEST_F(NodeTest, WhatIsTooLargeForItGoesElsewhereOnceTheMembersAreKnown) {
+  make(0, 0, there);
+  request(driver);
+  EXPECT_TRUE(take<wire::LeaseRefused>().empty());
+  EXPECT_EQ(node->queued(), 1u);
+  EXPECT_FALSE(node->joined());
+  meet(0, 3);
+  EXPECT_TRUE(node->joined());
+  EXPECT_EQ(take<wire::LeaseRedirect>().size(), 1u);
+}
+
+TEST_F(NodeTest, TellsTheHeadItsLoadSoonAfterAChange) {
+  make(2, 2, there);
+  meet(4);
+  now += milliseconds(60);
+  node->on_timer(now);
+  take<wire::Heartbeat>();
+  request(driver);
+  EXPECT_EQ(node->next_timer(), now + milliseconds(50));
+  now += milliseconds(50);
+  node->on_timer(now);
+  const auto beats = take<wire::Heartbeat>();
+  ASSERT_EQ(beats.size(), 1u);
+  EXPECT_EQ(beats[0].first, node_process(there));
+  EXPECT_EQ(beats[0].second.available, Resources::cpus(1));
+  EXPECT_EQ(node->next_timer(), now + milliseconds(500));
+}
+
+TEST_F(NodeTest, AForeignObjectIsFetchedOnceForAllWhoAsk) {
+  make(1);
+  const wire::ObjectLocation far{there, 4096, 100000, 1};
+  const wire::ObjectLocation near{here, 8192, 100000, 1};
+  const RefId ref{driver, 3, 1};
+  node->on_message(driver, wire::PullObject{ref, far}, now);
+  node->on_message(other_driver, wire::PullObject{ref, far}, now);
+  EXPECT_EQ(take<wire::FetchObject>().size(), 1u);
+  EXPECT_EQ(awaited.size(), 1u);
+  node->on_object_arrived(far, near, now);
+  EXPECT_EQ(take<wire::ObjectHere>().size(), 2u);
+  ASSERT_EQ(take<wire::AddCopy>().size(), 1u);
+  node->on_message(driver, wire::PullObject{ref, far}, now);
+  EXPECT_EQ(take<wire::ObjectHere>().at(0).second.local, near);
+  node->on_message(driver, wire::FreeObject{near}, now);
+  EXPECT_EQ(freed, std::vector{near});
+  node->on_message(driver, wire::PullObject{ref, far}, now);
+  EXPECT_EQ(take<wire::FetchObject>().size(), 1u) << "the copy is gone";
+}
+
+TEST_F(NodeTest, ObjectsOfOwnersElsewhereAreFreedWithTheirOwner) {
+  make(1);
+  meet(1);
+  const ProcessId far_owner{there, 4, 1}, far_too{there, 5, 1};
+  const auto at = [](std::uint64_t offset) { return wire::ObjectLocation{here, offset, 100000, 1}; };
+  node->on_object_left(far_owner, at(1), now);
+  node->on_object_left(far_owner, at(2), now);
+  node->on_object_left(far_too, at(3), now);
+  node->on_message(far_owner, wire::FreeObject{at(1)}, now);
+  EXPECT_EQ(freed, std::vector{at(1)});
+  node->on_message(node_process(there), wire::ProcessDied{far_owner, {}}, now);
+  EXPECT_EQ(freed, (std::vector{at(1), at(2)})) << "each once";
+  node->on_object_left(far_owner, at(4), now);
+  EXPECT_EQ(freed.back(), at(4)) << "the owner died while the result was made";
+  node->on_message(node_process(here), wire::NodeDied{there, "no heartbeat"}, now);
+  EXPECT_EQ(freed.back(), at(3));
+}
+
+TEST_F(NodeTest, AnObjectOfADeadNodeFailsAllWhoAsk) {
+  make(1);
+  meet(1);
+  const wire::ObjectLocation far{there, 4096, 100000, 1};
+  node->on_message(driver, wire::PullObject{{driver, 3, 1}, far}, now);
+  node->on_message(node_process(here), wire::NodeDied{there, "no heartbeat"}, now);
+  EXPECT_EQ(take<wire::ObjectHere>().at(0).second.error.code, ErrorCode::object_lost);
+  EXPECT_EQ(take<wire::NodeDied>().size(), 2u) << "both drivers are told";
+  node->on_message(driver, wire::PullObject{{driver, 3, 1}, far}, now);
+  EXPECT_EQ(take<wire::ObjectHere>().at(0).second.error.code, ErrorCode::object_lost);
+  node->on_object_arrived(far, {here, 8192, 100000, 1}, now);
+  EXPECT_EQ(freed.size(), 1u) << "its last chunk came too late";
+}
+
+TEST_F(NodeTest, DeathsAreBelievedOnlyFromTheNodeTheyHappenedOn) {
+  make(1);
+  meet(1);
+  messages.clear();
+  node->on_message(node_process(here), wire::ProcessDied{{there, 4, 1}, {}}, now);
+  EXPECT_TRUE(take<wire::ProcessDied>().empty());
+  node->on_message(node_process(there), wire::ProcessDied{{there, 4, 1}, {}}, now);
+  EXPECT_EQ(take<wire::ProcessDied>().size(), 2u);
+  node->on_message(node_process(there), wire::ProcessDied{driver, {}}, now);
+  EXPECT_TRUE(take<wire::ProcessDied>().empty());
+}
+
+TEST_F(NodeTest, DeclaredDeadItSaysSo) {
+  make(1, 0, there);
+  node->on_message(node_process(there), wire::NodeDied{here, "no heartbeat for 5.0 s"}, now);
+  EXPECT_EQ(expelled_because, "no heartbeat for 5.0 s");
+}
+
+TEST_F(NodeTest, TheHeadsMessagesAreNotForIt) {
+  make(1);
+  EXPECT_FALSE(node->on_message(node_process(there), wire::Heartbeat{}, now));
+  EXPECT_FALSE(node->on_message(node_process(there), wire::JoinCluster{}, now));
+}
+
+}  // namespace
+}  // namespace mobula

@@ -1,0 +1,286 @@
+#include "runtime/worker/worker.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/wire/codec.h"
+
+namespace mobula {
+namespace {
+
+const NodeId node{0x1111};
+const ProcessId self{node, 2, 1};
+const ProcessId caller{node, 1, 1};
+const ProcessId other{node, 5, 1};
+
+struct WorkerTest : testing::Test, OwnerSink, WorkerSink {
+  struct Reply {
+    ProcessId to;
+    wire::ReplyHeader header;
+    Bytes payload;
+    std::vector<RefId> contained;
+  };
+  std::vector<Reply> replies;
+  std::vector<std::pair<ProcessId, wire::Message>> messages;
+  int stops = 0, destroyed = 0, exits = 0;
+  Time now{};
+  Owner owner{self, {}, *this};
+  Worker worker{self, "host", 77, owner, *this};
+
+  SendStatus send_call(const ProcessId&, const wire::CallHeader&, std::span<const std::byte>,
+                       std::span<const wire::Dependency>, CallTicket&) override {
+    return SendStatus::accepted;
+  }
+  bool withdraw(const ProcessId&, const CallTicket&) override { return false; }
+  void raise_stop(const ProcessId&, const CallTicket&) override {}
+  void send(const ProcessId& to, wire::Message&& message) override { messages.emplace_back(to, std::move(message)); }
+  void ready(RefHandle) override {}
+  std::string function_name(const FunctionId&) override { return "f"; }
+  void reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
+             std::span<const RefId> contained) override {
+    replies.push_back({to, header, Bytes(payload), {contained.begin(), contained.end()}});
+  }
+  void raise_stop() override { ++stops; }
+  void destroy_actor() override { ++destroyed; }
+  void exit() override { ++exits; }
+
+  template <class M>
+  std::vector<std::pair<ProcessId, M>> take() {
+    std::vector<std::pair<ProcessId, M>> found;
+    for (const auto& [to, message] : messages) {
+      if (const auto* m = std::get_if<M>(&message)) found.emplace_back(to, *m);
+    }
+    std::erase_if(messages, [](const auto& sent) { return std::holds_alternative<M>(sent.second); });
+    return found;
+  }
+  wire::CallHeader task(std::uint32_t index = 1) {
+    wire::CallHeader header;
+    header.caller = caller;
+    header.index = index;
+    header.generation = header.attempt = header.depth = 1;
+    header.lease = {node, 9};
+    return header;
+  }
+  wire::CallHeader creation(std::uint32_t incarnation = 1) {
+    wire::CallHeader header = task(50);
+    header.kind = wire::CallKind::actor_create;
+    header.actor_owner = caller;
+    header.actor_index = 50;
+    header.actor_generation = 1;
+    header.incarnation = header.attempt = incarnation;
+    return header;
+  }
+  wire::CallHeader actor_call(std::uint64_t sequence, const ProcessId& from = caller) {
+    wire::CallHeader header = creation();
+    header.kind = wire::CallKind::actor_call;
+    header.caller = from;
+    header.index = 60 + static_cast<std::uint32_t>(sequence);
+    header.attempt = 1;
+    header.sequence = sequence;
+    return header;
+  }
+  void finish(std::vector<RefHandle> contained = {}) {
+    worker.finish(wire::ReplyKind::value_inline, {}, contained, now);
+  }
+  void become_actor() {
+    ASSERT_TRUE(worker.accept(creation(), now));
+    finish();
+    replies.clear();
+  }
+  wire::ReplyKind last() { return replies.back().header.kind; }
+};
+
+TEST_F(WorkerTest, RunsOneCallAtATimeAndReplies) {
+  EXPECT_TRUE(worker.ready());
+  ASSERT_TRUE(worker.accept(task(), now));
+  EXPECT_FALSE(worker.ready());
+  EXPECT_TRUE(replies.empty());
+  finish();
+  EXPECT_TRUE(worker.ready());
+  ASSERT_EQ(replies.size(), 1u);
+  EXPECT_EQ(replies[0].to, caller);
+  EXPECT_EQ(replies[0].header.index, 1u);
+  EXPECT_EQ(replies[0].header.attempt, 1u);
+}
+
+TEST_F(WorkerTest, TheReplyWaitsForBorrowsThatOutliveTheCall) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  const RefHandle kept = owner.borrow({other, 3, 1}, false);
+  finish();
+  EXPECT_TRUE(replies.empty());
+  EXPECT_FALSE(worker.ready());
+  owner.on_message(other, wire::BorrowAck{{other, 3, 1}, true}, now);
+  worker.after_owner_step(now);
+  EXPECT_EQ(replies.size(), 1u);
+  EXPECT_TRUE(worker.ready());
+  owner.release(kept, now);
+}
+
+TEST_F(WorkerTest, RefsInsideAResultAreHeldUntilTheCallerHasThem) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  wire::Value value;
+  const RefHandle inner = owner.put(std::move(value));
+  finish({inner});
+  owner.release(inner, now);
+  ASSERT_EQ(replies.size(), 1u);
+  ASSERT_EQ(replies[0].contained.size(), 1u);
+  EXPECT_EQ(owner.counts().owned, 1u);
+  owner.on_message(caller, wire::ReleaseHeld{1, 1, 1}, now);
+  EXPECT_EQ(owner.counts().owned, 0u);
+}
+
+TEST_F(WorkerTest, ACancelledCallIsStoppedAndAnsweredAsCancelled) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
+  EXPECT_EQ(stops, 1);
+  EXPECT_TRUE(worker.stop_requested());
+  finish();
+  EXPECT_EQ(last(), wire::ReplyKind::cancelled);
+  const Error error = wire::decode_error(replies.back().payload.span());
+  EXPECT_EQ(error.code, ErrorCode::cancelled);
+  EXPECT_EQ(error.pid, 77);
+  ASSERT_TRUE(worker.accept(task(2), now));
+  EXPECT_FALSE(worker.stop_requested()) << "the flag was the other call's";
+}
+
+TEST_F(WorkerTest, AnObjectOfACancelledCallIsFreed) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
+  worker.finish(wire::ReplyKind::value_object, wire::encode_location({node, 4096, 100000, 1}).span(), {}, now);
+  EXPECT_EQ(take<wire::FreeObject>().size(), 1u);
+}
+
+TEST_F(WorkerTest, ObjectsThatADeadCallerLeftUnreadAreFreed) {
+  for (std::uint32_t i = 1; i <= 3; ++i) {
+    wire::CallHeader header = task(i);
+    if (i == 3) header.caller = other;
+    ASSERT_TRUE(worker.accept(header, now));
+    worker.finish(wire::ReplyKind::value_object, wire::encode_location({node, i * 4096, 100000, 1}).span(), {}, now);
+  }
+  worker.on_process_died(caller, now);
+  EXPECT_EQ(take<wire::FreeObject>().size(), 2u);
+  worker.on_process_died(caller, now);
+  EXPECT_TRUE(take<wire::FreeObject>().empty());
+}
+
+TEST_F(WorkerTest, ACancellationMayOvertakeItsCall) {
+  worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
+  EXPECT_EQ(stops, 0);
+  EXPECT_FALSE(worker.accept(task(), now));
+  EXPECT_EQ(last(), wire::ReplyKind::cancelled);
+  EXPECT_TRUE(worker.ready());
+}
+
+TEST_F(WorkerTest, ChildrenOfACancelledCallAreCancelled) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  const RefHandle child = owner.submit({.function = {1, 1}}, now);
+  const auto requests = take<wire::LeaseRequest>();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].second.depth, 2u) << "nested deeper than the call";
+  worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
+  EXPECT_EQ(owner.view(child).state, RefState::error);
+  owner.release(child, now);
+  finish();
+}
+
+TEST_F(WorkerTest, TellsNodeAndOwnerOfTheLeaseWhileItWaits) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  worker.block();
+  worker.block();
+  auto told = take<wire::Blocked>();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].first, node_process(node));
+  EXPECT_TRUE(told[0].second.blocked);
+  EXPECT_EQ(take<wire::WorkerBlocked>().at(0).first, caller);
+  worker.unblock();
+  EXPECT_TRUE(take<wire::Blocked>().empty());
+  worker.unblock();
+  EXPECT_FALSE(take<wire::Blocked>().at(0).second.blocked);
+  finish();
+}
+
+TEST_F(WorkerTest, AnActorCallRunsOncePerSequenceNumber) {
+  become_actor();
+  ASSERT_TRUE(worker.accept(actor_call(1), now));
+  finish();
+  EXPECT_FALSE(worker.accept(actor_call(1), now)) << "it came twice";
+  EXPECT_EQ(replies.size(), 1u) << "and the first one answered";
+  ASSERT_TRUE(worker.accept(actor_call(3), now)) << "a number may be left out: that call was withdrawn";
+  finish();
+  ASSERT_TRUE(worker.accept(actor_call(1, other), now)) << "each caller counts for itself";
+  finish();
+}
+
+TEST_F(WorkerTest, CallsOfAnotherIncarnationAreRefusedUnstarted) {
+  wire::CallHeader call = actor_call(1);
+  EXPECT_FALSE(worker.accept(call, now)) << "no actor lives here";
+  EXPECT_EQ(last(), wire::ReplyKind::not_started);
+  become_actor();
+  call.incarnation = 2;
+  EXPECT_FALSE(worker.accept(call, now));
+  EXPECT_EQ(last(), wire::ReplyKind::not_started);
+}
+
+TEST_F(WorkerTest, AConstructorThatFailsLeavesNoActor) {
+  ASSERT_TRUE(worker.accept(creation(), now));
+  worker.finish(wire::ReplyKind::error, wire::encode_error({}).span(), {}, now);
+  EXPECT_FALSE(worker.has_actor());
+}
+
+TEST_F(WorkerTest, EndingTheActorGivesTheLeaseBack) {
+  become_actor();
+  worker.on_message(caller, wire::EndActor{creation().actor(), 2, {node, 9}}, now);
+  EXPECT_EQ(destroyed, 0) << "another incarnation was meant";
+  worker.on_message(caller, wire::EndActor{creation().actor(), 1, {node, 9}}, now);
+  EXPECT_EQ(destroyed, 1);
+  ASSERT_EQ(take<wire::LeaseReleased>().size(), 1u);
+  EXPECT_TRUE(worker.accept(task(), now)) << "the process serves again";
+  finish();
+}
+
+TEST_F(WorkerTest, ALeaseWhoseOwnerDiedIsGivenUpAfterTheRunningCall) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  worker.on_message(node_process(node), wire::LeaseRevoke{{node, 9}, caller}, now);
+  EXPECT_EQ(stops, 1);
+  EXPECT_TRUE(take<wire::LeaseReleased>().empty());
+  finish();
+  EXPECT_EQ(take<wire::LeaseReleased>().size(), 1u);
+  EXPECT_FALSE(worker.accept(task(2), now)) << "what was queued of it is dropped";
+}
+
+TEST_F(WorkerTest, AnActorWhoseOwnerDiedEnds) {
+  become_actor();
+  worker.on_message(node_process(node), wire::LeaseRevoke{{node, 9}, caller}, now);
+  EXPECT_EQ(destroyed, 1);
+  EXPECT_EQ(take<wire::LeaseReleased>().size(), 1u);
+}
+
+TEST_F(WorkerTest, TheDeathOfTheCallerStopsTheCall) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  worker.on_process_died(other, now);
+  EXPECT_EQ(stops, 0);
+  worker.on_process_died(caller, now);
+  EXPECT_EQ(stops, 1);
+  finish();
+}
+
+TEST_F(WorkerTest, RetiresOnlyWhenNobodyNeedsWhatItOwns) {
+  const RefHandle ref = owner.put({});
+  worker.on_message(node_process(node), wire::Retire{}, now);
+  EXPECT_EQ(exits, 0);
+  EXPECT_EQ(take<wire::StayAlive>().size(), 1u);
+  owner.release(ref, now);
+  worker.on_message(node_process(node), wire::Retire{}, now);
+  EXPECT_EQ(exits, 1);
+  EXPECT_FALSE(worker.ready());
+  EXPECT_FALSE(worker.accept(task(), now)) << "a call that crossed it";
+  EXPECT_EQ(last(), wire::ReplyKind::not_started);
+}
+
+TEST_F(WorkerTest, AnActorsHomeDoesNotRetire) {
+  become_actor();
+  worker.on_message(node_process(node), wire::Retire{}, now);
+  EXPECT_EQ(exits, 0);
+}
+
+}  // namespace
+}  // namespace mobula
