@@ -87,7 +87,7 @@ void Controller::constrain(std::int64_t iteration) {
     const double target = sign(part.constraint) * limit(part.constraint);
     part.bound = upper_bound(part);
     const double unit = target != 0 ? std::fabs(target) : measures_[part.constraint].is_rate() ? 0.01 : 1.0;
-    part.multiplier.update((part.bound - target) / unit, options_.multiplier);
+    part.multiplier.update((part.bound - target) / unit + options_.multiplier.margin, options_.multiplier);
     // A part that cannot be told makes the whole constraint so.
     double& w = worst[part.constraint];
     w = std::isnan(part.bound) ? std::numeric_limits<double>::infinity() : std::max(w, part.bound);

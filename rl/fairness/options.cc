@@ -26,6 +26,7 @@ void MultiplierOptions::describe(Fields& f) {
   f("proportional", proportional, {.min = 0, .help = "Gain on the smoothed violation."});
   f("integral", integral, {.min = 0, .help = "Gain on the summed violation."});
   f("derivative", derivative, {.min = 0, .help = "Gain on a rising violation."});
+  f("margin", margin, {.min = 0, .below = 1, .help = "Training aims this share of the limit below it."});
   f("cap", cap, {.above = 0, .help = "Largest multiplier; 1 weighs a constraint as much as the reward."});
   f("patience", patience, {.unit = "updates", .min = 1, .help = "Training gives up after so many at the cap."});
   f("window", window, {.unit = "episodes", .min = 3, .max = 10000, .help = "Training episodes behind a bound."});

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <mobula/rl/callbacks.h>
-#include <mobula/rl/estimate.h>
+#include <mobula/rl/verdict.h>
 
 #include <functional>
 #include <span>

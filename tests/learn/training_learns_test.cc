@@ -64,5 +64,22 @@ TEST(Intersection, IsBetterThanEveryBaselineOnEverySeed) {
   }
 }
 
+// The showcase: what the constraint promises, and what it may cost.
+TEST(Intersection, IsFairUnderItsConstraintAndStillEfficient) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  const TrainResult fair = train(runtime, example("intersection.yaml"));
+  const TrainResult efficient = train(runtime, example("intersection_unconstrained.yaml"));
+  const auto of = [](const TrainResult& result, const char* policy, const char* metric) {
+    return *find(*result.find(policy), metric);
+  };
+  EXPECT_GE(of(efficient, "trained", "mean_wait_gap").value, 15);
+  EXPECT_LE(of(fair, "trained", "mean_wait_gap").high, 10);
+  ASSERT_EQ(fair.constraints.size(), 1u);
+  EXPECT_EQ(fair.constraints[0].verdict, Verdict::passed) << fair.constraints[0].reason;
+  const double mean = of(fair, "trained", "mean_wait").value;
+  EXPECT_LE(mean, 1.15 * of(efficient, "trained", "mean_wait").value);
+  EXPECT_LT(mean, of(fair, "fixed_time", "mean_wait").value);
+}
+
 }  // namespace
 }  // namespace mobula::rl
