@@ -139,6 +139,11 @@ void WorkerProcess::execute(Lock& lock, wire::CallFrame& frame, Outcome& outcome
     outcome.contained.clear();
     fail(outcome, error_of_current_exception(where));
   }
+  if (forked_) {  // a child forked by the task, and come back from it: its parent answers
+    std::fflush(nullptr);
+    _exit(0);
+  }
+  process::flush_output();
   lock.lock();
   outcome_ = nullptr;
   dependencies_.clear();
