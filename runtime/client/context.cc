@@ -1,5 +1,7 @@
 #include "runtime/client/context.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <mutex>
 #include <vector>
@@ -15,11 +17,26 @@ thread_local const detail::StopFlag* current_stop = nullptr;
 
 struct Cores {
   std::mutex mutex;
-  std::vector<detail::Core*> running;  // guarded by mutex
+  std::vector<CoreBase*> running;  // guarded by mutex
 };
 Cores& cores() {
   static Cores* const all = new Cores;  // handles may be dropped by destructors of globals
   return *all;
+}
+
+// A fork takes every lock along, so that the child finds none that was held by a thread it does not have.
+void before_fork() {
+  cores().mutex.lock();
+  for (CoreBase* core : cores().running) core->before_fork();
+}
+void after_fork_in_parent() {
+  for (CoreBase* core : cores().running) core->after_fork_in_parent();
+  cores().mutex.unlock();
+}
+void after_fork_in_child() {
+  for (CoreBase* core : cores().running) core->after_fork_in_child();
+  std::erase_if(cores().running, [](const CoreBase* core) { return core->forked(); });
+  cores().mutex.unlock();
 }
 
 }  // namespace
@@ -40,11 +57,12 @@ const detail::StopFlag* TaskScope::stop() {
   return current_stop;
 }
 
-void register_core(detail::Core* core) {
+void register_core(CoreBase* core) {
+  [[maybe_unused]] static const int hooked = pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
   std::lock_guard lock(cores().mutex);
   cores().running.push_back(core);
 }
-void unregister_core(detail::Core* core) {
+void unregister_core(CoreBase* core) {
   std::lock_guard lock(cores().mutex);
   std::erase(cores().running, core);
 }

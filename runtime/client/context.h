@@ -3,6 +3,8 @@
 
 #include <mobula/detail/core.h>
 
+#include "runtime/client/core_base.h"
+
 namespace mobula::client {
 
 // Set while a thread runs a task or an actor call; the previous context comes back at the end.
@@ -22,8 +24,8 @@ class TaskScope {
   const detail::StopFlag* previous_stop_;
 };
 
-// The runtimes that this process has started and not yet ended. Any thread.
-void register_core(detail::Core* core);
-void unregister_core(detail::Core* core);
+// The runtimes that this process has started and not yet ended, told of its forks. Any thread.
+void register_core(CoreBase* core);
+void unregister_core(CoreBase* core);
 
 }  // namespace mobula::client

@@ -77,6 +77,7 @@ Time DriverCore::run(Time now) {
 }
 
 void DriverCore::shutdown() {
+  if (forked_) return;  // all of it is the parent's
   unregister_core(this);
   node_->set_background(nullptr);
   {

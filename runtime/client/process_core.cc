@@ -43,6 +43,12 @@ ProcessCore::ProcessCore(const ProcessSetup& setup)
 
 ProcessCore::~ProcessCore() = default;
 
+void ProcessCore::after_fork_in_child() {
+  forked_ = true;
+  closed_ = true;
+  mutex_.unlock();
+}
+
 // Submitting.
 
 std::vector<RefHandle> ProcessCore::contained_of(std::span<const detail::Slot> refs,
@@ -168,6 +174,7 @@ detail::Slot ProcessCore::put(const detail::Encoded& value) {
 }
 
 std::shared_ptr<detail::Object> ProcessCore::allocate(std::size_t bytes) {
+  if (forked_) throw_closed("storing a value");
   return std::make_shared<ArenaObject>(arena_, bytes);
 }
 
@@ -195,6 +202,7 @@ bool ProcessCore::wait_until(Lock& lock, Time deadline, const Done& done) {
 
 Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadline) {
   Lock lock(mutex_);
+  if (forked_) return closed("reading a value");
   const RefHandle handle = handle_of(ref);
   RefView view = owner_->view(handle);
   if (view.state == RefState::pending) {
@@ -450,7 +458,7 @@ void ProcessCore::retain(detail::Slot ref) {
 void ProcessCore::release(detail::Slot ref) {
   {
     const Lock lock(mutex_);
-    owner_->release(handle_of(ref), steady_now());
+    if (!forked_) owner_->release(handle_of(ref), steady_now());
   }
   drop();
 }

@@ -62,6 +62,10 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   int cpus() const override { return cpus_; }
   bool in_process() const override { return false; }
 
+  void before_fork() override { mutex_.lock(); }
+  void after_fork_in_parent() override { mutex_.unlock(); }
+  void after_fork_in_child() override;
+
   const std::string& node_name() const { return node_name_; }
 
  protected:

@@ -12,14 +12,20 @@
 namespace mobula {
 namespace client {
 
-Error CoreBase::closed(const char* tried) {
+Error CoreBase::closed(const char* tried) const {
+  if (forked_) {
+    return {.code = ErrorCode::unavailable,
+            .message = fmt::format("{}: this process was forked from one that has a runtime, which stays the parent's "
+                                   "own; do this in the parent, or start a runtime here",
+                                   tried)};
+  }
   return {.code = ErrorCode::unavailable,
           .message =
               fmt::format("{}: the runtime it belongs to has been shut down; keep the Runtime object alive as long as "
                           "its Refs and Actors are used",
                           tried)};
 }
-void CoreBase::throw_closed(const char* tried) {
+void CoreBase::throw_closed(const char* tried) const {
   throw TaskError(closed(tried));
 }
 

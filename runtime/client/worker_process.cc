@@ -90,7 +90,7 @@ void WorkerProcess::run(Lock& lock, const net::Call& call) {
     Outcome outcome;
     execute(lock, *frame, outcome);
     if (background_.joinable()) note_activity();
-    if (stop_.raised() && !pumping_) read_lanes();  // the message that says so comes right after the flag
+    if (stop_.raised()) worker_.stop(now_);  // the message that says so may still be on its way
     worker_.finish(outcome.kind, outcome.payload, outcome.contained, steady_now());
     for (const RefHandle ref : outcome.contained) owner_->release(ref, now_);
   }
@@ -139,6 +139,11 @@ void WorkerProcess::execute(Lock& lock, wire::CallFrame& frame, Outcome& outcome
     outcome.contained.clear();
     fail(outcome, error_of_current_exception(where));
   }
+  if (forked_) {  // a child forked by the task, and come back from it: its parent answers
+    std::fflush(nullptr);
+    _exit(0);
+  }
+  process::flush_output();
   lock.lock();
   outcome_ = nullptr;
   dependencies_.clear();

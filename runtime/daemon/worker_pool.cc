@@ -74,9 +74,7 @@ WorkerPool::~WorkerPool() {
     program->zygote.reset();
   }
   for (auto& [slot, worker] : workers_) {
-    for (int stream : {1, 2}) {
-      if (worker->process.pid != 0) read_output(*worker, stream);
-    }
+    if (worker->process.pid != 0) finish_output(*worker);
   }
 }
 
@@ -253,17 +251,22 @@ void WorkerPool::finished(std::uint32_t slot, wire::ProcessDeath death) {
   const auto at = workers_.find(slot);
   const std::unique_ptr<Worker> worker = std::move(at->second);
   workers_.erase(at);
-  for (int stream : {1, 2}) {
-    if (worker->process.pid == 0) break;
-    read_output(*worker, stream);
-    std::string rest;
-    worker->streams[static_cast<std::size_t>(stream - 1)].lines->finish(rest);
-    if (!rest.empty()) events_.worker_printed(worker->peer, stream, rest);
-  }
+  if (worker->process.pid != 0) finish_output(*worker);
   Program& program = *programs_[worker->program];
   --program.workers;
   program.idle_since = steady_now();
   events_.worker_exited(worker->peer, death);
+}
+
+void WorkerPool::finish_output(Worker& worker) {
+  for (int stream : {1, 2}) {
+    read_output(worker, stream);
+    const auto& lines = worker.streams[static_cast<std::size_t>(stream - 1)].lines;
+    if (!lines) continue;
+    std::string rest;
+    lines->finish(rest);
+    if (!rest.empty()) events_.worker_printed(worker.peer, stream, rest);
+  }
 }
 
 void WorkerPool::read_output(Worker& worker, int stream) {

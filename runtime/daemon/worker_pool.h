@@ -66,6 +66,8 @@ class WorkerPool {
   struct Worker;
   void start_zygote(Program& program);
   void poll_zygote(Program& program);
+  /// What is still in its pipes, the last line without its end included.
+  void finish_output(Worker& worker);
   void read_output(Worker& worker, int stream);
   void finished(std::uint32_t slot, wire::ProcessDeath death);
   wire::ProcessDeath explain(const Program& program, const Worker& worker, std::int32_t pid, int status);

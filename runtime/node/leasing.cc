@@ -167,7 +167,8 @@ void Node::Impl::place_elsewhere(Time now) {
   if (nodes_.size() <= 1 && view_known_) return;  // alone: what could not run here was refused when it came
   for (Request& request : queue_) {
     while (request.count != 0 && !request.spilled) {
-      const scheduler::Decision decision = scheduler::pack_then_spill(view(), {request.resources, true, request.order + request.count});
+      const scheduler::Decision decision =
+          scheduler::pack_then_spill(view(), {request.resources, true, request.order + request.count});
       if (decision.verdict == scheduler::Verdict::infeasible) {
         Error error;
         error.code = ErrorCode::infeasible;

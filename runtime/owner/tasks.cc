@@ -356,8 +356,9 @@ void Owner::Impl::cancel_task(TaskHandle handle, bool force, Time now) {
     }
     if (!sink_.withdraw(worker, task.ticket)) {
       task.cancelled = true;
-      sink_.raise_stop(worker, task.ticket);
+      // The message first: a call that sees the flag and returns at once finds it, and does not end in a value.
       sink_.send(worker, wire::CancelCall{task.result.index, task.result.generation, task.attempt});
+      sink_.raise_stop(worker, task.ticket);
       if (force && task.kind == wire::CallKind::task) {
         sink_.send(node_process(lease_id.node), wire::LeaseKill{lease_id, "its task was cancelled by force"});
       }

@@ -52,6 +52,10 @@ void start_output(std::uint64_t token) {
   is_worker = true;
 }
 
+void flush_output() {
+  if (is_worker && __fpending(stdout) > 0) std::fflush(stdout);
+}
+
 void set_output_name(std::string_view name) {
   name = name.substr(0, max_name);
   if (!is_worker || (name.size() == own_name_size && std::memcmp(name.data(), own_name.data(), name.size()) == 0))
@@ -59,7 +63,7 @@ void set_output_name(std::string_view name) {
   std::memcpy(own_name.data(), name.data(), name.size());
   own_name_size = name.size();
   // What was printed before the change still carries the old name. (std::cout writes through stdout.)
-  if (__fpending(stdout) > 0) std::fflush(stdout);
+  flush_output();
   const std::string mark = output_mark(own_token, name);
   write_all(STDOUT_FILENO, mark);
   write_all(STDERR_FILENO, mark);

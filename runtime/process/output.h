@@ -13,6 +13,10 @@ namespace mobula::process {
 // the name stays the same, two writes to a pipe when it changes. Does nothing outside a worker. One thread at a time.
 void set_output_name(std::string_view name);
 
+// Worker's side, after each task: hands on what was printed without the end of a line, which a buffer would keep, and
+// lose where the process is killed. Costs nothing when nothing is there.
+void flush_output();
+
 // Used by the zygote: this process's stdout and stderr are pipes that end in OutputLines with this token.
 void start_output(std::uint64_t token);
 

@@ -192,15 +192,20 @@ void Worker::unblock() {
   if (call_.kind == wire::CallKind::task) sink_.send(call_.caller, wire::WorkerBlocked{call_.lease, false});
 }
 
+void Worker::stop(Time now) {
+  if (state_ != State::running || stop_) return;
+  stop_ = true;
+  sink_.raise_stop();
+  owner_.cancel_children(call_number_, now);
+}
+
 bool Worker::on_message(const ProcessId& from, const wire::Message& message, Time now) {
   if (const auto* cancel = std::get_if<wire::CancelCall>(&message)) {
     const bool current = call_.caller == from && call_.index == cancel->index &&
                          call_.generation == cancel->generation && call_.attempt == cancel->attempt;
-    if (current && state_ == State::running) {
-      stop_ = true;
-      sink_.raise_stop();
-      owner_.cancel_children(call_number_, now);
-    } else if (!current) {
+    if (current) {
+      stop(now);
+    } else {
       if (cancelled_early_.size() == max_cancelled_early) cancelled_early_.erase(cancelled_early_.begin());
       cancelled_early_.push_back({from, cancel->index, cancel->generation, cancel->attempt});
     }
@@ -221,11 +226,7 @@ bool Worker::on_message(const ProcessId& from, const wire::Message& message, Tim
     dead_leases_.push_back(revoke->lease);
     if (state_ != State::idle && call_.lease == revoke->lease) {
       revoked_ = *revoke;
-      if (state_ == State::running) {
-        stop_ = true;
-        sink_.raise_stop();
-        owner_.cancel_children(call_number_, now);
-      }
+      stop(now);
     } else if (actor_ && actor_lease_ == revoke->lease) {
       end_actor(now);
     } else {
@@ -258,11 +259,7 @@ void Worker::on_process_died(const ProcessId& process, Time now) {
   });
   std::erase_if(cancelled_early_, [&](const Cancelled& cancelled) { return cancelled.caller == process; });
   last_sequence_.erase(process);
-  if (state_ == State::running && call_.caller == process && !stop_) {
-    stop_ = true;
-    sink_.raise_stop();
-    owner_.cancel_children(call_number_, now);
-  }
+  if (call_.caller == process) stop(now);
   after_owner_step(now);
 }
 

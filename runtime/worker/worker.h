@@ -60,6 +60,9 @@ class Worker {
   /// empty.
   void finish(wire::ReplyKind kind, std::span<const std::byte> payload, std::span<const RefHandle> contained, Time now);
 
+  /// The shell saw the stop flag of the call that runs before the message that says so: the same as CancelCall.
+  void stop(Time now);
+
   /// The call that runs starts or ends waiting for others. Calls may nest: only the outermost counts.
   void block();
   void unblock();

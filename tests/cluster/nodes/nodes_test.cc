@@ -174,15 +174,15 @@ TEST_F(TwoNodes, LoseTheWorkersOfADriverThatIsKilled) {
   driver->signal(SIGKILL);
   EXPECT_TRUE(WIFSIGNALED(driver->wait(2s)));
   EXPECT_NE(head->wait_for("is gone", 10s), "") << head->output();
-  // Both nodes are as before. The first program may still be sent by a view of the cluster from before the death; when
-  // it is done, the view is new.
-  for (int i = 0; i < 2; ++i) {
+  // Both nodes are as before. A program that begins by a view of the cluster from before the death may send all its
+  // work to one of them; the view is a heartbeat old at most, so a later program uses both.
+  std::string output;
+  for (int i = 0; i < 8 && output.find("finished 2") == std::string::npos; ++i) {
     auto next = start_driver({"squares", address(), keys(), "60"});
     EXPECT_EQ(next->wait(60s), 0) << next->output();
-    if (i == 1) {
-      EXPECT_THAT(next->output(), HasSubstr("finished 2"));
-    }
+    output = next->output();
   }
+  EXPECT_THAT(output, HasSubstr("finished 2"));
 }
 
 TEST_F(TwoNodes, OneThatWasOnlyCutOffComesBackAsANewOne) {

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -303,6 +305,52 @@ TEST_F(Failures, WorkersThatAreKilledAllTheTimeLoseNothing) {
     for (int i = 0; i < 300; ++i) EXPECT_EQ(refs[i].get(), i);
     for (const Ref<int>& call : calls) EXPECT_GT(call.get(), 0);
   }
+}
+
+// 1 where the runtime of the parent refuses to work in a child.
+int refusals_in_a_child() {
+  const pid_t child = fork();
+  if (child == 0) {
+    int refused = 0;
+    try {
+      Runtime::current().remote<identity>(7).get();
+    } catch (const TaskError& e) {
+      refused = e.error().message.find("was forked from") != std::string::npos;
+    }
+    _exit(refused);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+// Its child comes back from it too.
+int return_twice(int n) {
+  const pid_t child = fork();
+  if (child == 0) return -n;
+  waitpid(child, nullptr, 0);
+  return n;
+}
+
+// A child wrote into its parent's lanes: the next call of the parent found them broken, and another waited for ever.
+TEST_F(Failures, AChildOfATaskLeavesTheRuntimeToItsParent) {
+  EXPECT_EQ(rt.remote<refusals_in_a_child>().get(), 1);
+  EXPECT_EQ(rt.remote<return_twice>(5).get(), 5);
+  EXPECT_EQ(rt.remote<identity>(3).get(), 3);
+}
+
+TEST(Forked, AChildOfTheDriverEndsItsCopyOfTheRuntimeAtOnce) {
+  auto rt = std::make_unique<Runtime>(Runtime::start({.workers = 1}));
+  const Ref<int> ready = rt->remote<identity>(3);
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool refused = ready.try_get().error().message.find("was forked from") != std::string::npos;
+    rt.reset();
+    _exit(refused ? 4 : 5);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 4);
+  EXPECT_EQ(ready.get(), 3);
 }
 
 TEST(Start, RefusesWrongOptionsBeforeAnythingStarts) {

@@ -26,6 +26,11 @@ struct Speaker {
   }
 };
 
+int murmur() {
+  std::printf("no end of line");
+  return getpid();
+}
+
 TEST(Output, OfWorkersReachesTheDriverWithItsTaskAndProcessNamed) {
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
@@ -39,6 +44,17 @@ TEST(Output, OfWorkersReachesTheDriverWithItsTaskAndProcessNamed) {
   EXPECT_THAT(out, ContainsRegex("\\(.*speak pid=" + std::to_string(task) + "\\) line 3 of a task\n"));
   EXPECT_THAT(out, ContainsRegex("\\(.*Speaker::say pid=" + std::to_string(actor) + "\\) hello\n"));
   EXPECT_THAT(err, ContainsRegex("\\(.*speak pid=" + std::to_string(task) + "\\) and a word of warning\n"));
+}
+
+TEST(Output, WithoutTheEndOfItsLineIsShownWhenTheRuntimeEnds) {
+  testing::internal::CaptureStdout();
+  int pid = 0;
+  {
+    const Runtime rt = Runtime::start({.workers = 1});
+    pid = rt.remote<murmur>().get();
+  }
+  EXPECT_THAT(testing::internal::GetCapturedStdout(),
+              ContainsRegex("\\(.*murmur pid=" + std::to_string(pid) + "\\) no end of line"));
 }
 
 }  // namespace

@@ -155,7 +155,9 @@ TEST_F(RouterTest, ADeadNodeIsDisconnectedAtItsPeers) {
   }
   ASSERT_TRUE(run({&head}, [&] { return head.find(Kind::disconnected) != nullptr; }));
   EXPECT_EQ(head.find(Kind::disconnected)->node, NodeId{2});
-  EXPECT_EQ(head.router->send(NodeId{2}, {}), Router::SendStatus::unknown);
+  // The news may be a moment ahead of the socket's own end of the connection, which until then takes frames and drops
+  // them.
+  EXPECT_TRUE(run({&head}, [&] { return head.router->send(NodeId{2}, {}) == Router::SendStatus::unknown; }));
 }
 
 TEST_F(RouterTest, AConnectionThatBreaksIsMadeAgain) {

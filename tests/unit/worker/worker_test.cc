@@ -142,6 +142,20 @@ TEST_F(WorkerTest, ACancelledCallIsStoppedAndAnsweredAsCancelled) {
   EXPECT_FALSE(worker.stop_requested()) << "the flag was the other call's";
 }
 
+// The flag lies in shared memory and is seen at once; a call that returned on it, before the message was read, once
+// ended in its value, and a program that had cancelled it found no error.
+TEST_F(WorkerTest, ACallThatSawItsFlagBeforeTheMessageIsCancelledToo) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  worker.stop(now);
+  EXPECT_EQ(stops, 1);
+  finish();
+  EXPECT_EQ(last(), wire::ReplyKind::cancelled);
+  worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
+  EXPECT_EQ(stops, 1) << "it ended before";
+  ASSERT_TRUE(worker.accept(task(2), now));
+  EXPECT_FALSE(worker.stop_requested()) << "the message was for the call before";
+}
+
 TEST_F(WorkerTest, AnObjectOfACancelledCallIsFreed) {
   ASSERT_TRUE(worker.accept(task(), now));
   worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
