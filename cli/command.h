@@ -23,7 +23,7 @@ Command add_node(CLI::App& program);
 Command add_microbenchmark(CLI::App& program);
 
 /// Exit statuses that scripts rely on.
-enum Status : int { done = 0, failed = 1, wrong_usage = 2, interrupted = 130 };
+enum Status : int { done = 0, failed = 1, wrong_usage = 2, refused = 3, interrupted = 130 };
 
 /// Wrong use that only shows once files were looked at: printed, and the exit status is wrong_usage.
 class UsageError : public std::runtime_error {

@@ -16,6 +16,7 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/table.h"
+#include "rl/fairness/controller.h"
 #include "rl/train/checkpoint.h"
 #include "rl/train/episode_player.h"
 #include "rl/train/evaluation.h"
@@ -35,6 +36,7 @@ struct Arguments {
   std::string output;
   std::uint32_t episode = 0;
   int frames = 0;
+  bool gate = false;
   ClusterOptions cluster;
 };
 
@@ -42,6 +44,8 @@ struct Arguments {
 struct Run {
   rl::TrainOptions options;
   rl::StoredPolicy policy;
+  std::size_t not_met = 0;  ///< index of the constraint on which training gave up
+  std::optional<std::string> reason_not_met;
 };
 
 Run load(const Arguments& arguments) {
@@ -57,14 +61,21 @@ Run load(const Arguments& arguments) {
   const auto loaded = rl::CheckpointFolder(directory / "checkpoints").load_newest();
   for (const auto& refused : loaded.refused) fmt::print(stderr, "mobula: passed over {}\n", refused);
   run.policy = rl::policy_from_section(loaded.checkpoint.section("policy"));
+  if (run.options.fairness.constraints.empty()) return run;
+  rl::Controller multipliers(run.options.env.info, run.options.fairness);
+  multipliers.load(rl::as_bytes(loaded.checkpoint.section("fairness")));
+  if (const auto constraint = multipliers.given_up()) {
+    run.not_met = *constraint;
+    run.reason_not_met = multipliers.reason(*constraint);
+  }
   return run;
 }
 
-int evaluate(const Run& run, const ClusterOptions& cluster) {
+int evaluate(const Run& run, const ClusterOptions& cluster, bool gate) {
   auto runtime = start_runtime(cluster, run.options.workers);
   const Interrupt interrupt;
-  const rl::ActorSetup setup{run.options.env.factory, run.options.env.config, run.policy.spec, run.options.seed};
-  rl::Evaluator evaluator(runtime, setup, run.options.seed);
+  const rl::ActorSetup setup{run.options.env.factory, run.options.env.config, run.policy.spec, run.options.seed, {}};
+  rl::Evaluator evaluator(runtime, setup, run.options.env.info, run.options.fairness, run.options.seed);
   evaluator.grow(std::max(1, run.options.workers));
   const auto weights = runtime.put(Array<float>(std::span<const float>(run.policy.parameters)));
   for (const auto& request : rl::final_requests(run.options, {})) evaluator.start(request, weights);
@@ -73,11 +84,25 @@ int evaluate(const Run& run, const ClusterOptions& cluster) {
   while (evaluator.pending() > 0) {
     if (interrupt.requested()) return interrupted;
     if (auto finished = evaluator.take(std::chrono::milliseconds(50), meter)) {
-      policies.push_back({finished->request.policy, std::move(finished->metrics)});
+      policies.push_back({finished->request.policy, std::move(finished->metrics), std::move(finished->constraints)});
     }
   }
+  if (run.reason_not_met && run.not_met < policies.front().constraints.size()) {
+    auto& constraint = policies.front().constraints[run.not_met];
+    constraint.verdict = rl::Verdict::failed;
+    constraint.reason = *run.reason_not_met;
+  }
   fmt::print("{}", metrics_table(policies));
-  return done;
+  fmt::print("{}", fairness_table(policies));
+  fmt::print("{}", constraint_lines(policies.front().constraints));
+  if (!gate) return done;
+  // Training may have given up: a policy that training says does not meet its limits stays refused.
+  const auto& constraints = policies.front().constraints;
+  if (constraints.empty())
+    throw UsageError("--gate has nothing to hold the policy against: the run has no constraints");
+  const rl::Verdict verdict = rl::overall(constraints);
+  fmt::print("Gate: {}\n", rl::to_string(verdict));
+  return verdict == rl::Verdict::passed ? done : refused;
 }
 
 /// At most `limit` of the frames (all for 0), spread evenly, the first and the last among them.
@@ -139,6 +164,7 @@ Command add_evaluate(CLI::App& program) {
   app->add_option("--seed", arguments->seed, "Of the held-out episodes (default: the run's)");
   app->add_option("--workers", arguments->workers, "Worker processes; 0: none (default: as in the run)")
       ->check(CLI::Range(0, 1000));
+  app->add_flag("--gate", arguments->gate, "Exit status 3 unless every constraint of the run is passed");
   app->add_option("--render", arguments->render, "Draw one episode instead: text or svg")
       ->expected(0, 1)
       ->default_str("text")
@@ -152,12 +178,14 @@ Command add_evaluate(CLI::App& program) {
       "Examples:\n"
       "  mobula evaluate runs/intersection-1\n"
       "  mobula evaluate runs/intersection-1 --episodes 200 --seed 99\n"
+      "  mobula evaluate runs/intersection-1 --gate --seed 99 && deploy\n"
       "  mobula evaluate runs/intersection-1 --render\n"
       "  mobula evaluate runs/intersection-1 --render svg --output crossing.svg");
   return {app, [app, arguments] {
             if (app->count("--render") > 0 && arguments->render.empty()) arguments->render = "text";
             const Run run = load(*arguments);
-            return arguments->render.empty() ? evaluate(run, arguments->cluster) : render(run, *arguments);
+            return arguments->render.empty() ? evaluate(run, arguments->cluster, arguments->gate)
+                                             : render(run, *arguments);
           }};
 }
 

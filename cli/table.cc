@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "rl/fairness/trade_svg.h"
+
 namespace mobula::cli {
 namespace {
 
@@ -82,6 +84,47 @@ std::string metrics_table(std::span<const rl::PolicyMetrics> policies) {
   add_tables(compared + " of", groups, [&](const std::string& title) { return compared + "/" + title; });
   text +=
       fmt::format("Values with 95 % intervals over n = {} held-out episodes.\n", policies[0].metrics.front().second.n);
+  return text;
+}
+
+std::string fairness_table(std::span<const rl::PolicyMetrics> policies) {
+  const std::string samples = rl::compared_samples(policies);
+  if (samples.empty()) return {};
+  // Two tables with the same rows, so that a line fits a terminal.
+  const std::vector<Row> columns[] = {{{"mean " + samples, "mean_" + samples},
+                                       {"p95", "p95_" + samples},
+                                       {"max", "max_" + samples},
+                                       {"gap of means", "mean_" + samples + "_gap"}},
+                                      {{"long rate", "long_" + samples + "_rate"},
+                                       {"throughput", "throughput"},
+                                       {"Jain", "jain_" + samples},
+                                       {"Gini", "gini_" + samples}}};
+  std::string text = "\n";
+  for (const auto& half : columns) {
+    std::vector<Row> rows{{"policy"}};
+    for (const auto& column : half) rows[0].push_back(column[0]);
+    const bool last = &half == &columns[1];
+    if (last) rows[0].push_back("verdict");
+    for (const auto& policy : policies) {
+      Row row{policy.policy};
+      for (const auto& column : half) row.push_back(cell(rl::find(policy.metrics, column[1])));
+      if (last)
+        row.push_back(policy.constraints.empty() ? "-" : std::string(to_string(rl::overall(policy.constraints))));
+      rows.push_back(std::move(row));
+    }
+    text += aligned(rows) + "\n";
+  }
+  text +=
+      fmt::format("Values with 95 % intervals over n = {} held-out episodes.\n", policies[0].metrics.front().second.n);
+  return text;
+}
+
+std::string constraint_lines(std::span<const rl::ConstraintResult> constraints) {
+  std::string text;
+  for (const auto& c : constraints) {
+    text += fmt::format("Constraint {} {} {:g}: {}; {}\n", c.metric, c.upper ? "at most" : "at least", c.limit,
+                        to_string(c.verdict), c.reason);
+  }
   return text;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <mobula/rl/estimate.h>
+#include <mobula/rl/verdict.h>
 
 #include <span>
 #include <string>
@@ -15,6 +15,14 @@ namespace mobula::cli {
 /// Of what is measured per group only the first metric is shown, groups side by side; result.json has all. Ends in a
 /// line that says the number of episodes.
 std::string metrics_table(std::span<const rl::PolicyMetrics> policies);
+
+/// Efficiency against fairness, a row a policy: mean, p95 and maximum of what the groups are compared by, the gap
+/// between their means, the share of long ones, throughput, the indices of Jain and Gini, and the verdict on the
+/// constraints. Empty where nothing is compared.
+std::string fairness_table(std::span<const rl::PolicyMetrics> policies);
+
+/// A line for each: limit, verdict and reason.
+std::string constraint_lines(std::span<const rl::ConstraintResult> constraints);
 
 /// Four significant digits: "7.412", "0.0812", "1532".
 std::string short_number(double value);

@@ -14,6 +14,7 @@
 #include "cli/interrupt.h"
 #include "cli/table.h"
 #include "rl/train/experiment.h"
+#include "rl/train/trainer.h"
 #include "runtime/config/config.h"
 
 namespace mobula::cli {
@@ -94,6 +95,10 @@ int run(const Arguments& arguments) {
                                                   : std::filesystem::path(arguments.file));
   for (const auto& assignment : arguments.overrides) document.set(assignment);
   rl::TrainOptions options = rl::read_experiment(document);
+  if (const auto problem = rl::check_before_training(options); problem.starts_with("fairness.")) {
+    const auto colon = problem.find(": ");
+    throw document.error(problem.substr(0, colon), problem.substr(colon + 2));
+  }
   options.run_directory = resuming ? arguments.resume : arguments.run_directory;
 
   Runtime runtime = start_runtime(arguments.cluster, options.workers);
@@ -129,7 +134,10 @@ int run(const Arguments& arguments) {
   }
   fmt::print("Trained {} steps in {:.1f} s ({:.1f} s of processor time).\n\n", result.progress.env_steps,
              result.wall_seconds, result.cpu_seconds);
-  fmt::print("{}\nEverything is in {}\n", metrics_table(result.policies), result.run_directory.string());
+  const std::string fairness = fairness_table(result.policies);
+  fmt::print("{}", fairness.empty() ? metrics_table(result.policies) : fairness);
+  fmt::print("{}", constraint_lines(result.constraints));
+  fmt::print("\nEverything is in {}\n", result.run_directory.string());
   return done;
 }
 

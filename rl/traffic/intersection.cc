@@ -1,5 +1,6 @@
 #include <mobula/rl/intersection.h>
 
+#include <fmt/format.h>
 #include <mobula/fields.h>
 
 #include <algorithm>
@@ -36,6 +37,27 @@ void Intersection::Config::describe(Fields& f) {
   f("yellow_braking", yellow_braking,
     {.unit = "m/s^2", .min = 2, .max = 8, .help = "A car that would have to brake harder at yellow passes."});
   f("driver", driver, {.help = "The car-following model (intelligent driver model)."});
+}
+
+std::span<const GroupSetView> Intersection::group_sets() {
+  static constexpr std::array<int, approaches> streets{main_street, main_street, side_street, side_street};
+  static constexpr std::array<int, approaches> each{west, east, north, south};
+  static constexpr std::array<GroupSetView, 2> all{
+      {{"street", group_names, streets}, {"approach", approach_names, each}}};
+  return all;
+}
+
+// With the longest greens the changes cost the smallest share; two minutes is what plans are allowed.
+std::string Intersection::Config::overload() const {
+  const double flow = webster::saturation_flow(driver, to_ms(time_step));
+  const double lost = 2 * webster::lost_time(yellow, all_red), cycle = 2 * 120 + 2 * (yellow + all_red);
+  const double used = (main_demand + side_demand) / flow, available = 1 - lost / cycle;
+  if (used < available) return {};
+  return fmt::format(
+      "the demand is above saturation: {:g} and {:g} vehicles/h need {:.0f} % of the time at {:.0f} vehicles/h of "
+      "green, "
+      "and at most {:.0f} % can be green; queues grow under any policy, so lower main_demand or side_demand",
+      main_demand, side_demand, 100 * used, flow, 100 * available);
 }
 
 std::string Intersection::Config::problem() const {

@@ -39,7 +39,9 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
     envs->step(actions);
     // Environments whose episode is over run on into the next one until the last is done; that is not counted.
     for (const EpisodeEnd& end : envs->ended()) {
-      if (end.episode == 0) result.episodes.push_back(end);
+      if (end.episode != 0) continue;
+      result.episodes.push_back(end);
+      for (const auto& metric : setup_.metrics) metric(result.episodes.back().report);
     }
   }
   result.time = ProcessTime::here();
@@ -82,7 +84,13 @@ std::optional<Evaluator::Finished> Evaluator::take(std::chrono::milliseconds wai
     meter.report(result.time);
     std::move(result.episodes.begin(), result.episodes.end(), std::back_inserter(episodes));
   }
-  return Finished{done.request, summarise(episodes, seed_)};
+  Finished finished{done.request, summarise(episodes, seed_), {}};
+  FairnessReport fairness = judge(episodes, info_, fairness_, seed_);
+  for (auto& [name, estimate] : fairness.metrics) {
+    if (!find(finished.metrics, name)) finished.metrics.emplace_back(name, estimate);
+  }
+  finished.constraints = std::move(fairness.constraints);
+  return finished;
 }
 
 std::vector<Evaluator::Request> final_requests(const TrainOptions& options, const Progress& progress) {

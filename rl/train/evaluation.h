@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "rl/fairness/gate.h"
 #include "rl/train/cpu_meter.h"
 #include "rl/train/rollout.h"
 
@@ -50,8 +51,13 @@ class EvaluationActor {
 class Evaluator {
  public:
   /// `summary_seed` keys the bootstrap. Calls of a died worker are repeated.
-  Evaluator(Runtime& runtime, ActorSetup setup, std::uint64_t summary_seed)
-      : runtime_(runtime), setup_(std::move(setup)), seed_(summary_seed) {}
+  Evaluator(Runtime& runtime, ActorSetup setup, EnvironmentInfo info, FairnessOptions fairness,
+            std::uint64_t summary_seed)
+      : runtime_(runtime),
+        setup_(std::move(setup)),
+        info_(std::move(info)),
+        fairness_(std::move(fairness)),
+        seed_(summary_seed) {}
 
   /// There are at least this many actors from now on.
   void grow(int actors);
@@ -70,6 +76,7 @@ class Evaluator {
   struct Finished {
     Request request;
     Metrics metrics;
+    std::vector<ConstraintResult> constraints;  ///< of the options, in their order
   };
   /// The oldest one if it is finished, waiting for it at most this long. Throws TaskError if its environment failed.
   std::optional<Finished> take(std::chrono::milliseconds wait, CpuMeter& meter);
@@ -82,6 +89,8 @@ class Evaluator {
   };
   Runtime& runtime_;
   const ActorSetup setup_;
+  const EnvironmentInfo info_;
+  const FairnessOptions fairness_;
   const std::uint64_t seed_;
   std::vector<Actor<EvaluationActor>> actors_;
   std::size_t next_actor_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "rl/fairness/check.h"
 #include "rl/train/files.h"
 #include "runtime/config/config.h"
 
@@ -16,6 +17,7 @@ struct Top {
   StopOptions stop;
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
+  FairnessOptions fairness;
 
   explicit Top(const TrainOptions& o)
       : experiment(o.experiment),
@@ -23,7 +25,8 @@ struct Top {
         seed(o.seed),
         stop(o.stop),
         evaluate(o.evaluate),
-        checkpoint(o.checkpoint) {}
+        checkpoint(o.checkpoint),
+        fairness(o.fairness) {}
 
   void describe(Fields& f) {
     f("experiment", experiment, {.help = "Names the run directory, runs/<experiment>-<n>."});
@@ -36,6 +39,7 @@ struct Top {
     f("stop", stop, {.help = "When training ends."});
     f("evaluate", evaluate, {.help = "Evaluation of the frozen policy on held-out episodes."});
     f("checkpoint", checkpoint, {.help = "What is kept on disk to go on from."});
+    f("fairness", fairness, {.help = "Groups, and limits that the policy has to keep."});
   }
   std::string problem() const {
     const bool plain = !experiment.empty() && experiment.front() != '.' &&
@@ -86,6 +90,7 @@ TrainOptions read_experiment(const config::Document& document) {
   options.stop = top.stop;
   options.evaluate = top.evaluate;
   options.checkpoint = top.checkpoint;
+  options.fairness = top.fairness;
 
   std::vector<std::string> names;
   for (const auto& spec : registered_environments()) names.push_back(spec.name);
@@ -141,6 +146,7 @@ void check_same_run(const TrainOptions& options, const std::filesystem::path& fi
   const std::string now = write_experiment(options);
   if (section("\n" + stored, "env") != section("\n" + now, "env")) refuse("environment");
   if (section("\n" + stored, "algorithm") != section("\n" + now, "algorithm")) refuse("algorithm");
+  if (section("\n" + stored, "fairness") != section("\n" + now, "fairness")) refuse("fairness");
   const auto document = config::Document::load(file);
   if (document.text("seed") != std::to_string(options.seed)) refuse("seed");
 }
@@ -166,7 +172,14 @@ std::string problem_with(const TrainOptions& options) {
     return where + "environment '" + options.env.name + "' has no baseline '" + name + "'; it has " +
            quoted_list(known);
   }
-  return {};
+  if (options.fairness.constraints.empty()) {
+    return problem_with_fairness(options.fairness, options.env.info, options.evaluate.episodes);
+  }
+  const auto held = options.env.make_config();
+  const auto document = config::Document::parse(options.env.config.empty() ? "{}" : options.env.config, "env");
+  config::read_group(document, "", held->fields(), {"name"});
+  if (std::string overload = held->overload(); !overload.empty()) return "env: " + overload;
+  return problem_with_fairness(options.fairness, options.env.info, options.evaluate.episodes);
 }
 
 }  // namespace mobula::rl

@@ -106,12 +106,29 @@ std::string result_json(const TrainOptions& options, const TrainResult& result) 
   json["return_ci95"] = total ? interval(*total) : Json(nullptr);
   json["parameters_sha256"] = result.parameters_sha256;
   json["policies"] = Json::object();
-  for (const auto& [policy, metrics] : result.policies) {
+  for (const auto& [policy, metrics, constraints] : result.policies) {
+    static_cast<void>(constraints);
     Json& object = json["policies"][policy] = Json::object();
     for (const auto& [metric, e] : metrics) {
       object[metric] = {{"value", number(e.value)}, {"ci95", interval(e)}, {"n", e.n}};
       if (e.samples != e.n) object[metric]["samples"] = e.samples;
     }
+  }
+  json["constraints"] = Json::array();
+  for (const auto& c : result.constraints) {
+    Json& entry = json["constraints"].emplace_back();
+    entry["metric"] = c.metric;
+    entry["groups"] = c.groups;
+    entry["limit"] = number(c.limit);
+    entry["kind"] = c.upper ? "at_most" : "at_least";
+    entry["value"] = number(c.estimate.value);
+    entry["ci95"] = interval(c.estimate);
+    entry["n"] = c.estimate.n;
+    entry["samples"] = c.estimate.samples;
+    entry["evidence"] = to_string(c.evidence);
+    entry["confidence"] = c.confidence;
+    entry["verdict"] = to_string(c.verdict);
+    entry["reason"] = c.reason;
   }
   json["evaluation"] = {
       {"episodes", options.evaluate.episodes},

@@ -49,6 +49,9 @@ RolloutResult RolloutActor::collect(const Array<float>& parameters, const Rollou
 
   RolloutResult result;
   result.ended = rl::collect(*envs_, actor_, parameters, call.iteration, fragment);
+  for (auto& end : result.ended) {
+    for (const auto& metric : setup_.metrics) metric(end.report);
+  }
   result.snapshots = envs_->snapshot_each();
   result.costs = sum_costs(ConstFragment(layout, std::as_bytes(std::span<const FragmentLine>(memory.span()))),
                            envs_->info().group_names.size());

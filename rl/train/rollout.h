@@ -3,6 +3,7 @@
 #include <mobula/array.h>
 #include <mobula/rl/any_vec_env.h>
 #include <mobula/rl/environment_spec.h>
+#include <mobula/rl/fairness.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -35,10 +36,16 @@ struct ActorSetup {
   std::string config;  ///< of the environment, as YAML
   nn::PolicySpec policy;
   std::uint64_t seed = 0;
+  std::vector<EpisodeMetric::Code> metrics = {};  ///< asked at each end of an episode, in this order
 
   template <class Archive>
   void serialize(Archive& archive) {
     archive(factory, config, policy, seed);
+    // One by one: a vector of them would be copied as the pointers of this process.
+    auto count = static_cast<std::uint64_t>(metrics.size());
+    archive(count);
+    metrics.resize(count);
+    for (auto& metric : metrics) archive(metric);
   }
 };
 

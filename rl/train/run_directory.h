@@ -18,6 +18,7 @@ namespace mobula::rl {
 ///   evaluations.csv   a row an evaluation and metric
 ///   checkpoints/      the newest few
 ///   result.json       when training has finished
+///   trade.svg         efficiency against fairness of all policies, where the environment has groups
 ///   lock              held while the run is in use
 class RunDirectory {
  public:
@@ -31,7 +32,7 @@ class RunDirectory {
   CheckpointFolder checkpoints() const { return CheckpointFolder(path_ / "checkpoints"); }
 
   static constexpr std::string_view config = "config.yaml", metadata = "metadata.json", progress = "progress.csv",
-                                    evaluations = "evaluations.csv", result = "result.json";
+                                    evaluations = "evaluations.csv", result = "result.json", trade = "trade.svg";
   std::filesystem::path file(std::string_view name) const { return path_ / name; }
 
  private:

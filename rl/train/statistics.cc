@@ -1,44 +1,21 @@
 #include "rl/train/statistics.h"
 
-#include <mobula/random.h>
-
 #include <boost/math/distributions/students_t.hpp>
 
 #include <algorithm>
 #include <cmath>
 
+#include "rl/fairness/bootstrap.h"
+
 namespace mobula::rl {
 namespace {
-
-constexpr int kResamples = 2000;
-
-/// How often each episode occurs in each resample.
-class Resamples {
- public:
-  Resamples(std::size_t episodes, std::uint64_t seed) : episodes_(episodes), times_(kResamples * episodes) {
-    for (int b = 0; b < kResamples; ++b) {
-      Random random(seed, Stream::bootstrap, static_cast<std::uint32_t>(b));
-      for (std::size_t e = 0; e < episodes; ++e) {
-        ++times_[b * episodes + random.below(static_cast<std::uint32_t>(episodes))];
-      }
-    }
-  }
-  const std::uint32_t* operator[](int b) const { return &times_[b * episodes_]; }
-
- private:
-  std::size_t episodes_;
-  std::vector<std::uint32_t> times_;
-};
 
 void set_interval(Estimate& estimate, std::vector<double>& values) {
   // A resample without a single sample (all its episodes were empty) has no value; it is left out.
   if (estimate.n < 2 || values.empty()) return;
-  std::sort(values.begin(), values.end());
-  const auto at = [&](double p) {
-    return values[std::min(values.size() - 1, static_cast<std::size_t>(p * static_cast<double>(values.size())))];
-  };
-  estimate.low = at(0.025);
-  estimate.high = at(0.975);
+  const Interval interval = percentiles(values, 0.95);
+  estimate.low = interval.low;
+  estimate.high = interval.high;
 }
 
 /// The samples of one metric and group, by episode.
@@ -109,8 +86,8 @@ Estimate bootstrap(const Pooled& pooled, const Resamples& resamples, std::size_t
   const std::vector<std::uint32_t> once(episodes, 1);
   estimate.value = (pooled.*statistic)(once.data());
   std::vector<double> values;
-  values.reserve(kResamples);
-  for (int b = 0; b < kResamples; ++b) {
+  values.reserve(Resamples::count);
+  for (int b = 0; b < Resamples::count; ++b) {
     const double value = (pooled.*statistic)(resamples[b]);
     if (!std::isnan(value)) values.push_back(value);
   }
@@ -187,13 +164,6 @@ Metrics summarise(std::span<const EpisodeEnd> unordered, std::uint64_t seed) {
                          bootstrap(pooled, resamples, episodes.size(), &Pooled::maximum));
   }
   return metrics;
-}
-
-const Estimate* find(const Metrics& metrics, std::string_view name) {
-  for (const auto& [key, estimate] : metrics) {
-    if (key == name) return &estimate;
-  }
-  return nullptr;
 }
 
 }  // namespace mobula::rl

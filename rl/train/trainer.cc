@@ -6,6 +6,8 @@
 #include <limits>
 #include <numeric>
 
+#include "rl/fairness/check.h"
+#include "rl/fairness/trade_svg.h"
 #include "rl/train/experiment.h"
 #include "rl/train/sections.h"
 #include "rl/train/sha256.h"
@@ -50,10 +52,31 @@ std::vector<EpisodeEnd> in_order_of_time(std::vector<EpisodeEnd> ended, const Fr
 
 }  // namespace
 
+namespace {
+
+/// Some held-out episodes of the first baseline, or of the untrained policy, tell what is reported and how far episodes
+/// lie apart.
+std::string problem_with_pilot(const TrainOptions& options) {
+  constexpr int kEpisodes = 4;
+  if (options.fairness.constraints.empty()) return {};
+  const nn::PolicySpec spec = policy_spec(options.env.info, options.algorithm);
+  ActorSetup setup{options.env.factory, options.env.config, spec, options.seed, {}};
+  for (const auto& metric : options.fairness.metrics) setup.metrics.push_back(metric.code());
+  const auto parameters = nn::Policy<float>(spec).initial_parameters(options.seed);
+  EvaluationActor actor(setup);
+  const EvaluationResult pilot =
+      actor.play(Array<float>(std::span<const float>(parameters)),
+                 {.count = kEpisodes, .baseline = options.env.info.baseline_names.empty() ? -1 : 0});
+  return rl::problem_with_pilot(options.fairness, options.env.info, pilot.episodes, options.evaluate.episodes);
+}
+
+}  // namespace
+
 std::string check_before_training(const TrainOptions& options) {
   if (std::string problem = problem_with(options); !problem.empty()) return problem;
   try {
     options.env.factory(options.env.config, {.count = 1, .seed = options.seed});
+    return problem_with_pilot(options);
   } catch (const std::exception& error) {
     return std::string("env: ") + error.what();
   }
@@ -66,8 +89,15 @@ Trainer::Trainer(const TrainOptions& options, const Callbacks& callbacks, Begin 
       hooks_(std::move(hooks)),
       layout_(options.env.info, options.algorithm.n_steps, options.algorithm.n_envs),
       learner_(options.env.info, options.algorithm, options.seed, options.stop.env_steps),
+      fairness_(options_.env.info, options_.fairness),
       memory_((layout_.bytes() + sizeof(FragmentLine) - 1) / sizeof(FragmentLine)) {
   if (hooks_.shape) learner_.set_shape(hooks_.shape);
+  if (hooks_.reward || !options_.fairness.constraints.empty() || !options_.fairness.reward_terms.empty()) {
+    learner_.set_reward([this](const ConstFragment& fragment, std::span<float> rewards) {
+      fairness_.shape(fragment, rewards);
+      if (hooks_.reward) hooks_.reward(fragment, rewards);
+    });
+  }
   if (options_.write) {
     open(begin);
   } else if (begin == Begin::resume) {
@@ -117,6 +147,7 @@ Checkpoint Trainer::state() const {
   checkpoint.add("counters", to_json(counters));
   checkpoint.add("policy", policy_section(learner_.spec(), learner_.parameters()));
   checkpoint.add("learner", as_text(learner_.save()));
+  checkpoint.add("fairness", as_text(fairness_.save()));
   checkpoint.add("environments", as_text(encode_to_bytes(snapshots_)));
   return checkpoint;
 }
@@ -124,6 +155,7 @@ Checkpoint Trainer::state() const {
 void Trainer::load(const Checkpoint& checkpoint) {
   const Counters counters = counters_from_json(checkpoint.section("counters"));
   learner_.load(as_bytes(checkpoint.section("learner")));
+  fairness_.load(as_bytes(checkpoint.section("fairness")));
   snapshots_ = decode_from_bytes<decltype(snapshots_)>(as_bytes(checkpoint.section("environments")));
   progress_.iteration = checkpoint.iteration;
   progress_.env_steps = checkpoint.env_steps;
@@ -145,6 +177,7 @@ void Trainer::save_checkpoint() {
 std::string Trainer::reason_to_stop() const {
   if (progress_.env_steps >= options_.stop.env_steps) return "env_steps";
   if (stop_asked_) return "callback";
+  if (fairness_.given_up()) return "constraint_not_met";
   const auto& target = options_.stop.return_mean;
   if (target && returns_.size() == kReturnWindow && training_return_mean() >= *target) return "return_mean";
   const auto& limit = options_.stop.wall_seconds;
@@ -162,7 +195,9 @@ double Trainer::training_return_mean() const {
 }
 
 ActorSetup Trainer::actor_setup() const {
-  return {options_.env.factory, options_.env.config, learner_.spec(), options_.seed};
+  ActorSetup setup{options_.env.factory, options_.env.config, learner_.spec(), options_.seed, {}};
+  for (const auto& metric : options_.fairness.metrics) setup.metrics.push_back(metric.code());
+  return setup;
 }
 
 TrainResult Trainer::run(Runtime& runtime) {
@@ -177,7 +212,7 @@ TrainResult Trainer::run(Runtime& runtime) {
   result.run_directory = start.run_directory;
   Outcome outcome = Outcome::done;
   {
-    Evaluator evaluator(runtime, actor_setup(), options_.seed);
+    Evaluator evaluator(runtime, actor_setup(), options_.env.info, options_.fairness, options_.seed);
     if (options_.evaluate.every > 0) evaluator.grow(options_.evaluate.workers);
     for (;;) {
       result.stopped_by = reason_to_stop();
@@ -201,8 +236,13 @@ TrainResult Trainer::run(Runtime& runtime) {
   result.parameters.assign(learner_.parameters().begin(), learner_.parameters().end());
   result.parameters_sha256 = sha256(std::as_bytes(learner_.parameters()));
   result.policies = policies_;
+  result.constraints = constraints_;
   if (!result.interrupted) {
-    if (directory_) write_file(directory_->file(RunDirectory::result), result_json(options_, result));
+    if (directory_) {
+      write_file(directory_->file(RunDirectory::result), result_json(options_, result));
+      const std::string picture = trade_svg(options_.fairness, policies_);
+      if (!picture.empty()) write_file(directory_->file(RunDirectory::trade), picture);
+    }
     tell(callbacks_.on_finish, result);
   }
   return result;
@@ -286,7 +326,9 @@ void Trainer::learn(const std::vector<RolloutResult>& parts, double collect_seco
   const double return_mean = training_return_mean();
   tell(callbacks_.on_rollout, RolloutEvent{next, ended, return_mean, collect_seconds});
 
+  fairness_.accumulate(ended);
   if (hooks_.accumulate) hooks_.accumulate(next, costs);
+  fairness_.constrain(next.iteration);
   if (hooks_.constrain) hooks_.constrain(next);
   const PpoStats stats = learner_.update(ConstFragment(layout_, std::as_bytes(std::span(memory_))));
   weights_ = {};
@@ -294,17 +336,18 @@ void Trainer::learn(const std::vector<RolloutResult>& parts, double collect_seco
   progress_ = next;
 
   const double update_seconds = seconds_since(began);
-  const std::pair<std::string_view, double> statistics[] = {{"policy_loss", stats.policy_loss},
-                                                            {"value_loss", stats.value_loss},
-                                                            {"entropy", stats.entropy},
-                                                            {"approx_kl", stats.approx_kl},
-                                                            {"clip_fraction", stats.clip_fraction},
-                                                            {"explained_variance", stats.explained_variance},
-                                                            {"grad_norm", stats.grad_norm},
-                                                            {"learning_rate", stats.learning_rate},
-                                                            {"clip_range", stats.clip_range},
-                                                            {"collect_seconds", collect_seconds},
-                                                            {"update_seconds", update_seconds}};
+  std::vector<std::pair<std::string_view, double>> statistics{{"policy_loss", stats.policy_loss},
+                                                              {"value_loss", stats.value_loss},
+                                                              {"entropy", stats.entropy},
+                                                              {"approx_kl", stats.approx_kl},
+                                                              {"clip_fraction", stats.clip_fraction},
+                                                              {"explained_variance", stats.explained_variance},
+                                                              {"grad_norm", stats.grad_norm},
+                                                              {"learning_rate", stats.learning_rate},
+                                                              {"clip_range", stats.clip_range},
+                                                              {"collect_seconds", collect_seconds},
+                                                              {"update_seconds", update_seconds}};
+  for (const auto& entry : fairness_.series()) statistics.push_back(entry);
   if (log_) log_->add(progress_, return_mean, statistics);
   tell(callbacks_.on_update, UpdateEvent{progress_, statistics, update_seconds});
 }
@@ -329,7 +372,7 @@ void Trainer::deliver(const Evaluator::Finished& finished) {
                               finished.metrics};
   if (log_) log_->add(event);
   if (hooks_.evaluate) hooks_.evaluate(event);
-  if (finished.request.final) policies_.push_back({finished.request.policy, finished.metrics});
+  if (finished.request.final) policies_.push_back({finished.request.policy, finished.metrics, finished.constraints});
   tell(callbacks_.on_evaluation, event);
 }
 
@@ -344,8 +387,20 @@ Trainer::Outcome Trainer::evaluate_finally(Runtime& runtime, Evaluator& evaluato
     if (const auto finished = evaluator.take(kGlance, meter_)) deliver(*finished);
     if (interrupted()) return Outcome::interrupted;
   }
-  if (hooks_.gate) hooks_.gate(policies_);
+  gate();
   return Outcome::done;
+}
+
+void Trainer::gate() {
+  // The trained policy is the first that was asked for.
+  if (!policies_.empty()) constraints_ = policies_.front().constraints;
+  if (const auto not_met = fairness_.given_up(); not_met && *not_met < constraints_.size()) {
+    ConstraintResult& constraint = constraints_[*not_met];
+    constraint.verdict = Verdict::failed;
+    constraint.reason = fairness_.reason(*not_met);
+    policies_.front().constraints = constraints_;
+  }
+  if (hooks_.gate) hooks_.gate(policies_);
 }
 
 namespace {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rl/algos/ppo/ppo.h"
+#include "rl/fairness/controller.h"
 #include "rl/train/evaluation.h"
 #include "rl/train/hooks.h"
 #include "rl/train/records.h"
@@ -54,6 +55,7 @@ class Trainer {
   Outcome iterate(Runtime& runtime, Evaluator& evaluator);
   Outcome collect(Runtime& runtime, std::vector<RolloutResult>& parts);
   const Ref<Array<float>>& weights(Runtime& runtime);
+  void gate();
   void learn(const std::vector<RolloutResult>& parts, double collect_seconds);
   Outcome evaluate_now_and_then(Runtime& runtime, Evaluator& evaluator);
   void deliver(const Evaluator::Finished& finished);
@@ -79,6 +81,7 @@ class Trainer {
 
   // The state of the run.
   PpoLearner learner_;
+  Controller fairness_;
   std::vector<std::vector<std::byte>> snapshots_;  // of each environment; empty before the first iteration
   Progress progress_;
   std::deque<double> returns_;               // of the last 100 training episodes
@@ -89,6 +92,7 @@ class Trainer {
   std::vector<Actor<RolloutActor>> actors_;
   Ref<Array<float>> weights_;  // the present parameters, once someone asked for them
   std::vector<PolicyMetrics> policies_;
+  std::vector<ConstraintResult> constraints_;  // of the trained policy
   CpuMeter meter_;
   std::int64_t saved_iteration_ = -1;
   bool stop_asked_ = false;

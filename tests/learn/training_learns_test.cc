@@ -46,7 +46,7 @@ TEST(CartPole, IsSolvedWithinTheStepsOfTheExampleOnEverySeed) {
 TEST(Intersection, IsBetterThanEveryBaselineOnEverySeed) {
   Runtime runtime = Runtime::start({.workers = 0});
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
-    TrainOptions options = example("intersection.yaml");
+    TrainOptions options = example("intersection_unconstrained.yaml");
     options.seed = seed;
     options.stop.env_steps /= 5;
     options.evaluate.every = 0;
@@ -62,6 +62,23 @@ TEST(Intersection, IsBetterThanEveryBaselineOnEverySeed) {
       }
     }
   }
+}
+
+// The showcase: what the constraint promises, and what it may cost.
+TEST(Intersection, IsFairUnderItsConstraintAndStillEfficient) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  const TrainResult fair = train(runtime, example("intersection.yaml"));
+  const TrainResult efficient = train(runtime, example("intersection_unconstrained.yaml"));
+  const auto of = [](const TrainResult& result, const char* policy, const char* metric) {
+    return *find(*result.find(policy), metric);
+  };
+  EXPECT_GE(of(efficient, "trained", "mean_wait_gap").value, 15);
+  EXPECT_LE(of(fair, "trained", "mean_wait_gap").high, 10);
+  ASSERT_EQ(fair.constraints.size(), 1u);
+  EXPECT_EQ(fair.constraints[0].verdict, Verdict::passed) << fair.constraints[0].reason;
+  const double mean = of(fair, "trained", "mean_wait").value;
+  EXPECT_LE(mean, 1.15 * of(efficient, "trained", "mean_wait").value);
+  EXPECT_LT(mean, of(fair, "fixed_time", "mean_wait").value);
 }
 
 }  // namespace

@@ -66,6 +66,7 @@ struct PpoLearner::State {
   const std::int64_t total_steps;
   const nn::Policy<float> policy;
   ShapeHook shape;
+  RewardHook reward;
 
   nn::AlignedVector<float> parameters;
   nn::Adam<float> adam;
@@ -75,7 +76,7 @@ struct PpoLearner::State {
   std::int64_t env_steps = 0;
   std::uint32_t iteration = 0;
 
-  std::vector<float> rewards, advantages, returns, observations;
+  std::vector<float> raw_rewards, rewards, advantages, returns, observations;
   std::vector<std::uint32_t> order;
 };
 
@@ -96,6 +97,9 @@ std::span<const float> PpoLearner::parameters() const {
 }
 void PpoLearner::set_shape(ShapeHook hook) {
   state_->shape = std::move(hook);
+}
+void PpoLearner::set_reward(RewardHook hook) {
+  state_->reward = std::move(hook);
 }
 std::int64_t PpoLearner::env_steps() const {
   return state_->env_steps;
@@ -121,10 +125,16 @@ PpoStats PpoLearner::update(const ConstFragment& fragment) {
   s.rewards.resize(samples);
   s.advantages.resize(samples);
   s.returns.resize(samples);
+  std::span<const float> raw = fragment.rewards;
+  if (s.reward) {
+    s.raw_rewards.assign(raw.begin(), raw.end());
+    s.reward(fragment, s.raw_rewards);
+    raw = s.raw_rewards;
+  }
   if (o.normalize_reward) {
-    s.reward_normalizer.normalize(fragment.rewards, fragment.terminated, fragment.truncated, steps, envs, s.rewards);
+    s.reward_normalizer.normalize(raw, fragment.terminated, fragment.truncated, steps, envs, s.rewards);
   } else {
-    std::copy(fragment.rewards.begin(), fragment.rewards.end(), s.rewards.begin());
+    std::copy(raw.begin(), raw.end(), s.rewards.begin());
   }
   const GaeInput<float> gae{.steps = steps,
                             .envs = envs,

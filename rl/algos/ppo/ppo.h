@@ -39,6 +39,11 @@ struct ShapeInput {
 };
 using ShapeHook = std::function<void(const ShapeInput&)>;
 
+// May change the rewards [steps][envs] that are learned from, before they are normalised: terms added to them, or a
+// Lagrangian mix with costs. By the linearity of generalised advantages it shapes them too, and the value function
+// learns the mix. The fragment keeps the environment's own.
+using RewardHook = std::function<void(const ConstFragment&, std::span<float> rewards)>;
+
 nn::PolicySpec policy_spec(const EnvironmentInfo& info, const PpoOptions& options);
 
 // One thread, no hidden state: the same fragments give the same bytes. `total_steps` is where linear schedules end.
@@ -60,6 +65,8 @@ class PpoLearner {
 
   // Called after the advantages are computed and before they are used. Not part of save().
   void set_shape(ShapeHook hook);
+  // Called before them. Not part of save().
+  void set_reward(RewardHook hook);
 
   std::int64_t env_steps() const;   // consumed
   std::uint32_t iteration() const;  // updates done: what collect() is to be given next

@@ -13,6 +13,13 @@
 
 namespace mobula::rl {
 
+// Groups that can be compared with each other: streets, approaches, kinds of vehicles.
+struct GroupSet {
+  std::string name;
+  std::vector<std::string> groups;
+  std::vector<int> of_cost;  // which group each cost belongs to; empty: the annotation says it, step by step
+};
+
 // What can be known of an environment without stepping it.
 struct EnvironmentInfo {
   int observation_size = 0;
@@ -20,6 +27,7 @@ struct EnvironmentInfo {
   int mask_size = 0;                     // 0: all actions are always allowed
   std::vector<std::string> cost_names;   // empty: no annotate()
   std::vector<std::string> group_names;  // what group indices mean
+  std::vector<GroupSet> group_sets;      // never empty where group_names is not
   std::vector<std::string> baseline_names;
   bool reports = false;  // has report()
   bool renders_text = false;

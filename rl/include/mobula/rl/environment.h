@@ -34,6 +34,14 @@ struct Annotation {
   std::array<int, C> group{};
 };
 
+// A set of groups that an environment declares: their names as in its report, and the group of each cost (empty: as
+// annotated). The first set is the one that is compared if nothing else is asked for.
+struct GroupSetView {
+  std::string_view name;
+  std::span<const std::string_view> groups;
+  std::span<const int> of_cost;
+};
+
 // A hand-written controller to compare with: a pure function of the environment's state.
 template <class E>
 struct Baseline {
@@ -61,6 +69,8 @@ struct Baseline {
 //
 // Optional members, each found by its signature:
 //   Annotation<C> annotate() const, with static constexpr std::array<std::string_view, C> cost_names and group_names
+//   static std::span<const GroupSetView> group_sets()   where there is more than one way to group; by default one set
+//                                              called `group` with the group_names
 //   void report(EpisodeReport&) const          called once, at an episode's end
 //   static std::span<const Baseline<E>> baselines()
 //   std::array<bool, N> action_mask() const    which actions are allowed now (Discrete and MultiDiscrete)
@@ -85,6 +95,11 @@ concept Annotated = Environment<E> && requires(const E e) {
 template <class E>
 concept Reporting = Environment<E> && requires(const E e, EpisodeReport& report) {
   e.report(report);
+};
+
+template <class E>
+concept WithGroupSets = Environment<E> && requires {
+  { E::group_sets() } -> std::convertible_to<std::span<const GroupSetView>>;
 };
 
 template <class E>

@@ -17,6 +17,8 @@ class AnyConfig {
  public:
   virtual ~AnyConfig() = default;
   virtual Fields::Group& fields() = 0;
+  /// What a Config with `std::string overload() const` says: why nothing can cope with what it asks for, or empty.
+  virtual std::string overload() const = 0;
 };
 
 /// The code that makes vectors of an environment, as a value that workers understand.
@@ -41,6 +43,13 @@ template <class Config>
 struct HeldConfig final : AnyConfig {
   explicit HeldConfig(Config c = {}) : config(std::move(c)), group(config) {}
   Fields::Group& fields() override { return group; }
+  std::string overload() const override {
+    if constexpr (requires { std::string(config.overload()); }) {
+      return config.overload();
+    } else {
+      return {};
+    }
+  }
   Config config;
   fields_detail::GroupOf<Config> group;
 };

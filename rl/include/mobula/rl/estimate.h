@@ -26,10 +26,4 @@ using Metrics = std::vector<std::pair<std::string, Estimate>>;
 /// The estimate with this name, or null.
 const Estimate* find(const Metrics& metrics, std::string_view name);
 
-/// The metrics of one policy: "trained", or the name of a baseline.
-struct PolicyMetrics {
-  std::string policy;
-  Metrics metrics;
-};
-
 }  // namespace mobula::rl

@@ -39,12 +39,15 @@ struct Intersection {
 
     void describe(Fields& fields);
     std::string problem() const;
+    // Why no signal can serve this demand, or empty.
+    std::string overload() const;
   };
 
   // Per step and approach: seconds that cars waited in it, summed over cars.
   static constexpr std::array<std::string_view, approaches> cost_names{"waiting_west", "waiting_east", "waiting_north",
                                                                        "waiting_south"};
   static constexpr std::array<std::string_view, 2> group_names{"main", "side"};
+  static std::span<const GroupSetView> group_sets();  // street: main, side; approach: west, east, north, south
 
   // All roughly in [0, 1]:
   //   0, 1  one-hot: the phase that has green, or gets it after the change under way

@@ -4,7 +4,9 @@
 #include <mobula/rl/callbacks.h>
 #include <mobula/rl/environment_spec.h>
 #include <mobula/rl/estimate.h>
+#include <mobula/rl/fairness.h>
 #include <mobula/rl/ppo_options.h>
+#include <mobula/rl/verdict.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -56,6 +58,7 @@ struct TrainOptions {
   StopOptions stop;
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
+  FairnessOptions fairness;
 
   std::filesystem::path run_directory = {};  ///< new or empty; by default runs/<experiment>-<n> with the next free n
   bool write = true;                         ///< false: no run directory, nothing touches the disk
@@ -65,7 +68,8 @@ struct TrainOptions {
 struct TrainResult {
   std::filesystem::path run_directory;
   bool interrupted = false;
-  std::string stopped_by;  ///< "env_steps", "return_mean", "wall_seconds", "callback", "interrupt"
+  std::string stopped_by;  ///< "env_steps", "return_mean", "wall_seconds", "callback", "interrupt",
+                           ///< "constraint_not_met"
   Progress progress;
   double wall_seconds = 0;
   double cpu_seconds = 0;           ///< of all processes
@@ -73,6 +77,8 @@ struct TrainResult {
   std::string parameters_sha256;    ///< of the policy's and value function's parameters, as little-endian floats
   std::vector<float> parameters;
   std::vector<PolicyMetrics> policies;  ///< the final evaluation: "trained" and the baselines
+  /// The gate: what the final evaluation, and training itself, say of the trained policy's constraints.
+  std::vector<ConstraintResult> constraints;
 
   const Metrics* find(std::string_view policy) const;
 };
@@ -94,7 +100,7 @@ TrainResult train(const TrainOptions& options, const Callbacks& callbacks = {});
 TrainResult train(Runtime& runtime, const TrainOptions& options, const Callbacks& callbacks = {});
 
 /// Goes on from the newest checkpoint in options.run_directory, which must be one of a run with the same environment,
-/// algorithm and seed; stop, evaluate, checkpoint and workers may differ from before.
+/// algorithm, fairness and seed; stop, evaluate, checkpoint and workers may differ from before.
 TrainResult resume(const TrainOptions& options, const Callbacks& callbacks = {});
 TrainResult resume(Runtime& runtime, const TrainOptions& options, const Callbacks& callbacks = {});
 

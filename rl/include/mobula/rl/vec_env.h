@@ -25,6 +25,14 @@ EnvironmentInfo environment_info() {
   if constexpr (Annotated<E>) {
     info.cost_names.assign(E::cost_names.begin(), E::cost_names.end());
     info.group_names.assign(E::group_names.begin(), E::group_names.end());
+    if (!info.group_names.empty()) info.group_sets.push_back({"group", info.group_names, {}});
+  }
+  if constexpr (WithGroupSets<E>) {
+    info.group_sets.clear();
+    for (const auto& set : std::span<const GroupSetView>(E::group_sets())) {
+      info.group_sets.push_back(
+          {std::string(set.name), {set.groups.begin(), set.groups.end()}, {set.of_cost.begin(), set.of_cost.end()}});
+    }
   }
   if constexpr (WithBaselines<E>) {
     for (const auto& baseline : std::span<const Baseline<E>>(E::baselines())) {

@@ -1,0 +1,28 @@
+#include "rl/fairness/bootstrap.h"
+
+#include <mobula/random.h>
+
+#include <algorithm>
+
+namespace mobula::rl {
+
+Resamples::Resamples(std::size_t episodes, std::uint64_t seed) : episodes_(episodes), times_(count * episodes) {
+  for (int b = 0; b < count; ++b) {
+    Random random(seed, Stream::bootstrap, static_cast<std::uint32_t>(b));
+    for (std::size_t e = 0; e < episodes; ++e) {
+      ++times_[static_cast<std::size_t>(b) * episodes + random.below(static_cast<std::uint32_t>(episodes))];
+    }
+  }
+}
+
+Interval percentiles(std::vector<double>& values, double confidence) {
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double p) {
+    return values[std::min(values.size() - 1, static_cast<std::size_t>(p * static_cast<double>(values.size())))];
+  };
+  const double tail = (1 - confidence) / 2;
+  // Written so that 0.95 gives the ranks of 0.025 and 0.975 exactly.
+  return {at(std::max(tail, 0.0) + 1e-12), at(1 - tail + 1e-12)};
+}
+
+}  // namespace mobula::rl

@@ -1,0 +1,69 @@
+#include "rl/fairness/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "rl/fairness/group_statistics.h"
+#include "rl/fairness/intervals.h"
+#include "rl/fairness/measure.h"
+
+namespace mobula::rl {
+
+std::string problem_with_pilot(const FairnessOptions& options, const EnvironmentInfo& info,
+                               std::span<const EpisodeEnd> pilot, std::int64_t episodes) {
+  if (pilot.size() < 2) return {};
+  const auto groups = info.group_sets.empty() ? std::vector<std::string>() : group_set(info, options).groups;
+  std::vector<std::string> known;
+  for (const auto& entry : pilot[0].report.entries()) {
+    const bool samples = entry.kind == EpisodeReport::Kind::samples;
+    if (entry.group.empty()) known.push_back(samples ? "mean_" + entry.metric : entry.metric);
+  }
+  GroupStatistics statistics(options.long_above);
+  for (const auto& end : pilot) statistics.add(end);
+  for (std::size_t i = 0; i < options.constraints.size(); ++i) {
+    const ConstraintOptions& c = options.constraints[i];
+    const std::string at = fmt::format("fairness.constraints.{}", i);
+    const Measure measure(c.metric, groups, options.own);
+    if (measure.own()) continue;
+    const std::vector<std::string> asked = measure.groups().empty() ? std::vector<std::string>{""} : measure.groups();
+    for (const auto& group : asked) {
+      if (statistics.totals().find(measure.reported(), group)) continue;
+      std::string list;
+      for (const auto& name : known) list += (list.empty() ? "" : ", ") + name;
+      return fmt::format("{}.metric: the environment reports no '{}'{}; there are {}", at, measure.reported(),
+                         group.empty() ? "" : " of the group '" + group + "'", list);
+    }
+    if (!measure.is_gap() || *c.at_most <= 0) continue;
+    // How far episodes lie apart: of each part, because the largest of them would hide its sign.
+    const auto& part = measure.parts()[0];
+    std::vector<double> values;
+    for (const auto& end : pilot) {
+      GroupStatistics one(options.long_above);
+      one.add(end);
+      const double v = measure.value(one.totals(), part);
+      if (!std::isnan(v)) values.push_back(v);
+    }
+    if (values.size() < 2) continue;
+    double mean = 0, squares = 0;
+    for (const double v : values) mean += v / static_cast<double>(values.size());
+    for (const double v : values) squares += (v - mean) * (v - mean);
+    const double spread = std::sqrt(squares / static_cast<double>(values.size() - 1));
+    const auto half = [&](std::int64_t n) {
+      return student_t(0.5 + c.confidence / 2, n - 1) * spread / std::sqrt(static_cast<double>(n));
+    };
+    if (half(episodes) <= *c.at_most) continue;
+    std::int64_t enough = episodes;
+    while (half(enough) > *c.at_most && enough < 100'000'000) enough += enough / 2 + 1;
+    return fmt::format(
+        "{}.at_most: {} held-out episodes cannot resolve a limit of {:g}: the interval would reach {:.3g} to each side "
+        "(episodes of a pilot lie {:.3g} apart), so even a policy without any gap could not pass; about {} episodes "
+        "are "
+        "needed",
+        at, episodes, *c.at_most, half(episodes), spread, enough);
+  }
+  return {};
+}
+
+}  // namespace mobula::rl
