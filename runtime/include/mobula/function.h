@@ -25,6 +25,10 @@ class Function<R(A...)> {
  public:
   Function() = default;
   explicit Function(const detail::FunctionEntry& entry) : entry_(&entry) {}
+  // Not trivial, although they could be: inside a container or a struct it would else be copied as bytes, and the
+  // address means nothing to another process.
+  Function(const Function& other) : entry_(other.entry_) {}
+  Function& operator=(const Function&) = default;
 
   R operator()(A... args) const { return reinterpret_cast<R (*)(A...)>(entry_->target)(std::forward<A>(args)...); }
   explicit operator bool() const { return entry_ != nullptr; }

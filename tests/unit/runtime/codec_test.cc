@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <limits>
@@ -163,6 +164,16 @@ TEST(Codec, FunctionsTravelAsIdsAndKeepTheirType) {
     EXPECT_EQ(e.code(), ErrorCode::build_mismatch);
     EXPECT_THAT(e.what(), testing::HasSubstr("half"));
   }
+}
+
+// They once went as the bytes of their addresses, which crashed the process that called them.
+TEST(Codec, FunctionsInContainersTravelAsIdsToo) {
+  using Code = Function<double(double)>;
+  static_assert(!std::is_trivially_copyable_v<Code>);
+  const std::vector<Code> functions{function<half>(), Code()};
+  EXPECT_EQ(round_trip(functions), functions);
+  const auto bytes = encode_to_bytes(functions), one = encode_to_bytes(functions[0]);
+  EXPECT_NE(std::search(bytes.begin(), bytes.end(), one.begin(), one.end()), bytes.end()) << "the id is in there";
 }
 
 TEST(Codec, RefusesFunctionIdsThatAreNotInTheTable) {
