@@ -10,12 +10,13 @@
 
 #include "rl/train/experiment.h"
 #include "runtime/config/config.h"
+#include "tests/support/paths.h"
 
 namespace mobula::rl {
 namespace {
 
 TrainOptions example(const std::string& name) {
-  auto document = config::Document::load(std::string(MOBULA_SOURCE_DIR) + "/examples/" + name);
+  auto document = config::Document::load(tests::source_dir() / "examples" / name);
   TrainOptions options = read_experiment(document);
   options.write = false;
   options.workers = 0;

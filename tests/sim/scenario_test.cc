@@ -7,11 +7,12 @@
 #include <sstream>
 
 #include "runtime/sim/scenario.h"
+#include "tests/support/paths.h"
 
 namespace mobula::sim {
 namespace {
 
-const std::filesystem::path folder = std::filesystem::path(MOBULA_SOURCE_DIR) / "tests/scenarios";
+const std::filesystem::path folder = tests::source_dir() / "tests/scenarios";
 
 std::vector<std::string> names() {
   std::vector<std::string> found;
@@ -50,8 +51,8 @@ TEST_P(ScenarioTest, KeepsItsPromisesForEverySeed) {
     std::string what;
     for (const Violation& violation : outcome.violations) what += "\n  " + violation.what;
     ADD_FAILURE() << GetParam() << ", seed " << seed << ":" << what << "\nreplay with\n  MOBULA_SIM_SEED=" << seed
-                  << " MOBULA_SIM_TRACE=1 " MOBULA_BINARY_DIR "/tests/sim/scenario_test --gtest_filter='*/"
-                  << GetParam() << "'";
+                  << " MOBULA_SIM_TRACE=1 " << tests::binary_dir().string()
+                  << "/tests/sim/scenario_test --gtest_filter='*/" << GetParam() << "'";
   }
   if (std::getenv("MOBULA_SIM_PROBES") != nullptr) {
     for (const auto& [probe, count] : probes) std::cout << probe << " " << count << "\n";

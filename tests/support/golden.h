@@ -17,13 +17,15 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/paths.h"
+
 namespace mobula::golden {
 
 using nlohmann::json;
 
 inline std::filesystem::path folder(const std::string& area) {
   const char* given = std::getenv("MOBULA_GOLDEN_DIR");
-  if (!given || !*given) return std::filesystem::path(MOBULA_SOURCE_DIR) / "tests/golden" / area;
+  if (!given || !*given) return tests::source_dir() / "tests/golden" / area;
   const std::filesystem::path root(given);
   return std::filesystem::is_directory(root / area) ? root / area : root;
 }

@@ -9,12 +9,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tests/support/paths.h"
+
 namespace {
 
 using nlohmann::json;
 
 std::string output_of(const std::string& arguments) {
-  const std::string command = std::string(MOBULA_BINARY_DIR) + "/cli/mobula " + arguments;
+  const std::string command = (mobula::tests::binary_dir() / "cli/mobula").string() + " " + arguments;
   FILE* pipe = popen(command.c_str(), "r");
   EXPECT_NE(pipe, nullptr);
   std::string text;

@@ -11,11 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/paths.h"
+
 namespace {
 
 using testing::HasSubstr;
 
-const std::string kProgram = std::string(MOBULA_BINARY_DIR) + "/cli/mobula";
+const std::string kProgram = mobula::tests::binary_dir() / "cli/mobula";
 
 constexpr const char* kSweep = R"(experiment: small
 env: {name: cartpole}

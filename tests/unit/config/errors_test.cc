@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/config/config.h"
+#include "tests/support/paths.h"
 #include "tests/unit/config/train_config.h"
 
 namespace mobula::config {
@@ -54,7 +55,7 @@ std::string message_of(const Case& c) {
 }
 
 TEST(ConfigErrors, SayWhereWhatWasFoundAndWhatWasExpected) {
-  const auto cases = load_cases(MOBULA_SOURCE_DIR "/tests/unit/config/errors.txt");
+  const auto cases = load_cases(tests::source_dir() / "tests/unit/config/errors.txt");
   ASSERT_GE(cases.size(), 50U);
   for (const auto& c : cases) {
     EXPECT_EQ(message_of(c), c.message) << "errors.txt:" << c.line << ": " << c.title;

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/paths.h"
+
 namespace mobula::process {
 namespace {
 
@@ -26,7 +28,7 @@ TEST(Modules, DifferentProgramsHaveDifferentBuildIds) {
 }
 
 TEST(Modules, ProgramsWithoutABuildIdAreToldApartByTheirCode) {
-  const std::string copy = std::string(MOBULA_BINARY_DIR) + "/no_build_id_" + std::to_string(getpid());
+  const std::string copy = tests::binary_dir().string() + "/no_build_id_" + std::to_string(getpid());
   const std::string strip = "objcopy --remove-section .note.gnu.build-id " WITHOUT_INIT " " + copy;
   if (std::system(strip.c_str()) != 0) GTEST_SKIP() << "objcopy (package binutils) is not installed: " << strip;
   const auto id = build_id_of_file(copy);
@@ -53,7 +55,7 @@ TEST(Modules, AnAddressInNoModuleIsNotLocated) {
 }
 
 TEST(Modules, AFileThatIsNoProgramIsRefusedByName) {
-  const std::string path = std::string(MOBULA_BINARY_DIR) + "/not_a_program_" + std::to_string(getpid());
+  const std::string path = tests::binary_dir().string() + "/not_a_program_" + std::to_string(getpid());
   std::ofstream(path) << "#!/bin/sh\necho this is a script of more than sixty-four bytes, which an ELF header has\n";
   try {
     build_id_of_file(path);
@@ -70,7 +72,7 @@ TEST(Modules, ATruncatedProgramIsNotReadBeyondItsEnd) {
   std::ifstream whole(program_path(), std::ios::binary);
   std::string bytes(4096, '\0');
   whole.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  const std::string path = std::string(MOBULA_BINARY_DIR) + "/truncated_" + std::to_string(getpid());
+  const std::string path = tests::binary_dir().string() + "/truncated_" + std::to_string(getpid());
   for (std::size_t size : {64u, 65u, 100u, 200u, 700u, 4096u}) {
     std::ofstream(path, std::ios::binary) << bytes.substr(0, size);
     EXPECT_NO_FATAL_FAILURE(build_id_of_file(path));

@@ -11,6 +11,7 @@
 
 #include "rl/train/checkpoint.h"
 #include "rl/train/files.h"
+#include "tests/support/paths.h"
 #include "tests/unit/train/child_process.h"
 #include "tests/unit/train/scratch.h"
 
@@ -21,7 +22,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using Clock = std::chrono::steady_clock;
 
-const std::string kProgram = std::string(MOBULA_BINARY_DIR) + "/cli/mobula";
+const std::string kProgram = tests::binary_dir() / "cli/mobula";
 
 constexpr const char* kSmall =
     "experiment: small\n"
