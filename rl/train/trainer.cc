@@ -107,6 +107,7 @@ std::int64_t Trainer::checkpoint_period() const {
 
 void Trainer::save_checkpoint() {
   if (!directory_ || saved_steps_ == progress_.env_steps) return;
+  const auto span = stages_.span(Stage::checkpoint);
   log_->flush();
   const auto file = directory_->checkpoints().save(state(), options_.checkpoint.keep);
   saved_steps_ = progress_.env_steps;

@@ -19,6 +19,7 @@
 #include "rl/train/records.h"
 #include "rl/train/run_directory.h"
 #include "rl/train/sampler.h"
+#include "rl/train/stage_clock.h"
 
 namespace mobula::rl {
 
@@ -58,6 +59,7 @@ class Trainer {
   std::string reason_to_stop() const;
   bool interrupted() const { return options_.interrupted && options_.interrupted(); }
   Outcome iterate(Runtime& runtime, Evaluator& evaluator);
+  std::optional<Sampler::Collected> collect(Runtime& runtime);  // nothing if interrupted
   const Ref<Array<float>>& weights(Runtime& runtime);
   void gate();
   void learn(const Sampler::Collected& collected, bool last, double collect_seconds, IterationTotals& totals);
@@ -67,6 +69,7 @@ class Trainer {
 
   template <class Event>
   void tell(const Callback<Event>& callback, const Event& event) {
+    const auto span = stages_.span(Stage::other);
     if (callback(event) == Flow::stop) stop_asked_ = true;
   }
   double wall_seconds() const;
@@ -92,6 +95,7 @@ class Trainer {
   double wall_before_ = 0, cpu_before_ = 0;  // used before this resumption
 
   // Of this process only.
+  StageClock stages_;
   Ref<Array<float>> weights_;  // the present parameters, once someone asked for them
   std::vector<PolicyMetrics> policies_;
   std::vector<ConstraintResult> constraints_;  // of the trained policy

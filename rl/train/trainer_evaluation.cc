@@ -13,6 +13,7 @@ constexpr std::chrono::milliseconds kGlance{20};
 }  // namespace
 
 Trainer::Outcome Trainer::evaluate_now_and_then(Runtime& runtime, Evaluator& evaluator) {
+  const auto span = stages_.span(Stage::evaluate);
   while (const auto finished = evaluator.take(std::chrono::milliseconds(0), meter_)) deliver(*finished);
   if (options_.evaluate.every == 0 || progress_.iteration % options_.evaluate.every != 0) return Outcome::done;
   // Every evaluation that was asked for is made: when they take longer than training, training waits.
@@ -37,6 +38,7 @@ void Trainer::deliver(const Evaluator::Finished& finished) {
 }
 
 Trainer::Outcome Trainer::evaluate_finally(Runtime& runtime, Evaluator& evaluator) {
+  const auto span = stages_.span(Stage::evaluate);
   // Training is over: the whole machine evaluates.
   evaluator.grow(std::max({options_.workers, options_.evaluate.workers, 1}));
   for (const auto& request : final_requests(options_, progress_)) {

@@ -42,6 +42,7 @@ TrainResult Trainer::run(Runtime& runtime) {
   result.progress = progress_;
   result.wall_seconds = progress_.wall_seconds;
   result.cpu_seconds = cpu_before_ + meter_.seconds();
+  result.stages = stages_.seconds();
   result.training_return_mean = training_return_mean();
   result.parameters.assign(learner_->parameters().begin(), learner_->parameters().end());
   result.parameters_sha256 = sha256(std::as_bytes(learner_->parameters()));
@@ -64,8 +65,7 @@ Trainer::Outcome Trainer::iterate(Runtime& runtime, Evaluator& evaluator) {
   do {
     if (interrupted()) return Outcome::interrupted;
     const auto began = Clock::now();
-    auto collected = sampler_.collect(runtime, weights(runtime), learner_->iteration(), learner_->exploration(),
-                                      options_.interrupted, meter_);
+    const auto collected = collect(runtime);
     if (!collected) return Outcome::interrupted;
     const double seconds = seconds_since(began);
     totals.collect_seconds += seconds;
@@ -78,12 +78,20 @@ Trainer::Outcome Trainer::iterate(Runtime& runtime, Evaluator& evaluator) {
   return Outcome::done;
 }
 
+std::optional<Sampler::Collected> Trainer::collect(Runtime& runtime) {
+  const auto span = stages_.span(Stage::collect);
+  return sampler_.collect(runtime, weights(runtime), learner_->iteration(), learner_->exploration(),
+                          options_.interrupted, meter_);
+}
+
 const Ref<Array<float>>& Trainer::weights(Runtime& runtime) {
+  const auto span = stages_.span(Stage::broadcast);
   if (!weights_) weights_ = runtime.put(Array<float>(learner_->policy()));
   return weights_;
 }
 
 void Trainer::learn(const Sampler::Collected& collected, bool last, double collect_seconds, IterationTotals& totals) {
+  const auto span = stages_.span(Stage::update);
   const auto began = Clock::now();
   Progress next = progress_;
   if (last) ++next.iteration;
@@ -112,7 +120,7 @@ void Trainer::learn(const Sampler::Collected& collected, bool last, double colle
   statistics.emplace_back("update_seconds", totals.update_seconds);
   for (const auto& entry : fairness_.series()) statistics.push_back(entry);
   if (log_) log_->add(progress_, return_mean, statistics);
-  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, totals.update_seconds});
+  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, totals.update_seconds, stages_.seconds()});
 }
 
 }  // namespace mobula::rl
