@@ -81,6 +81,23 @@ void Mlp<T>::initialize(T* parameters, double head_gain, Random& random) const {
 }
 
 template <class T>
+void Mlp<T>::initialize_uniform(T* parameters, Random& random) const {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const auto& [inputs, outputs, weight, bias] = layers_[l];
+    const bool head = l + 1 == layers_.size();
+    const double bound = 1.0 / std::sqrt(static_cast<double>(inputs));
+    for (int o = 0; o < outputs; ++o) {
+      for (int i = 0; i < inputs; ++i) {
+        const std::size_t place =
+            head ? static_cast<std::size_t>(o) * padded(inputs) + i : static_cast<std::size_t>(i) * padded(outputs) + o;
+        parameters[weight + place] = static_cast<T>(random.uniform(-bound, bound));
+      }
+      parameters[bias + o] = static_cast<T>(random.uniform(-bound, bound));
+    }
+  }
+}
+
+template <class T>
 void Mlp<T>::forward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, T* out,
                      std::ptrdiff_t ldo) const {
   const std::size_t depth = shape_.hidden.size();
@@ -145,15 +162,17 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
     const int width = padded(head.inputs);
     const T* y = workspace.hidden_[depth].data();
     const T* weight = parameters + head.weight;
-    T* d_weight = gradient + head.weight;
-    for (int k = 0; k < head.outputs; ++k) {
-      T sum = 0;
-      for (int r = 0; r < rows; ++r) sum += d_out[k * ldo + r];
-      gradient[head.bias + k] += sum;
+    T* d_weight = gradient ? gradient + head.weight : nullptr;
+    if (gradient) {
+      for (int k = 0; k < head.outputs; ++k) {
+        T sum = 0;
+        for (int r = 0; r < rows; ++r) sum += d_out[k * ldo + r];
+        gradient[head.bias + k] += sum;
+      }
+      gemm(
+          head.outputs, width, rows, Strided<T>{d_out, ldo, 1}, y, width, d_weight, width,
+          [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
     }
-    gemm(
-        head.outputs, width, rows, Strided<T>{d_out, ldo, 1}, y, width, d_weight, width,
-        [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
     if (depth == 0) return;
     T* delta = workspace.delta_[depth - 1].data();
     gemm(
@@ -166,18 +185,20 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
     const Layer& layer = layers_[l];
     const int width = padded(layer.outputs);
     const T* delta = workspace.delta_[l].data();
-    T* d_bias = gradient + layer.bias;
-    for (int n = 0; n < width; n += L) {
-      Vector<T> sum{};
-      for (int r = 0; r < rows; ++r) sum += load(delta + r * width + n);
-      store(d_bias + n, load(d_bias + n) + sum);
-    }
     const T* input = l == 0 ? x : workspace.hidden_[l].data();
     const std::ptrdiff_t ld_input = l == 0 ? ldx : padded(layer.inputs);
-    T* d_weight = gradient + layer.weight;
-    gemm(
-        layer.inputs, width, rows, Strided<T>{input, 1, ld_input}, delta, width, d_weight, width,
-        [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
+    if (gradient) {
+      T* d_bias = gradient + layer.bias;
+      for (int n = 0; n < width; n += L) {
+        Vector<T> sum{};
+        for (int r = 0; r < rows; ++r) sum += load(delta + r * width + n);
+        store(d_bias + n, load(d_bias + n) + sum);
+      }
+      T* d_weight = gradient + layer.weight;
+      gemm(
+          layer.inputs, width, rows, Strided<T>{input, 1, ld_input}, delta, width, d_weight, width,
+          [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
+    }
     if (l == 0) return;
     const int width_below = padded(layer.inputs);
     T* delta_below = workspace.delta_[l - 1].data();
@@ -185,6 +206,17 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
         rows, width_below, layer.outputs, Strided<T>{delta, width, 1}, workspace.transpose_[l].data(), width_below,
         delta_below, width_below, [](int, int) { return Vector<T>{}; },
         [=](Vector<T> value, int m, int n) { return value * slope(load(input + m * width_below + n)); });
+  }
+}
+
+template <class T>
+void Mlp<T>::input_gradient(const T* parameters, int rows, const Workspace& workspace, int first, int count, T* d_x,
+                            std::ptrdiff_t ld) const {
+  const Layer& layer = layers_.front();
+  const int width = padded(layer.outputs);
+  for (int k = 0; k < count; ++k) {
+    dot_rows(workspace.delta_[0].data(), width, rows, parameters + layer.weight + (first + k) * width, width, T(0),
+             d_x + k * ld);
   }
 }
 

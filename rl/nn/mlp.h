@@ -38,6 +38,12 @@ class Mlp {
   // What one pass leaves for the next: activations of a block, transposed weights. One per thread.
   class Workspace {
     friend class Mlp;
+
+   public:
+    // Hands on what prepare_backward() left, for networks whose blocks have a workspace each.
+    void swap_prepared(Workspace& other) { transpose_.swap(other.transpose_); }
+
+   private:
     std::vector<AlignedVector<T>> hidden_;     // [layer][kBlockRows][width]
     std::vector<AlignedVector<T>> delta_;      // gradients with respect to the pre-activations, same shapes
     std::vector<AlignedVector<T>> transpose_;  // [layer]: weights as [out][in], for layers after the first
@@ -52,6 +58,9 @@ class Mlp {
   // Orthogonal weights (gain sqrt 2 in the hidden layers, head_gain in the last; Saxe et al. 2014), zero biases.
   // Padding is zero.
   void initialize(T* parameters, double head_gain, Random& random) const;
+  // Weights and biases uniform in +-1/sqrt(inputs of the layer): what torch.nn.Linear starts with, and with it the
+  // off-policy algorithms of Stable-Baselines3.
+  void initialize_uniform(T* parameters, Random& random) const;
 
   // rows <= kBlockRows rows of x (ldx numbers apart) to out. Leaves the activations in the workspace.
   void forward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, T* out,
@@ -60,10 +69,15 @@ class Mlp {
   // Once before backward() whenever the parameters changed.
   void prepare_backward(const T* parameters, Workspace& workspace) const;
 
-  // After forward() of the same rows: adds the gradient of sum(d_out * out) to `gradient` (as the parameters). `x` must
-  // be what forward() got.
+  // After forward() of the same rows: adds the gradient of sum(d_out * out) to `gradient` (as the parameters), unless
+  // that is null. `x` must be what forward() got.
   void backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, const T* d_out,
                 std::ptrdiff_t ldo, T* gradient) const;
+
+  // After backward(): the gradient with respect to inputs first .. first + count - 1, component-major as outputs are.
+  // Needs a hidden layer.
+  void input_gradient(const T* parameters, int rows, const Workspace& workspace, int first, int count, T* d_x,
+                      std::ptrdiff_t ld) const;
 
  private:
   struct Layer {
