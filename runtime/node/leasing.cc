@@ -166,8 +166,8 @@ void Node::Impl::place_elsewhere(bool view_is_new) {
   if (nodes_.size() <= 1 && view_known_) return;  // alone: what could not run here was refused when it came
   for (Request& request : queue_) {
     // A request that another node sent here came by that node's view, which may have been an old one: it goes on while
-    // this node is full and there is room elsewhere. Only by news of the members, so that it does not circle. (A spilled
-    // request of this node's own was refused elsewhere.)
+    // this node is full and there is room elsewhere. Only by news of the members, so that it does not circle. (A
+    // spilled request of this node's own was refused elsewhere.)
     const bool may_go_on = view_is_new && request.owner.node != self_;
     while (request.count != 0 && (!request.spilled || may_go_on)) {
       const scheduler::Decision decision =
