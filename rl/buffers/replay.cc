@@ -22,6 +22,7 @@ ReplayBuffer::ReplayBuffer(const FragmentLayout& layout, const ReplayOptions& op
       width_(static_cast<std::size_t>(layout.observation_size)),
       action_width_(static_cast<std::size_t>(layout.action_size)),
       mask_width_(static_cast<std::size_t>(layout.mask_size)),
+      cost_width_(options.keep_costs ? static_cast<std::size_t>(layout.costs) : 0),
       priorities_(options.prioritized ? slots_ * envs_ : 0) {
   // Addresses only: pages are taken as they are written.
   observations_.reserve(capacity() * width_);
@@ -30,10 +31,12 @@ ReplayBuffer::ReplayBuffer(const FragmentLayout& layout, const ReplayOptions& op
   rewards_.reserve(capacity());
   next_masks_.reserve(capacity() * mask_width_);
   ends_.reserve(capacity());
+  costs_.reserve(capacity() * cost_width_);
+  groups_.reserve(capacity() * cost_width_);
 }
 
 std::size_t ReplayBuffer::bytes_a_transition() const {
-  return sizeof(float) * (2 * width_ + action_width_ + 1) + mask_width_ + 1 +
+  return sizeof(float) * (2 * width_ + action_width_ + 1 + 2 * cost_width_) + mask_width_ + 1 +
          (options_.prioritized ? 2 * sizeof(double) : 0);
 }
 
@@ -47,6 +50,8 @@ void ReplayBuffer::add(const ConstFragment& fragment) {
       rewards_.resize(size());
       next_masks_.resize(size() * mask_width_);
       ends_.resize(size());
+      costs_.resize(size() * cost_width_);
+      groups_.resize(size() * cost_width_);
     }
     for (std::size_t e = 0; e < envs_; ++e) {
       const std::size_t cell = position_ * envs_ + e;
@@ -63,6 +68,8 @@ void ReplayBuffer::write(std::size_t cell, const ConstFragment& f, std::size_t r
   };
   copy(f.observations, row, width_, observations_);
   copy(f.actions, row, action_width_, actions_);
+  copy(f.costs, row, cost_width_, costs_);
+  copy(f.groups, row, cost_width_, groups_);
   rewards_[cell] = f.rewards[row];
   ends_[cell] = f.terminated[row] ? kTerminated : f.truncated[row] ? kTruncated : std::uint8_t{0};
 
@@ -88,6 +95,8 @@ void ReplayBuffer::sample(int rows, double beta, Random& random, ReplayBatch& ba
   batch.discounts.resize(n);
   batch.weights.assign(n, 1.0f);
   batch.next_masks.resize(n * mask_width_);
+  batch.costs.resize(n * cost_width_);
+  batch.groups.resize(n * cost_width_);
   for (int r = 0; r < rows; ++r) {
     if (options_.prioritized) {
       const double sum = (r + random.uniform()) / rows * priorities_.total();
@@ -112,6 +121,8 @@ void ReplayBuffer::gather(std::size_t cell, int row, ReplayBatch& batch) const {
   };
   copy(observations_, cell, width_, batch.observations);
   copy(actions_, cell, action_width_, batch.actions);
+  copy(costs_, cell, cost_width_, batch.costs);
+  copy(groups_, cell, cost_width_, batch.groups);
   const std::size_t env = cell % envs_;
   std::size_t slot = cell / envs_;
   const std::size_t newest = (position_ + slots_ - 1) % slots_;
@@ -147,6 +158,8 @@ void ReplayBuffer::save(std::vector<std::byte>& bytes) const {
   append_raw(bytes, std::span<const float>(next_observations_));
   append_raw(bytes, std::span<const float>(actions_));
   append_raw(bytes, std::span<const float>(rewards_));
+  append_raw(bytes, std::span<const float>(costs_));
+  append_raw(bytes, std::span<const std::int32_t>(groups_));
   append_raw(bytes, std::span<const std::uint8_t>(next_masks_));
   append_raw(bytes, std::span<const std::uint8_t>(ends_));
   std::vector<double> priorities{largest_};
@@ -158,7 +171,8 @@ void ReplayBuffer::save(std::vector<std::byte>& bytes) const {
 
 void ReplayBuffer::load(std::span<const std::byte>& bytes) {
   struct {
-    std::vector<float> observations_, next_observations_, actions_, rewards_;
+    std::vector<float> observations_, next_observations_, actions_, rewards_, costs_;
+    std::vector<std::int32_t> groups_;
     std::vector<std::uint8_t> next_masks_, ends_;
   } other;
   std::vector<std::uint64_t> head;
@@ -176,12 +190,15 @@ void ReplayBuffer::load(std::span<const std::byte>& bytes) {
   take_raw(bytes, other.next_observations_);
   take_raw(bytes, other.actions_);
   take_raw(bytes, other.rewards_);
+  take_raw(bytes, other.costs_);
+  take_raw(bytes, other.groups_);
   take_raw(bytes, other.next_masks_);
   take_raw(bytes, other.ends_);
   take_raw(bytes, priorities);
   const std::size_t cells = head[7] * envs_;
   if (other.observations_.size() != cells * width_ || other.next_observations_.size() != cells * width_ ||
       other.actions_.size() != cells * action_width_ || other.rewards_.size() != cells ||
+      other.costs_.size() != cells * cost_width_ || other.groups_.size() != cells * cost_width_ ||
       other.next_masks_.size() != cells * mask_width_ || other.ends_.size() != cells ||
       priorities.size() != (options_.prioritized ? cells + 1 : 1)) {
     throw std::runtime_error("Loading a replay buffer: its tables do not fit together.");
@@ -193,6 +210,8 @@ void ReplayBuffer::load(std::span<const std::byte>& bytes) {
   take(next_observations_, other.next_observations_);
   take(actions_, other.actions_);
   take(rewards_, other.rewards_);
+  take(costs_, other.costs_);
+  take(groups_, other.groups_);
   take(next_masks_, other.next_masks_);
   take(ends_, other.ends_);
   largest_ = priorities[0];

@@ -20,6 +20,8 @@ struct ReplayOptions {
   // In proportion to (|error| + 1e-6)^alpha (Schaul et al. 2016); new ones with the largest error so far.
   bool prioritized = false;
   double alpha = 0.6;
+  // Keep costs and groups, for rewards that are mixed with them when they are learned from. n_steps must be 1.
+  bool keep_costs = false;
 };
 
 // Rows that were drawn; memory that is used again.
@@ -30,6 +32,8 @@ struct ReplayBatch {
   std::vector<float> discounts;          // gamma^k; 0 where the episode terminated
   std::vector<float> weights;            // of importance: (size * probability)^-beta, over the largest of the batch
   std::vector<std::uint8_t> next_masks;  // empty without masks
+  std::vector<float> costs;              // [rows][costs], if they are kept
+  std::vector<std::int32_t> groups;
 };
 
 // A ring of slots, one transition of each environment in a slot: cell = slot * envs + env. What is in it, and what is
@@ -63,11 +67,12 @@ class ReplayBuffer {
 
   // Constant after construction.
   ReplayOptions options_;
-  std::size_t envs_, slots_, width_, action_width_, mask_width_;
+  std::size_t envs_, slots_, width_, action_width_, mask_width_, cost_width_;
   // The state.
   std::size_t position_ = 0;  // the slot that is written next
   std::size_t filled_ = 0;    // slots
-  std::vector<float> observations_, next_observations_, actions_, rewards_;
+  std::vector<float> observations_, next_observations_, actions_, rewards_, costs_;
+  std::vector<std::int32_t> groups_;
   std::vector<std::uint8_t> next_masks_, ends_;  // ends: 1 terminated, 2 truncated only
   SumTree priorities_;
   double largest_ = 1;  // |error| + 1e-6, of all that were set

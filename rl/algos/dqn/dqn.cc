@@ -51,7 +51,8 @@ nn::Exploration DqnLearner::exploration() const {
   nn::Exploration exploration = OffPolicyLearner::exploration();
   const DqnOptions& o = options_;
   const double done = o.exploration_fraction > 0 ? std::min(1.0, progress() / o.exploration_fraction) : 1.0;
-  exploration.epsilon = o.exploration_initial_eps + done * (o.exploration_final_eps - o.exploration_initial_eps);
+  // By shares, so that the ends are exact.
+  exploration.epsilon = (1 - done) * o.exploration_initial_eps + done * o.exploration_final_eps;
   return exploration;
 }
 

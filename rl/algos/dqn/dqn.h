@@ -36,8 +36,8 @@ class DqnLearner final : public OffPolicyLearner {
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const DqnOptions& options, std::uint64_t seed,
                                       std::int64_t total_steps);
 std::string problem_with(const DqnOptions& options, const EnvironmentInfo& info);
-inline bool supports_constraints(const DqnOptions&) {
-  return false;
+inline bool supports_constraints(const DqnOptions& options) {
+  return options.n_steps == 1;  // rewards are mixed one by one
 }
 
 }  // namespace mobula::rl

@@ -29,6 +29,7 @@ OffPolicyLearner::OffPolicyLearner(std::string_view name, const EnvironmentInfo&
       name_(name),
       spec_(spec),
       settings_(settings),
+      rows_(info, settings.batch_size, 1),
       seed_(seed),
       total_steps_(total_steps),
       statistics_(std::move(statistics)) {}
@@ -36,6 +37,26 @@ OffPolicyLearner::OffPolicyLearner(std::string_view name, const EnvironmentInfo&
 void OffPolicyLearner::set_parameters(nn::AlignedVector<float> parameters, std::size_t policy_size) {
   parameters_ = std::move(parameters);
   policy_size_ = policy_size;
+}
+
+void OffPolicyLearner::set_reward(RewardHook hook) {
+  reward_ = std::move(hook);
+  FragmentLayout layout = rows_;
+  layout.envs = settings_.rollout.envs;
+  ReplayOptions options = settings_.replay;
+  options.keep_costs = true;
+  buffer_ = ReplayBuffer(layout, options);
+  mixing_.assign(rows_.bytes(), std::byte{0});
+}
+
+void OffPolicyLearner::mix_rewards() {
+  Fragment fragment(rows_, mixing_);
+  std::copy(batch_.observations.begin(), batch_.observations.end(), fragment.observations.begin());
+  std::copy(batch_.actions.begin(), batch_.actions.end(), fragment.actions.begin());
+  std::copy(batch_.rewards.begin(), batch_.rewards.end(), fragment.rewards.begin());
+  std::copy(batch_.costs.begin(), batch_.costs.end(), fragment.costs.begin());
+  std::copy(batch_.groups.begin(), batch_.groups.end(), fragment.groups.begin());
+  reward_(ConstFragment(rows_, mixing_), batch_.rewards);
 }
 
 nn::Adam<float>& OffPolicyLearner::add_optimizer(std::size_t size, double eps) {
@@ -84,6 +105,7 @@ Statistics OffPolicyLearner::learn(const ConstFragment& fragment) {
   for (std::int64_t k = 0; k < batches; ++k) {
     Random random = batch_random(0);
     buffer_.sample(settings_.batch_size, beta, random, batch_);
+    if (reward_) mix_rewards();
     const std::vector<double> numbers = update(batch_, lr);
     for (std::size_t i = 0; i < sums.size(); ++i) {
       if (!std::isfinite(numbers[i])) {

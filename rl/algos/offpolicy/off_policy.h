@@ -68,6 +68,9 @@ class OffPolicyLearner : public Learner {
   const ReplayBuffer& buffer() const { return buffer_; }
   std::vector<std::byte> save() const override;
   void load(std::span<const std::byte> bytes) override;
+  // Transitions keep their costs and groups from then on, and each batch's rewards are mixed anew, so that old ones
+  // count with the multipliers of today. Before the first learn() and before load(); with n_steps 1 only.
+  void set_reward(RewardHook hook) override;
 
  protected:
   // Called once by the derived constructor: the flat array, the first `policy_size` numbers of which act.
@@ -89,9 +92,13 @@ class OffPolicyLearner : public Learner {
   ReplayBuffer buffer_;
 
  private:
+  // A batch, as the hook wants it: so many steps of one environment.
+  void mix_rewards();
+
   const std::string name_;
   const nn::PolicySpec spec_;
   const OffPolicySettings settings_;
+  const FragmentLayout rows_;  // of a batch
   const std::uint64_t seed_;
   const std::int64_t total_steps_;
   const std::vector<std::string_view> statistics_;
@@ -100,6 +107,8 @@ class OffPolicyLearner : public Learner {
   std::int64_t env_steps_ = 0, updates_ = 0;
   std::uint32_t iteration_ = 0;
   ReplayBatch batch_;
+  RewardHook reward_;
+  nn::AlignedVector<std::byte> mixing_;
 };
 
 }  // namespace mobula::rl

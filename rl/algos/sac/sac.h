@@ -72,8 +72,8 @@ class DiscreteSacLearner final : public SacBase {
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const SacOptions& options, std::uint64_t seed,
                                       std::int64_t total_steps);
 std::string problem_with(const SacOptions& options, const EnvironmentInfo& info);
-inline bool supports_constraints(const SacOptions&) {
-  return false;
+inline bool supports_constraints(const SacOptions& options) {
+  return options.n_steps == 1;  // rewards are mixed one by one
 }
 
 }  // namespace mobula::rl

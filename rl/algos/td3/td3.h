@@ -36,8 +36,8 @@ class Td3Learner final : public OffPolicyLearner {
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const Td3Options& options, std::uint64_t seed,
                                       std::int64_t total_steps);
 std::string problem_with(const Td3Options& options, const EnvironmentInfo& info);
-inline bool supports_constraints(const Td3Options&) {
-  return false;
+inline bool supports_constraints(const Td3Options& options) {
+  return options.n_steps == 1;  // rewards are mixed one by one
 }
 
 }  // namespace mobula::rl

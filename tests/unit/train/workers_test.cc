@@ -84,12 +84,12 @@ TrainOptions off_policy(EnvironmentSpec env, Options algorithm) {
 
 TrainOptions dqn_5k() {
   return off_policy(environment<Deadly<CartPole>>("deadly_cartpole"), DqnOptions{.n_steps = 3,
-                                                                                .target_update_interval = 100,
-                                                                                .double_q = true,
-                                                                                .dueling = true,
-                                                                                .prioritized = true,
-                                                                                .value_head = "quantile",
-                                                                                .atoms = 5});
+                                                                                 .target_update_interval = 100,
+                                                                                 .double_q = true,
+                                                                                 .dueling = true,
+                                                                                 .prioritized = true,
+                                                                                 .value_head = "quantile",
+                                                                                 .atoms = 5});
 }
 TrainOptions sac_5k() {
   return off_policy(environment<Deadly<Pendulum>>("deadly_pendulum"), SacOptions{});
