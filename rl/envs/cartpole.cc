@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "rl/envs/lanes.h"
+
 namespace mobula::rl {
 namespace {
 
@@ -16,6 +18,24 @@ constexpr double kForce = 10.0;
 constexpr double kTimeStep = 0.02;
 constexpr double kPositionLimit = 2.4;
 constexpr double kAngleLimit = 12 * 2 * 3.14159265358979323846 / 360;
+
+template <class V>
+MOBULA_LANES void advance(V& x, V& x_dot, V& theta, V& theta_dot, V force) {
+  V sine, cosine;
+  lanes::sincos(theta, sine, cosine);
+  const V push = (force + kPoleMoment * (theta_dot * theta_dot) * sine) / kTotalMass;
+  const V angular_acceleration =
+      (kGravity * sine - cosine * push) / (kHalfLength * (4.0 / 3.0 - kPoleMass * (cosine * cosine) / kTotalMass));
+  const V acceleration = push - kPoleMoment * angular_acceleration * cosine / kTotalMass;
+  x = x + kTimeStep * x_dot;
+  x_dot = x_dot + kTimeStep * acceleration;
+  theta = theta + kTimeStep * theta_dot;
+  theta_dot = theta_dot + kTimeStep * angular_acceleration;
+}
+
+bool fell(double x, double theta) {
+  return x < -kPositionLimit || x > kPositionLimit || theta < -kAngleLimit || theta > kAngleLimit;
+}
 
 }  // namespace
 
@@ -32,20 +52,39 @@ CartPole::Observation CartPole::reset(Random& random) {
 
 Step<CartPole::Observation> CartPole::step(const Action& action, Random&) {
   auto& [x, x_dot, theta, theta_dot] = state;
-  const double force = action.index == 1 ? kForce : -kForce;
-  const double cosine = std::cos(theta);
-  const double sine = std::sin(theta);
-  const double push = (force + kPoleMoment * (theta_dot * theta_dot) * sine) / kTotalMass;
-  const double angular_acceleration =
-      (kGravity * sine - cosine * push) / (kHalfLength * (4.0 / 3.0 - kPoleMass * (cosine * cosine) / kTotalMass));
-  const double acceleration = push - kPoleMoment * angular_acceleration * cosine / kTotalMass;
-  x += kTimeStep * x_dot;
-  x_dot += kTimeStep * acceleration;
-  theta += kTimeStep * theta_dot;
-  theta_dot += kTimeStep * angular_acceleration;
+  advance(x, x_dot, theta, theta_dot, action.index == 1 ? kForce : -kForce);
   ++steps;
-  const bool fell = x < -kPositionLimit || x > kPositionLimit || theta < -kAngleLimit || theta > kAngleLimit;
-  return {observation(), 1.0, fell, steps >= time_limit};
+  return {observation(), 1.0, fell(x, theta), steps >= time_limit};
+}
+
+void CartPole::step_batch(std::span<CartPole> envs, std::span<const float> actions, const StepRows& rows) {
+  using namespace lanes;
+  for_blocks(
+      envs.size(), [&](std::size_t first, auto n) __attribute__((always_inline)) {
+        CartPole* env = envs.data() + first;
+        Doubles x = gather(n, [&](int k) { return env[k].state[0]; });
+        Doubles x_dot = gather(n, [&](int k) { return env[k].state[1]; });
+        Doubles theta = gather(n, [&](int k) { return env[k].state[2]; });
+        Doubles theta_dot = gather(n, [&](int k) { return env[k].state[3]; });
+        advance(x, x_dot, theta, theta_dot,
+                gather(n, [&](int k) { return static_cast<int>(actions[first + k]) == 1 ? kForce : -kForce; }));
+        const Unpacked a(x), b(x_dot), c(theta), d(theta_dot);
+        const UnpackedFloats fa(x), fb(x_dot), fc(theta), fd(theta_dot);
+        for (int k = 0; k < n; ++k) {
+          env[k].state = {a[k], b[k], c[k], d[k]};
+          float* row = rows.observations + (first + k) * 4;
+          row[0] = fa[k], row[1] = fb[k], row[2] = fc[k], row[3] = fd[k];
+          rows.rewards[first + k] = 1.0;
+          rows.terminated[first + k] = fell(a[k], c[k]);
+          rows.truncated[first + k] = ++env[k].steps >= env[k].time_limit;
+        }
+      });
+}
+
+std::span<const Baseline<CartPole>> CartPole::baselines() {
+  static constexpr Baseline<CartPole> all[] = {
+      {"lean", [](const CartPole& env) { return Action{env.state[2] + env.state[3] > 0 ? 1 : 0}; }}};
+  return all;
 }
 
 std::string CartPole::render_text() const {

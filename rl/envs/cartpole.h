@@ -4,6 +4,7 @@
 #include <mobula/rl/environment.h>
 
 #include <array>
+#include <span>
 #include <string>
 
 namespace mobula::rl {
@@ -29,6 +30,9 @@ struct CartPole {
   // Each component of the state uniform in [-0.05, 0.05).
   Observation reset(Random& random);
   Step<Observation> step(const Action& action, Random& random);
+  static void step_batch(std::span<CartPole> envs, std::span<const float> actions, const StepRows& rows);
+  // `lean`: pushes to the side to which the pole leans and turns. Holds it, but lets the cart drift.
+  static std::span<const Baseline<CartPole>> baselines();
   std::string render_text() const;
 
   Observation observation() const;

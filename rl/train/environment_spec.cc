@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "rl/envs/acrobot.h"
 #include "rl/envs/cartpole.h"
 #include "rl/envs/identity.h"
+#include "rl/envs/mountain_car.h"
+#include "rl/envs/pendulum.h"
 #include "runtime/config/dump.h"
 
 namespace mobula::rl {
@@ -15,6 +18,10 @@ namespace {
 std::vector<EnvironmentSpec>& registry() {
   static std::vector<EnvironmentSpec> specs{
       environment<CartPole>("cartpole"),
+      environment<Pendulum>("pendulum"),
+      environment<Acrobot>("acrobot"),
+      environment<MountainCar>("mountain_car"),
+      environment<MountainCarContinuous>("mountain_car_continuous"),
       environment<IdentityDiscrete<2>>("identity_discrete"),
       environment<IdentityBox<2>>("identity_box"),
       environment<Intersection>("intersection"),

@@ -168,6 +168,7 @@ void Trainer::load(const Checkpoint& checkpoint) {
 
 void Trainer::save_checkpoint() {
   if (!directory_ || saved_iteration_ == progress_.iteration) return;
+  const auto span = stages_.span(Stage::checkpoint);
   log_->flush();
   const auto file = directory_->checkpoints().save(state(), options_.checkpoint.keep);
   saved_iteration_ = progress_.iteration;
@@ -232,6 +233,7 @@ TrainResult Trainer::run(Runtime& runtime) {
   result.progress = progress_;
   result.wall_seconds = progress_.wall_seconds;
   result.cpu_seconds = cpu_before_ + meter_.seconds();
+  result.stages = stages_.seconds();
   result.training_return_mean = training_return_mean();
   result.parameters.assign(learner_.parameters().begin(), learner_.parameters().end());
   result.parameters_sha256 = sha256(std::as_bytes(learner_.parameters()));
@@ -272,6 +274,7 @@ Trainer::Outcome Trainer::iterate(Runtime& runtime, Evaluator& evaluator) {
 }
 
 Trainer::Outcome Trainer::collect(Runtime& runtime, std::vector<RolloutResult>& parts) {
+  const auto span = stages_.span(Stage::collect);
   std::vector<Ref<RolloutResult>> refs;
   const int envs = options_.algorithm.n_envs;
   const int workers = static_cast<int>(actors_.size());
@@ -292,11 +295,13 @@ Trainer::Outcome Trainer::collect(Runtime& runtime, std::vector<RolloutResult>& 
 }
 
 const Ref<Array<float>>& Trainer::weights(Runtime& runtime) {
+  const auto span = stages_.span(Stage::broadcast);
   if (!weights_) weights_ = runtime.put(Array<float>(learner_.parameters()));
   return weights_;
 }
 
 void Trainer::learn(const std::vector<RolloutResult>& parts, double collect_seconds) {
+  const auto span = stages_.span(Stage::update);
   // Merged in the order of the environments, whoever collected what and whenever it arrived.
   Fragment whole(layout_, std::as_writable_bytes(std::span(memory_)));
   std::vector<std::vector<std::byte>> snapshots;
@@ -349,10 +354,11 @@ void Trainer::learn(const std::vector<RolloutResult>& parts, double collect_seco
                                                               {"update_seconds", update_seconds}};
   for (const auto& entry : fairness_.series()) statistics.push_back(entry);
   if (log_) log_->add(progress_, return_mean, statistics);
-  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, update_seconds});
+  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, update_seconds, stages_.seconds()});
 }
 
 Trainer::Outcome Trainer::evaluate_now_and_then(Runtime& runtime, Evaluator& evaluator) {
+  const auto span = stages_.span(Stage::evaluate);
   while (const auto finished = evaluator.take(std::chrono::milliseconds(0), meter_)) deliver(*finished);
   if (options_.evaluate.every == 0 || progress_.iteration % options_.evaluate.every != 0) return Outcome::done;
   // Every evaluation that was asked for is made: when they take longer than training, training waits.
@@ -377,6 +383,7 @@ void Trainer::deliver(const Evaluator::Finished& finished) {
 }
 
 Trainer::Outcome Trainer::evaluate_finally(Runtime& runtime, Evaluator& evaluator) {
+  const auto span = stages_.span(Stage::evaluate);
   // Training is over: the whole machine evaluates.
   evaluator.grow(std::max({options_.workers, options_.evaluate.workers, 1}));
   for (const auto& request : final_requests(options_, progress_)) {

@@ -18,6 +18,7 @@
 #include "rl/train/records.h"
 #include "rl/train/rollout.h"
 #include "rl/train/run_directory.h"
+#include "rl/train/stage_clock.h"
 
 namespace mobula::rl {
 
@@ -63,6 +64,7 @@ class Trainer {
 
   template <class Event>
   void tell(const Callback<Event>& callback, const Event& event) {
+    const auto span = stages_.span(Stage::other);
     if (callback(event) == Flow::stop) stop_asked_ = true;
   }
   double wall_seconds() const;
@@ -88,6 +90,7 @@ class Trainer {
   double wall_before_ = 0, cpu_before_ = 0;  // used before this resumption
 
   // Of this process only.
+  StageClock stages_;
   std::vector<FragmentLine> memory_;  // the fragment of all environments
   std::vector<Actor<RolloutActor>> actors_;
   Ref<Array<float>> weights_;  // the present parameters, once someone asked for them

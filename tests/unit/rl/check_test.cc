@@ -3,6 +3,8 @@
 #include <mobula/rl/check.h>
 
 #include <cmath>
+#include <memory>
+#include <stdexcept>
 
 #include "rl/envs/cartpole.h"
 #include "rl/envs/identity.h"
@@ -36,6 +38,9 @@ enum class Fault {
   endless,
   wrong_group,
   impure_baseline,
+  shared_copies,
+  batch_differs,
+  throws,
   baseline_range
 };
 
@@ -53,6 +58,7 @@ struct Faulty {
 
   Observation reset(Random& random) {
     steps = unsaved = 0;
+    *shared = 0;
     position = random.uniform_float();
     if (fault != Fault::survives_reset) memory = 0;
     return observe();
@@ -62,10 +68,13 @@ struct Faulty {
     memory += 0.125f;
     unsaved += action.index;
     position += action.index ? 0.1f : -0.1f;
+    if (fault == Fault::shared_copies) position += static_cast<float>(++*shared);
+    if (fault == Fault::throws && steps == 6) throw std::runtime_error("the house is on fire");
     if (fault == Fault::hidden_randomness) position += static_cast<float>(++calls);
     const bool limit = fault != Fault::endless && steps >= 7;
     const double reward = fault == Fault::nan_reward && steps == 5 ? std::nan("") : position;
-    const bool falls = fault != Fault::limit_as_end && fault != Fault::endless && random.below(20) == 0;
+    const bool falls = fault != Fault::limit_as_end && fault != Fault::batch_differs && fault != Fault::endless &&
+                       random.below(20) == 0;
     return {observe(), reward, falls || (limit && fault == Fault::limit_as_end), limit && fault != Fault::limit_as_end};
   }
   Annotation<1> annotate() const { return {{1.0f}, {fault == Fault::wrong_group ? 1 : 0}}; }
@@ -80,12 +89,25 @@ struct Faulty {
   void serialize(A& archive) {
     archive(position, memory, steps);
     if (fault != Fault::unsaved) archive(unsaved);
+    if (fault == Fault::shared_copies) archive(*shared);
   }
 
   Observation observe() const {
     if (fault == Fault::nan_observation && steps == 3) return {NAN, 0};
     return {position + static_cast<float>(fault == Fault::unsaved ? unsaved : 0), memory};
   }
+  static void step_batch(std::span<Faulty> envs, std::span<const float> actions,
+                         const StepRows& rows) requires(fault == Fault::batch_differs) {
+    Random random;
+    for (std::size_t i = 0; i < envs.size(); ++i) {
+      const auto step = envs[i].step({static_cast<int>(actions[i])}, random);
+      std::copy_n(step.observation.data(), 2, rows.observations + 2 * i);
+      rows.rewards[i] = i == 9 ? step.reward + 1e-16 + step.reward * 1e-7 : step.reward;
+      rows.terminated[i] = step.terminated;
+      rows.truncated[i] = step.truncated;
+    }
+  }
+  std::shared_ptr<int> shared = std::make_shared<int>(0);
   float position = 0, memory = 0;
   int steps = 0, unsaved = 0;
 };
@@ -109,6 +131,10 @@ TEST(CheckEnvironment, NamesEachFault) {
   EXPECT_THAT(check_environment<Faulty<Fault::wrong_group>>(), Contains(HasSubstr("not an index of group_names")));
   EXPECT_THAT(check_environment<Faulty<Fault::impure_baseline>>(), Contains(HasSubstr("pure function")));
   EXPECT_THAT(check_environment<Faulty<Fault::baseline_range>>(), Contains(HasSubstr("action out of range")));
+  EXPECT_THAT(check_environment<Faulty<Fault::shared_copies>>(), Contains(HasSubstr("they share state")));
+  EXPECT_THAT(check_environment<Faulty<Fault::batch_differs>>(), Contains(HasSubstr("in a batch of 11")));
+  EXPECT_THAT(check_environment<Faulty<Fault::throws>>(),
+              Contains(HasSubstr("threw an exception: the house is on fire")));
   EXPECT_THAT(check_environment<NothingAllowed>(), Contains(HasSubstr("allows no action")));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <mobula/rl/estimate.h>
+#include <mobula/rl/stage_seconds.h>
 
 #include <concepts>
 #include <cstdint>
@@ -71,6 +72,7 @@ struct UpdateEvent {
   Progress progress;
   std::span<const std::pair<std::string_view, double>> statistics;  ///< policy_loss, entropy, approx_kl and so on
   double seconds = 0;
+  StageSeconds stages = {};  ///< where the time went so far
 };
 
 struct EvaluationEvent {

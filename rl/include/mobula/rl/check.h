@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <set>
 #include <span>
 #include <string>
@@ -81,22 +82,59 @@ bool finite(const std::array<float, K>& row) {
   return std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); });
 }
 
+// The step of `count` copies of an environment at once; empty if each of them gives `expected` and ends as `after`.
+template <Environment E>
+std::string batch_problem(const E& before, const typename E::Action& action,
+                          const Step<typename E::Observation>& expected, const E& after, int count) {
+  constexpr std::size_t K = observation_size<E>;
+  const std::size_t width = static_cast<std::size_t>(ActionCodec<typename E::Action>::space().dimensions);
+  std::vector<E> envs(count, before);
+  std::vector<float> actions(count * width), observations(count * K);
+  std::vector<double> rewards(count);
+  std::vector<std::uint8_t> terminated(count, 2), truncated(count, 2);
+  for (int i = 0; i < count; ++i) ActionCodec<typename E::Action>::encode(action, actions.data() + i * width);
+  E::step_batch(std::span<E>(envs), actions,
+                {observations.data(), rewards.data(), terminated.data(), truncated.data()});
+  const bool end = expected.terminated || expected.truncated;
+  // The states are compared by what the next step shows of them.
+  const auto next_of = [&](E env) {
+    Random random;
+    return end ? expected : env.step(action, random);
+  };
+  const auto next = next_of(after);
+  for (int i = 0; i < count; ++i) {
+    const bool same_observation =
+        std::equal(expected.observation.begin(), expected.observation.end(), observations.begin() + i * K);
+    const auto then = next_of(envs[i]);
+    if (!same_observation || rewards[i] != expected.reward || terminated[i] != expected.terminated ||
+        truncated[i] != expected.truncated || then.observation != next.observation || then.reward != next.reward) {
+      return "step_batch() and step() give different bits for the same state and action, in a batch of " +
+             std::to_string(count) + ": results would depend on how environments are split over workers.";
+    }
+  }
+  return {};
+}
+
 }  // namespace check_detail
 
 // Plays an environment with random actions and returns what is wrong with it, one sentence a problem; empty if all is
 // well. It looks for numbers that are not finite, for randomness that does not come from the Random it is given, for
-// state that survives a reset or is missing from the snapshot, for time limits reported as terminations, for masks,
-// groups and baselines out of range. Run it in a test of every environment:
+// state that survives a reset, is missing from the snapshot or is shared by copies, for time limits reported as
+// terminations, for masks, groups and baselines out of range, for batches that differ from single steps, for
+// exceptions. Run it in a test of every environment:
 //
 //   EXPECT_THAT(mobula::rl::check_environment<MyEnv>(), testing::IsEmpty());
 template <Environment E>
-std::vector<std::string> check_environment(const typename E::Config& config = {}, const CheckOptions& options = {}) {
-  using namespace check_detail;
+std::vector<std::string> check_environment(const typename E::Config& config = {}, const CheckOptions& options = {});
+
+namespace check_detail {
+
+template <Environment E>
+void play(const typename E::Config& config, const CheckOptions& options, std::vector<std::string>& problems) {
   using Action = typename E::Action;
   static_assert(Snapshotable<E>,
                 "The environment has no codec: make it trivially copyable, or add a member "
                 "`template <class A> void serialize(A& a) { a(first_member, second_member); }`.");
-  std::vector<std::string> problems;
   const auto problem = [&problems](const std::string& text) {
     if (std::find(problems.begin(), problems.end(), text) == problems.end()) problems.push_back(text);
   };
@@ -131,7 +169,7 @@ std::vector<std::string> check_environment(const typename E::Config& config = {}
         }
         if (!found) {
           problem("action_mask() allows no action before some step.");
-          return problems;
+          return;
         }
       }
       if constexpr (WithBaselines<E>) {
@@ -152,6 +190,20 @@ std::vector<std::string> check_environment(const typename E::Config& config = {}
       take_snapshot(rest, restored);
       Random restored_random = random;
 
+      const E before(lasting);
+      E copy(lasting);
+      Random copy_random = random;
+      copy.step(action, copy_random);
+      if constexpr (snapshot_detail::Serializable<E>) {
+        std::vector<std::byte> again;
+        append_snapshot(again, lasting);
+        if (again != bytes) {
+          problem(
+              "Stepping a copy of the environment changes the original: they share state, as through a pointer. A copy "
+              "must be an environment of its own.");
+          return;
+        }
+      }
       const auto step = lasting.step(action, random);
       const auto same = [&step](const Step<typename E::Observation>& other) {
         return other.observation == step.observation && other.reward == step.reward &&
@@ -168,6 +220,13 @@ std::vector<std::string> check_environment(const typename E::Config& config = {}
         problem(
             "An environment restored from a snapshot goes on differently: serialize() leaves out some of the state, or "
             "the environment draws from somewhere else.");
+      }
+      if constexpr (Batched<E>) {
+        for (const int count : {1, 8, 11}) {
+          if (!problems.empty()) break;
+          if (const std::string text = batch_problem(before, action, step, lasting, count); !text.empty())
+            problem(text);
+        }
       }
       if constexpr (Annotated<E>) {
         const auto annotation = lasting.annotate();
@@ -194,7 +253,7 @@ std::vector<std::string> check_environment(const typename E::Config& config = {}
         }
       }
     }
-    if (!problems.empty()) return problems;
+    if (!problems.empty()) return;
   }
   if (ended == 0) {
     problem("No episode ended within " + std::to_string(options.steps) +
@@ -205,6 +264,18 @@ std::vector<std::string> check_environment(const typename E::Config& config = {}
             std::to_string(*terminated_lengths.begin()) +
             " steps, which looks like a time limit: report those as `truncated`, else the value of the last states is "
             "learnt as 0.");
+  }
+}
+
+}  // namespace check_detail
+
+template <Environment E>
+std::vector<std::string> check_environment(const typename E::Config& config, const CheckOptions& options) {
+  std::vector<std::string> problems;
+  try {
+    check_detail::play<E>(config, options, problems);
+  } catch (const std::exception& error) {
+    problems.push_back(std::string("The environment threw an exception: ") + error.what());
   }
   return problems;
 }

@@ -7,6 +7,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,15 @@ struct GroupSetView {
   std::span<const int> of_cost;
 };
 
+// Where a batch of steps is written: row i belongs to environment i. The observation is the one after the step, also at
+// an end.
+struct StepRows {
+  float* observations;  // [count][observation_size]
+  double* rewards;
+  std::uint8_t* terminated;
+  std::uint8_t* truncated;
+};
+
 // A hand-written controller to compare with: a pure function of the environment's state.
 template <class E>
 struct Baseline {
@@ -75,6 +85,10 @@ struct Baseline {
 //   static std::span<const Baseline<E>> baselines()
 //   std::array<bool, N> action_mask() const    which actions are allowed now (Discrete and MultiDiscrete)
 //   std::string render_text() const, std::string render_svg() const
+//   static void step_batch(std::span<E> envs, std::span<const float> actions, const StepRows&)
+//                                              steps all of them, for environments whose steps draw no numbers; actions
+//                                              are rows as in ActionCodec, boxes not yet clipped. Must give the bits
+//                                              that `step` gives each of them (check_environment compares).
 template <class E>
 concept Environment = std::copyable<E> && ActionType<typename E::Action> &&
     std::constructible_from<E, const typename E::Config&> && std::copyable<typename E::Config> &&
@@ -110,6 +124,11 @@ concept WithBaselines = Environment<E> && requires {
 template <class E>
 concept Masked = Environment<E> && requires(const E e) {
   std::tuple_size<decltype(e.action_mask())>::value;
+};
+
+template <class E>
+concept Batched = Environment<E> && requires(std::span<E> envs, std::span<const float> actions, const StepRows& rows) {
+  E::step_batch(envs, actions, rows);
 };
 
 template <class E>

@@ -6,6 +6,7 @@
 #include <mobula/rl/estimate.h>
 #include <mobula/rl/fairness.h>
 #include <mobula/rl/ppo_options.h>
+#include <mobula/rl/stage_seconds.h>
 #include <mobula/rl/verdict.h>
 
 #include <cstdint>
@@ -73,6 +74,7 @@ struct TrainResult {
   Progress progress;
   double wall_seconds = 0;
   double cpu_seconds = 0;           ///< of all processes
+  StageSeconds stages;              ///< where this process's wall time went
   double training_return_mean = 0;  ///< of the last 100 training episodes (NaN if none ended)
   std::string parameters_sha256;    ///< of the policy's and value function's parameters, as little-endian floats
   std::vector<float> parameters;

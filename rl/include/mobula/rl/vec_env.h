@@ -77,6 +77,22 @@ class VecEnv final : public AnyVecEnv {
 
   void step(std::span<const float> actions) override {
     ended_.clear();
+    if constexpr (Batched<E>) {
+      E::step_batch(std::span<E>(envs_), actions,
+                    {observations_.data(), rewards_.data(), terminated_.data(), truncated_.data()});
+      for (int i = 0; i < size(); ++i) {
+        totals_[i] += rewards_[i];
+        ++lengths_[i];
+        annotate(i);
+        if (terminated_[i] | truncated_[i]) [[unlikely]] {
+          std::copy_n(observations_.data() + i * K, K, final_observations_.data() + i * K);
+          end_episode(i, terminated_[i]);
+        } else {
+          mask(i);
+        }
+      }
+      return;
+    }
     const int width = info_.action.dimensions;
     for (int i = 0; i < size(); ++i) {
       E& env = envs_[i];
