@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "rl/nn/distribution.h"
 #include "rl/nn/policy.h"
 
 namespace mobula::rl {
