@@ -23,7 +23,7 @@ nn::PolicySpec policy_spec(const EnvironmentInfo& info, const DqnOptions& option
   spec.observation_size = info.observation_size;
   spec.action = info.action;
   spec.hidden = options.hidden;
-  spec.activation = options.activation == "relu" ? nn::Activation::relu : nn::Activation::tanh;
+  spec.activation = nn::activation_named(options.activation);
   spec.dueling = options.dueling;
   spec.atoms = options.value_head == "mean" ? 1 : options.atoms;
   if (options.value_head == "categorical") {

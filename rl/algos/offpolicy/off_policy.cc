@@ -95,7 +95,7 @@ Statistics OffPolicyLearner::learn(const ConstFragment& fragment) {
   buffer_.add(fragment);
 
   std::vector<double> sums(statistics_.size());
-  const double lr = settings_.lr * (settings_.linear_lr ? 1.0 - progress() : 1.0);
+  const double lr = settings_.lr.at(env_steps_, total_steps_);
   const double beta = settings_.beta + (1.0 - settings_.beta) * progress();
   std::int64_t batches = 0;
   if (env_steps_ > settings_.learning_starts) {

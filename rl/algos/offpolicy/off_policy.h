@@ -3,6 +3,7 @@
 #pragma once
 
 #include <mobula/rl/any_vec_env.h>
+#include <mobula/rl/schedule.h>
 
 #include <cstdint>
 #include <memory>
@@ -18,8 +19,7 @@ namespace mobula::rl {
 
 // The common part of the options.
 struct OffPolicySettings {
-  double lr = 0;
-  bool linear_lr = false;
+  Schedule lr;
   RolloutSize rollout;
   int gradient_steps = 1;  // -1: as many as there were steps
   int batch_size = 0;
@@ -32,7 +32,6 @@ struct OffPolicySettings {
   static OffPolicySettings from(const Options& o) {
     OffPolicySettings s;
     s.lr = o.lr;
-    s.linear_lr = o.lr_schedule == "linear";
     s.rollout = {o.n_envs, o.train_freq};
     s.gradient_steps = o.gradient_steps;
     s.batch_size = o.batch_size;

@@ -12,7 +12,7 @@ nn::PolicySpec policy_spec(const EnvironmentInfo& info, const Td3Options& option
   spec.observation_size = info.observation_size;
   spec.action = info.action;
   spec.hidden = options.hidden;
-  spec.activation = options.activation == "relu" ? nn::Activation::relu : nn::Activation::tanh;
+  spec.activation = nn::activation_named(options.activation);
   return spec;
 }
 

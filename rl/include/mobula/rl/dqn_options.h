@@ -2,6 +2,7 @@
 
 #include <mobula/fields.h>
 #include <mobula/rl/replay_fields.h>
+#include <mobula/rl/schedule.h>
 
 #include <cstdint>
 #include <string>
@@ -16,8 +17,7 @@ namespace mobula::rl {
 struct DqnOptions {
   static constexpr std::string_view name = "dqn";
 
-  double lr = 1e-4;
-  std::string lr_schedule = "constant";
+  Schedule lr = 1e-4;
   int n_envs = 1;
   int train_freq = 4;
   int gradient_steps = 1;

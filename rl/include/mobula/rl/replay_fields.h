@@ -10,8 +10,6 @@ namespace mobula::rl::replay_fields {
 template <class Options>
 void describe(Fields& f, Options& o) {
   f("lr", o.lr, {.above = 0, .help = "Learning rate of Adam."});
-  f("lr_schedule", o.lr_schedule,
-    {.choices = {"constant", "linear"}, .help = "Linear: the learning rate falls to 0 at the end of training."});
   f("n_envs", o.n_envs, {.min = 1, .help = "Environments stepped side by side, over all workers."});
   f("train_freq", o.train_freq, {.unit = "steps", .min = 1, .help = "Steps of each environment between two updates."});
   f("gradient_steps", o.gradient_steps,
@@ -24,7 +22,8 @@ void describe(Fields& f, Options& o) {
   f("gamma", o.gamma, {.min = 0, .max = 1, .help = "Discount of a step."});
   f("n_steps", o.n_steps, {.unit = "steps", .min = 1, .help = "Rewards that are summed before the next value."});
   f("hidden", o.hidden, {.min = 1, .help = "Widths of the hidden layers of each network."});
-  f("activation", o.activation, {.choices = {"tanh", "relu"}, .help = "Activation of the hidden layers."});
+  f("activation", o.activation,
+    {.choices = {"tanh", "relu", "elu", "gelu", "silu"}, .help = "Activation of the hidden layers."});
   f("adam_eps", o.adam_eps, {.above = 0, .help = "Adam's epsilon, added to the root."});
   f("iteration_steps", o.iteration_steps,
     {.unit = "steps",

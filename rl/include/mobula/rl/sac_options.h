@@ -2,6 +2,7 @@
 
 #include <mobula/fields.h>
 #include <mobula/rl/replay_fields.h>
+#include <mobula/rl/schedule.h>
 
 #include <cstdint>
 #include <optional>
@@ -16,8 +17,7 @@ namespace mobula::rl {
 struct SacOptions {
   static constexpr std::string_view name = "sac";
 
-  double lr = 3e-4;
-  std::string lr_schedule = "constant";
+  Schedule lr = 3e-4;
   int n_envs = 1;
   int train_freq = 1;
   int gradient_steps = 1;

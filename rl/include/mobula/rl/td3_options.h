@@ -2,6 +2,7 @@
 
 #include <mobula/fields.h>
 #include <mobula/rl/replay_fields.h>
+#include <mobula/rl/schedule.h>
 
 #include <cstdint>
 #include <string>
@@ -15,8 +16,7 @@ namespace mobula::rl {
 struct Td3Options {
   static constexpr std::string_view name = "td3";
 
-  double lr = 1e-3;
-  std::string lr_schedule = "constant";
+  Schedule lr = 1e-3;
   int n_envs = 1;
   int train_freq = 1;
   int gradient_steps = 1;
