@@ -77,8 +77,8 @@ void print_table(const std::vector<BenchmarkRow>& rows) {
 }  // namespace
 
 Command add_microbenchmark(CLI::App& program) {
-  CLI::App* app = program.add_subcommand(
-      "microbenchmark", "Measure tasks, actors and objects beside what the machine itself takes");
+  CLI::App* app = program.add_subcommand("microbenchmark",
+                                         "Measure tasks, actors and objects beside what the machine itself takes");
   app->footer(
       "Every round measures all rows one after the other, so that a noisy neighbour hits them alike. The last rows "
       "are\n"
