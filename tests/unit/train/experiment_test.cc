@@ -78,7 +78,7 @@ TEST(Experiment, TheNameOfTheAlgorithmChoosesItsSettings) {
     EXPECT_EQ(write_experiment(read(text)), text);
   }
   EXPECT_THAT(error_of("env: {name: cartpole}\nalgorithm: {name: dqn, clip_range: 1}\n"),
-              HasSubstr("unknown key 'clip_range'"));
+              HasSubstr("unknown key 'algorithm.clip_range'"));
   EXPECT_THAT(error_of("env: {name: cartpole}\nalgorithm: {name: td3}\n"),
               testing::AllOf(StartsWith("run.yaml:2:19:"), HasSubstr("td3 learns boxes")));
   EXPECT_THAT(error_of("env: {name: pendulum}\nalgorithm: {name: dqn}\n"), HasSubstr("sac and td3"));
