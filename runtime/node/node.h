@@ -22,6 +22,7 @@ struct NodeOptions {
   std::string name;                                 // for people
   std::string address;                              // how other nodes reach this one; empty: alone
   Resources resources;                              // what can be leased
+  bool may_grow = false;  // nodes may still join: what fits nowhere waits, with a warning, instead of being refused
   NodeId head;                                      // whose Control this node reports to; its own id when embedded
   wire::Program program;                            // prestarted; path empty: none
   std::uint32_t prestart = 0;                       // workers started at once
@@ -52,6 +53,8 @@ class NodeSink {
   virtual void expect_object(const wire::ObjectLocation& location) = 0;
   /// The head declared this node dead: end all processes and come back as a new node.
   virtual void expelled(const std::string& reason) = 0;
+  /// For people: something waits that may wait for ever. Once per kind of request.
+  virtual void warn(const std::string&) {}
   /// What is known of other nodes: where they listen. For the router.
   virtual void peers(const std::vector<wire::NodeView>& nodes) = 0;
 

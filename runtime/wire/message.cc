@@ -11,7 +11,8 @@ const char* name_of(const Message& message) {
       "CancelCall",   "ReleaseHeld", "EndActor",      "AddBorrow",     "BorrowAck",     "DropBorrow",  "Resolve",
       "Resolved",     "CancelRef",   "ActorLocate",   "ActorAt",       "ActorGone",     "ActorKill",   "PullObject",
       "ObjectHere",   "AddCopy",     "FreeObject",    "FetchObject",   "ObjectChunk",   "ProcessDied", "NodeDied",
-      "JoinCluster",  "JoinReply",   "LeaveCluster",  "Heartbeat",     "ClusterView"};
+      "JoinCluster",  "JoinReply",   "LeaveCluster",  "Heartbeat",     "ClusterView", "Recycle",
+      "ActorExited", "StreamConsumed", "WaitProbe"};
   static_assert(names.size() == std::variant_size_v<Message>);
   return names[message.index()];
 }
