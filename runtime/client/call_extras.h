@@ -40,8 +40,8 @@ struct CallExtras {
 
   template <class A>
   void serialize(A& a) {
-    a(name, metadata, retry_on, retry_module, retry_offset, max_calls, max_worker_memory, window, group, max_concurrency,
-      concurrency_groups);
+    a(name, metadata, retry_on, retry_module, retry_offset, max_calls, max_worker_memory, window, group,
+      max_concurrency, concurrency_groups);
   }
   bool operator==(const CallExtras&) const = default;
 };

@@ -20,7 +20,9 @@ namespace mobula::client {
 
 // What stop_token() shows: raised by a message, or by the caller in shared memory while this process computes.
 struct CallStop final : detail::StopFlag {
-  bool raised() const override { return flag.load(std::memory_order_relaxed) || raised_alone() || raised_with_children(); }
+  bool raised() const override {
+    return flag.load(std::memory_order_relaxed) || raised_alone() || raised_with_children();
+  }
   bool raised_with_children() const { return segment->stop_requested(slot, key); }
   bool raised_alone() const { return segment->stop_requested(slot, key_alone); }
   std::atomic<bool> flag = false;

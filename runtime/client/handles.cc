@@ -55,8 +55,8 @@ void nobody_reads() {
 }
 void completions_late(std::size_t pending) {
   throw TaskError({.code = ErrorCode::timed_out,
-                   .message = fmt::format("as_completed: {} values were not there within the time given; their tasks go on",
-                                          pending)});
+                   .message = fmt::format(
+                       "as_completed: {} values were not there within the time given; their tasks go on", pending)});
 }
 
 Scratch& scratch() {

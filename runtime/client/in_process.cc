@@ -176,8 +176,8 @@ void InProcessCore::retire(Work& work) {
     ActorEntry& actor = actors_[work.actor];
     actor.busy = false;
     if (work.exits && !actor.gone) {
-      actor.gone = Error{
-          .code = ErrorCode::actor_died, .message = "the actor ended itself by exit_actor()", .task = actor.name};
+      actor.gone =
+          Error{.code = ErrorCode::actor_died, .message = "the actor ended itself by exit_actor()", .task = actor.name};
       if (actor.instance != nullptr) to_destroy_.emplace_back(std::exchange(actor.instance, nullptr), actor.destroy);
     }
   }

@@ -70,7 +70,7 @@ class InProcessCore final : public CoreBase {
     enum class State : std::uint8_t { pending, value, error } state = State::pending;
     Value value;
     Error error;
-    Work* work = nullptr;  // while pending
+    Work* work = nullptr;          // while pending
     std::deque<SlabHandle> items;  // of a stream: made and not read, with a count each
   };
   struct ActorEntry {

@@ -153,8 +153,8 @@ RefHandle ProcessCore::submit_spec(detail::Slot actor, TaskSpec&& spec, std::vec
   const Time now = steady_now();
   if (!actor) return owner_->submit(std::move(spec), now, more);
   if (!owner_->has_room_for_call(handle_of(actor))) {
-    throw TaskError({.code = ErrorCode::too_many_calls,
-                     .message = too_many_calls(owner_->max_pending_calls(handle_of(actor)))});
+    throw TaskError(
+        {.code = ErrorCode::too_many_calls, .message = too_many_calls(owner_->max_pending_calls(handle_of(actor)))});
   }
   return owner_->call(handle_of(actor), std::move(spec), now, more);
 }

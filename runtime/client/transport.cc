@@ -83,7 +83,8 @@ bool Transport::withdraw(const CallTicket& ticket) {
 
 void Transport::raise_stop(const ProcessId& worker, const CallTicket& ticket, bool recursive) {
   if (local(worker)) {
-    segment_.request_stop(peer_of(worker), stop_key(static_cast<std::uint32_t>(ticket.lane), ticket.position, recursive));
+    segment_.request_stop(peer_of(worker),
+                          stop_key(static_cast<std::uint32_t>(ticket.lane), ticket.position, recursive));
   }
 }
 

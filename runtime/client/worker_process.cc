@@ -223,11 +223,11 @@ bool WorkerProcess::prepare(Lock& lock, CallRun& run) {
   for (std::uint32_t i = 0; i < header.deps; ++i) {
     Result<detail::Bytes> bytes = dependency(lock, run.frame.next_dependency());
     if (!bytes) {
-      fail(run.outcome, error_of_dependency({.task = run.info.name,
-                                             .node = node_name_,
-                                             .pid = getpid(),
-                                             .attempt = static_cast<int>(header.attempt)},
-                                            bytes.error()));
+      fail(
+          run.outcome,
+          error_of_dependency(
+              {.task = run.info.name, .node = node_name_, .pid = getpid(), .attempt = static_cast<int>(header.attempt)},
+              bytes.error()));
       return false;
     }
     run.dependency_values.push_back(*std::move(bytes));
@@ -290,13 +290,14 @@ void WorkerProcess::leave_or_wait(Lock& lock, CallRun& run) {
       worker_.block(*run.call);
       return;
     }
-    fail(run.outcome, {.code = ErrorCode::invalid,
-                       .message = "a coroutine stopped at something that is no mobula::Ref and no mobula::Task, so that "
-                                  "nothing would ever resume it",
-                       .task = std::string(run.info.name),
-                       .node = node_name_,
-                       .pid = pid_,
-                       .attempt = run.info.attempt});
+    fail(run.outcome,
+         {.code = ErrorCode::invalid,
+          .message = "a coroutine stopped at something that is no mobula::Ref and no mobula::Task, so that "
+                     "nothing would ever resume it",
+          .task = std::string(run.info.name),
+          .node = node_name_,
+          .pid = pid_,
+          .attempt = run.info.attempt});
   }
   if (run.suspended) {
     // Frames of the user's end outside of the mutex.

@@ -92,10 +92,10 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void (*destroy_instance_)(void*) = nullptr;
   bool destroy_ = false;
   bool exit_ = false;
-  const detail::FunctionEntry* named_ = nullptr;  // whose name is published
+  const detail::FunctionEntry* named_ = nullptr;              // whose name is published
   std::map<wire::ObjectLocation, wire::ObjectHere> arrived_;  // objects of other nodes that the call that starts needs
 
-  std::deque<net::Call> parked_;                // taken off a lane; their concurrency group is full
+  std::deque<net::Call> parked_;                 // taken off a lane; their concurrency group is full
   std::multimap<RefHandle, CallRun*> awaiting_;  // suspended coroutines, by what they wait for
   std::deque<CallRun*> resumable_;
 

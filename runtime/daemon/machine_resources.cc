@@ -29,8 +29,9 @@ Result<std::int64_t> resource_units(const std::string& name, double amount) {
   }
   const std::int64_t units = std::llround(amount * unit);
   if (units == 0 && amount > 0) {
-    return refused(fmt::format("resource {} = {:g}: amounts are counted down to {:g}; ask for that much, or for nothing",
-                               name, amount, 1 / unit));
+    return refused(
+        fmt::format("resource {} = {:g}: amounts are counted down to {:g}; ask for that much, or for nothing", name,
+                    amount, 1 / unit));
   }
   return units;
 }
@@ -55,8 +56,8 @@ Result<Resources> machine_resources(std::uint32_t cpus, const ResourceWish& wish
   std::uint64_t memory = wish.memory.value_or(0);
   if (!wish.memory && finds) {
     const std::uint64_t available = object::available_memory();
-    const auto arena = object_memory != 0 ? object_memory
-                                          : static_cast<std::uint64_t>(static_cast<double>(available) * arena_share);
+    const auto arena =
+        object_memory != 0 ? object_memory : static_cast<std::uint64_t>(static_cast<double>(available) * arena_share);
     memory = available - std::min(available, arena);
   }
   const auto bytes = resource_units("memory", static_cast<double>(memory));
@@ -64,9 +65,10 @@ Result<Resources> machine_resources(std::uint32_t cpus, const ResourceWish& wish
   out.set("memory", *bytes);
   for (const auto& [name, amount] : wish.custom) {
     if (name.empty() || name == "cpu" || name == "gpu" || name == "memory") {
-      return refused(fmt::format("resource '{}': a name of your own is neither empty nor cpu, gpu or memory, which have "
-                                 "options of their own",
-                                 name));
+      return refused(
+          fmt::format("resource '{}': a name of your own is neither empty nor cpu, gpu or memory, which have "
+                      "options of their own",
+                      name));
     }
     const auto units = resource_units(name, amount);
     if (!units) return units.error();

@@ -19,12 +19,12 @@
 namespace mobula {
 
 struct NodeOptions {
-  std::string name;                                 // for people
-  std::string address;                              // how other nodes reach this one; empty: alone
-  Resources resources;                              // what can be leased
+  std::string name;       // for people
+  std::string address;    // how other nodes reach this one; empty: alone
+  Resources resources;    // what can be leased
   bool may_grow = false;  // nodes may still join: what fits nowhere waits, with a warning, instead of being refused
-  NodeId head;                                      // whose Control this node reports to; its own id when embedded
-  wire::Program program;                            // prestarted; path empty: none
+  NodeId head;            // whose Control this node reports to; its own id when embedded
+  wire::Program program;  // prestarted; path empty: none
   std::uint32_t prestart = 0;                       // workers started at once
   std::uint32_t max_workers = 4096;                 // processes, blocked ones included
   Duration surplus_keep = std::chrono::seconds(5);  // idle workers beyond the prestarted ones retire after this

@@ -99,8 +99,8 @@ class Owner {
   /// to be done (not an object, or here already).
   bool localize(RefHandle ref);
 
-  // ---- streams: the ref of a task or call whose spec says so. Pending while it runs, then empty or an error. Releasing
-  // it cancels the call and frees what was not taken.
+  // ---- streams: the ref of a task or call whose spec says so. Pending while it runs, then empty or an error.
+  // Releasing it cancels the call and frees what was not taken.
 
   /// The next item, with one count; none if there is none now. Lets the call make further ones.
   RefHandle next(RefHandle stream);
@@ -108,8 +108,8 @@ class Owner {
   // ---- ending things
 
   struct Cancel {
-    bool force = false;      // also kill the worker that runs it (of a task; an actor's call is only asked)
-    bool recursive = true;   // also what it submitted
+    bool force = false;           // also kill the worker that runs it (of a task; an actor's call is only asked)
+    bool recursive = true;        // also what it submitted
     Duration grace = never_kill;  // kill the worker if the task still runs then
     static constexpr Duration never_kill{-1};
   };

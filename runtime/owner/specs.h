@@ -15,9 +15,9 @@ namespace mobula {
 
 /// Options of a kind of task. Interned once (Owner::task_class), so that a call carries a number.
 struct TaskOptions {
-  std::string name;               // for people; empty: the function's own
-  std::int32_t max_retries = 3;   // after deaths of workers and nodes; -1: without end
-  Backoff backoff{};              // between attempts
+  std::string name;              // for people; empty: the function's own
+  std::int32_t max_retries = 3;  // after deaths of workers and nodes; -1: without end
+  Backoff backoff{};             // between attempts
   Resources resources = Resources::cpus(1);
   bool operator==(const TaskOptions&) const = default;
 };
@@ -39,10 +39,10 @@ struct TaskSpec {
 
 struct ActorOptions {
   std::string name;
-  std::int32_t max_restarts = 0;      // -1: without end
-  std::int32_t max_call_retries = 0;  // calls in flight at a death run again: at least once instead of at most once
+  std::int32_t max_restarts = 0;        // -1: without end
+  std::int32_t max_call_retries = 0;    // calls in flight at a death run again: at least once instead of at most once
   std::uint32_t max_pending_calls = 0;  // of one caller, not ended; 0: no limit
-  bool unordered = false;  // a call whose arguments are not there yet does not hold back later ones
+  bool unordered = false;               // a call whose arguments are not there yet does not hold back later ones
   Resources resources = Resources::cpus(1);
 };
 

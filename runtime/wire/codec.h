@@ -47,7 +47,7 @@ Result<ReplyFrame> parse_reply(std::span<const std::byte> frame);
 
 /// One of several results in the payload of ReplyKind::values.
 struct Part {
-  bool object = false;         // bytes: an ObjectLocation; else: the encoded value
+  bool object = false;          // bytes: an ObjectLocation; else: the encoded value
   std::uint32_t contained = 0;  // so many of the reply's contained refs, after those of the parts before, are its own
   std::span<const std::byte> bytes;
 };

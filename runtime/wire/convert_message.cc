@@ -228,8 +228,12 @@ WaitProbe wait_probe(schema::WaitProbe::Reader r) {
   if (r.getStage() > static_cast<std::uint8_t>(WaitStage::confirmed)) {
     throw Malformed{"the probe of a wait is at a stage that is unknown to this build"};
   }
-  WaitProbe probe{static_cast<WaitStage>(r.getStage()), read(r.getOrigin()), read(r.getOriginProcess()),
-                  r.getWait(),                          read(r.getRef()),    r.getTag(),
+  WaitProbe probe{static_cast<WaitStage>(r.getStage()),
+                  read(r.getOrigin()),
+                  read(r.getOriginProcess()),
+                  r.getWait(),
+                  read(r.getRef()),
+                  r.getTag(),
                   {}};
   const auto hops = r.getHops();
   probe.hops.reserve(hops.size());
@@ -335,8 +339,8 @@ Message read(schema::Message::Reader from) {
     }
     case M::ACTOR_AT: {
       const auto r = from.getActorAt();
-      return ActorAt{read_actor(r.getActor()), r.getIncarnation(), read(r.getWorker()), read(r.getLease()),
-                     r.getMaxCallRetries(), r.getMaxPendingCalls(), r.getUnordered()};
+      return ActorAt{read_actor(r.getActor()), r.getIncarnation(),     read(r.getWorker()), read(r.getLease()),
+                     r.getMaxCallRetries(),    r.getMaxPendingCalls(), r.getUnordered()};
     }
     case M::ACTOR_GONE: {
       const auto r = from.getActorGone();

@@ -64,7 +64,7 @@ enum class ReplyKind : std::uint8_t {
   cancelled,     // it will not run, or ran under a raised stop flag; payload: an encoded mobula::Error or nothing
   item_inline,   // one item of a stream: the call goes on; otherwise as value_inline
   item_object,   // ... as value_object
-  values,        // several results: payload: for each a u32 kind (0 inline, 1 object), a u32 size, the bytes padded to 8
+  values,  // several results: payload: for each a u32 kind (0 inline, 1 object), a u32 size, the bytes padded to 8
 };
 
 /// ReplyHeader::flags of an error: an exception that the options count among what is tried again.

@@ -29,11 +29,12 @@ std::string what_would_fit(const View& view, const Resources& resources, bool ma
   }
   const std::string asked = to_string(resources);
   if (closest == nullptr) return fmt::format("{} is asked for, and there is no node", asked);
-  const std::string nodes = view.nodes.size() == 1
-                                ? fmt::format("{} has only {}", closest->name.empty() ? "this node" : closest->name,
-                                              to_string(closest->total))
-                                : fmt::format("none of the {} nodes has that much even when idle; {} comes closest with {}",
-                                              view.nodes.size(), closest->name, to_string(closest->total));
+  const std::string nodes =
+      view.nodes.size() == 1
+          ? fmt::format("{} has only {}", closest->name.empty() ? "this node" : closest->name,
+                        to_string(closest->total))
+          : fmt::format("none of the {} nodes has that much even when idle; {} comes closest with {}",
+                        view.nodes.size(), closest->name, to_string(closest->total));
   return fmt::format("{} is asked for, but {}, so {} more is missing; {}ask for less", asked, nodes,
                      to_string(lacking(closest->total, resources)),
                      may_grow ? fmt::format("start a node with at least {} (mobula node), or ", asked)

@@ -66,8 +66,8 @@ class Actor : private detail::ActorBase {
                                                         std::forward<A>(args)...);
   }
 
-  // The actor with options for calls: actor.with({.name = "probe", .group = "io"}).template call<&T::method>(...). Keeps
-  // the actor alive; may be kept and reused.
+  // The actor with options for calls: actor.with({.name = "probe", .group = "io"}).template call<&T::method>(...).
+  // Keeps the actor alive; may be kept and reused.
   class Configured {
    public:
     Configured(Actor actor, Options options) : actor_(std::move(actor)), options_(std::move(options)) {}

@@ -5,10 +5,11 @@
 //   }
 //   double half = rt.remote<mean_of>(a, b).get();
 //
-// `co_await ref` is like ref.get(): the value, or TaskError. A task gives its cpu to others meanwhile; an actor takes its
-// next call, so that thousands of calls can be on their way in its one thread. They take turns at co_await and nowhere
-// else, so between two of them nothing that an actor holds changes under a method. Cancelling a call ends the co_await
-// that it is in with ErrorCode::cancelled. A Task may co_await another one. References to parameters stay valid.
+// `co_await ref` is like ref.get(): the value, or TaskError. A task gives its cpu to others meanwhile; an actor takes
+// its next call, so that thousands of calls can be on their way in its one thread. They take turns at co_await and
+// nowhere else, so between two of them nothing that an actor holds changes under a method. Cancelling a call ends the
+// co_await that it is in with ErrorCode::cancelled. A Task may co_await another one. References to parameters stay
+// valid.
 //
 // A coroutine is run by the thread that started it. Called directly (outside of a runtime, or in a plain function) a
 // Task does nothing until its get(), which runs it to its end, blocking where it waits.

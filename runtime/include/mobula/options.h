@@ -57,26 +57,26 @@ struct Backoff {
 // Options of Runtime::with() and Actor::with(). Each says to which of tasks (T), actors (A) and their calls (C) it
 // applies.
 struct Options {
-  std::string name{};             // T A C: what people read in errors and logs; default: the function's or class's name
+  std::string name{};  // T A C: what people read in errors and logs; default: the function's or class's name
   std::map<std::string, std::string> metadata{};  // T C: for people and for this_task(); travels with the call
   int max_retries = 3;            // T: new attempts after its worker or node died; -1: as many as it takes
   bool retry_exceptions = false;  // T C: count an exception of the user's function as such a death
-  detail::ErrorTest retry_if{};   // T C: only exceptions for which this is true; it runs where the exception was thrown:
-                                  // .retry_if = mobula::function<is_transient>(), bool is_transient(const Error&)
-  Backoff backoff{};              // T C: between attempts
-  int max_calls = 0;              // T: a worker process ends after so many calls of this function; 0: no limit
+  detail::ErrorTest retry_if{};  // T C: only exceptions for which this is true; it runs where the exception was thrown:
+                                 // .retry_if = mobula::function<is_transient>(), bool is_transient(const Error&)
+  Backoff backoff{};             // T C: between attempts
+  int max_calls = 0;             // T: a worker process ends after so many calls of this function; 0: no limit
   std::uint64_t max_worker_memory = 0;  // T: ... after a call that leaves it with more private bytes; 0: no limit
-  int max_unread_items = 64;    // T C: of a stream: it may be so many items ahead of its reader, then it waits
-  int max_restarts = 0;         // A: new incarnations (the constructor runs again) after its process died; -1: no limit
-  int max_call_retries = 0;     // A: new attempts of a call in flight at the death. 0: at most once, the call fails
+  int max_unread_items = 64;            // T C: of a stream: it may be so many items ahead of its reader, then it waits
+  int max_restarts = 0;      // A: new incarnations (the constructor runs again) after its process died; -1: no limit
+  int max_call_retries = 0;  // A: new attempts of a call in flight at the death. 0: at most once, the call fails
   // A: calls at once. Unset: plain methods run one at a time; of coroutine methods (mobula::Task<T>) up to 1000 are on
   // their way in one thread, taking turns where they co_await. 1: strictly one at a time. More: plain methods run in so
   // many threads, beside each other in one object, which has to be written for that.
   std::optional<int> max_concurrency{};
   std::map<std::string, int> concurrency_groups{};  // A: further threads for calls that name the group: {{"io", 4}}
-  int max_pending_calls = 0;  // A: calls of one process that may wait or run; more throw too_many_calls; 0: no limit
-  bool unordered = false;     // A: a call whose arguments are not there yet does not hold back later ones
-  std::string group{};        // C: the concurrency group that the call runs in
+  int max_pending_calls = 0;    // A: calls of one process that may wait or run; more throw too_many_calls; 0: no limit
+  bool unordered = false;       // A: a call whose arguments are not there yet does not hold back later ones
+  std::string group{};          // C: the concurrency group that the call runs in
   ResourceRequest resources{};  // T A
   friend bool operator==(const Options&, const Options&) = default;
 };
@@ -85,8 +85,8 @@ struct StartOptions {
   // Worker slots (cpus) of this machine. Unset: the cpus this process may run on; with an address: 0 slots, the work
   // goes to the cluster. 0 without an address: in-process mode, every task and call runs inside the calling thread.
   std::optional<int> workers{};
-  std::optional<double> gpus{};           // that tasks may ask for; default: those of this machine (/dev/nvidia*)
-  std::optional<std::uint64_t> memory{};  // bytes that tasks may ask for; default: what is available less the arena
+  std::optional<double> gpus{};               // that tasks may ask for; default: those of this machine (/dev/nvidia*)
+  std::optional<std::uint64_t> memory{};      // bytes that tasks may ask for; default: what is available less the arena
   std::map<std::string, double> resources{};  // names of your own and how much of each there is: {{"licence", 2}}
   std::string address{};  // HOST:PORT of `mobula head`; empty: $MOBULA_ADDRESS, else a cluster of its own
   std::string keys{};     // file written by `mobula head`, needed with an address; empty: $MOBULA_KEYS
