@@ -34,6 +34,15 @@ Bounds bounds_of(const Measure& measure, const GroupStatistics& statistics, cons
       e.samples += cell ? cell->count : 0;
     }
   }
+  if (measure.is_share()) {
+    // The outcomes are the independent units, not the episodes.
+    e.n = e.samples;
+    const Interval usual = measure.interval(totals, 0.95);
+    e.low = usual.low;
+    e.high = usual.high;
+    bounds.at_confidence = measure.interval(totals, confidence);
+    return bounds;
+  }
   if (e.n < 2 || std::isnan(e.value)) return bounds;
   std::vector<double> values;
   values.reserve(Resamples::count);
@@ -138,8 +147,9 @@ FairnessReport judge(std::span<const EpisodeEnd> unordered, const EnvironmentInf
   bool first = true;
   if (groups.size() >= 2) {
     for (const auto& entry : episodes[0]->report.entries()) {
-      if (entry.kind != EpisodeReport::Kind::samples || !entry.group.empty()) continue;
-      if (!episodes[0]->report.find(entry.metric, groups[0])) continue;
+      if (!entry.group.empty() || !episodes[0]->report.find(entry.metric, groups[0])) continue;
+      if (entry.kind == EpisodeReport::Kind::outcomes) add("share_" + entry.metric + "_gap");
+      if (entry.kind != EpisodeReport::Kind::samples) continue;
       add("mean_" + entry.metric + "_gap");
       if (!first) continue;
       add("long_" + entry.metric + "_rate");

@@ -10,7 +10,8 @@
 namespace mobula::rl {
 
 void ConstraintOptions::describe(Fields& f) {
-  f("metric", metric, {.required = true, .help = "mean_X, long_X_rate or a total; with worst_, _gap or /group."});
+  f("metric", metric,
+    {.required = true, .help = "mean_X, long_X_rate, share_X or a total; with worst_, _gap or /group."});
   f("at_most", at_most, {.help = "The upper bound must not be above this."});
   f("at_least", at_least, {.help = "The lower bound must not be below this."});
   f("confidence", confidence, {.above = 0.5, .below = 1, .help = "Of the bounds that are held against the limit."});

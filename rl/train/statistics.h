@@ -19,7 +19,7 @@ Estimate mean_estimate(std::span<const double> values);
 /// intervals come from 2,000 resamples of whole episodes (percentiles 2.5 and 97.5, keyed by `seed` and
 /// Stream::bootstrap; Efron and Tibshirani 1993, chapter 13). All metrics share the resamples. Groups are written
 /// `mean_wait/side`. The interval of a maximum never exceeds the largest value seen: it says how much that rests on a
-/// few episodes, not how far waits could go.
+/// few episodes, not how far waits could go. The share of outcomes has Wilson's interval, with the outcomes as its n.
 ///
 /// Episodes are told apart by (env, episode). Sums are over integers and the episodes are sorted, so the result does
 /// not depend on the order of the episodes.
