@@ -30,6 +30,7 @@ std::string to_json(const Counters& counters) {
   json["episodes"] = counters.episodes;
   json["wall_seconds"] = counters.wall_seconds;
   json["cpu_seconds"] = counters.cpu_seconds;
+  json["stage_seconds"] = counters.stages.seconds;
   json["returns"] = counters.returns;
   return json.dump();
 }
@@ -41,6 +42,7 @@ Counters counters_from_json(const std::string& text) {
     counters.episodes = json.at("episodes");
     counters.wall_seconds = json.at("wall_seconds");
     counters.cpu_seconds = json.at("cpu_seconds");
+    if (json.contains("stage_seconds")) counters.stages.seconds = json.at("stage_seconds");
     counters.returns = json.at("returns").get<std::vector<double>>();
     return counters;
   });

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "rl/train/cpu_meter.h"
 #include "rl/train/files.h"
@@ -51,28 +50,6 @@ TEST(Result, OfOneEpisodeHasNoInterval) {
   const json file = json::parse(result_json(options, result));
   EXPECT_EQ(file.at("return_mean"), 5);
   EXPECT_TRUE(file.at("return_ci95")[0].is_null());
-}
-
-TEST(ProgressLog, DropsWhatAnInterruptedRunWroteAfterItsCheckpoint) {
-  const Scratch scratch;
-  const std::pair<std::string_view, double> statistics[] = {{"entropy", 0.5}};
-  {
-    ProgressLog log(scratch / "p.csv", scratch / "e.csv", 0);
-    for (int i = 1; i <= 4; ++i) log.add(Progress{.iteration = i, .env_steps = i * 10}, 1.0, statistics);
-    log.flush();
-  }
-  {
-    ProgressLog log(scratch / "p.csv", scratch / "e.csv", 2);
-    log.add(Progress{.iteration = 3, .env_steps = 30}, 7.0, statistics);
-    log.flush();
-  }
-  std::istringstream in(read_file(scratch / "p.csv"));
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  ASSERT_EQ(lines.size(), 4u);
-  EXPECT_EQ(lines[0], "iteration,env_steps,episodes,wall_seconds,return_mean,entropy");
-  EXPECT_EQ(lines[2], "2,20,0,0.000,1,0.5");
-  EXPECT_EQ(lines[3], "3,30,0,0.000,7,0.5");
 }
 
 TEST(CpuMeter, CountsThisProcessAndItsChildren) {
