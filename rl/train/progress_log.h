@@ -29,10 +29,11 @@ class ProgressLog {
 
  private:
   struct Table {
-    bool has_header = false;
+    std::string header;  // empty: not written yet
     std::string pending;
     AppendFile file;
   };
+  static void begin(Table& table, const std::string& header);
   Table progress_, evaluations_;
 };
 

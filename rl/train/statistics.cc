@@ -13,7 +13,7 @@ namespace {
 
 void set_interval(Estimate& estimate, std::vector<double>& values) {
   // A resample without a single sample (all its episodes were empty) has no value; it is left out.
-  if (estimate.n < 2 || values.empty()) return;
+  if (estimate.n < fewest_episodes(0.95) || values.empty()) return;
   const Interval interval = percentiles(values, 0.95);
   estimate.low = interval.low;
   estimate.high = interval.high;

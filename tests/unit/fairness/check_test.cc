@@ -26,6 +26,9 @@ TEST(FairnessCheck, RefusesLimitsThatNothingCanKeep) {
   EXPECT_THAT(problem({{.metric = "mean_wait", .at_most = 10}, {.metric = "mean_wait", .at_least = 20}}),
               HasSubstr("fairness.constraints.1.at_least: mean_wait cannot be at least 20 and at most 10"));
   EXPECT_THAT(problem({{.metric = "mean_wait_gap", .at_most = 10}}, 1), HasSubstr("raise evaluate.episodes"));
+  EXPECT_THAT(problem({{.metric = "mean_wait_gap", .at_most = 10}}, 5), HasSubstr("95 % takes at least 6"));
+  EXPECT_THAT(problem({{.metric = "mean_wait_gap", .at_most = 10, .confidence = 0.99}}, 7), HasSubstr("at least 8"));
+  EXPECT_THAT(problem({{.metric = "mean_wait_gap", .at_most = 10}}, 6), IsEmpty());
 }
 
 TEST(FairnessCheck, NamesTheGroupsThatThereAre) {

@@ -25,7 +25,7 @@ constexpr const char* kRun =
     "fairness: {constraints: [{metric: mean_wait_gap, at_most: 100}]}\n"
     "stop: {env_steps: 10240}\n"
     "checkpoint: {every: 3}\n"
-    "evaluate: {every: 2, episodes: 2, baselines: [fixed_time]}\n";
+    "evaluate: {every: 2, episodes: 6, baselines: [fixed_time]}\n";
 
 /// The evaluations by iteration: their order among the iterations is that in which they arrived.
 std::vector<nlohmann::json> evaluations(const std::filesystem::path& run) {

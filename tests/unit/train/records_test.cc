@@ -19,6 +19,7 @@ TEST(Result, HasTheKeysThatScriptsRelyOn) {
   const Scratch scratch;
   auto options = small_intersection();
   options.evaluate.baselines = {"fixed_time", "max_pressure", "longest_queue"};
+  options.evaluate.episodes = 6;
   options.write = true;
   options.run_directory = scratch / "run";
   const TrainResult result = train(runtime, options);
@@ -38,7 +39,7 @@ TEST(Result, HasTheKeysThatScriptsRelyOn) {
       ASSERT_EQ(e.at("ci95").size(), 2u);
       EXPECT_LE(e.at("ci95")[0], e.at("value"));
       EXPECT_GE(e.at("ci95")[1], e.at("value"));
-      EXPECT_EQ(e.at("n"), 3);
+      EXPECT_EQ(e.at("n"), 6);
     }
   }
 }

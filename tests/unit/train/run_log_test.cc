@@ -67,6 +67,7 @@ TEST(RunLog, TellsWhereEachConstraintStandsAndWhatWasFound) {
   Runtime runtime = in_process();
   auto options = written(small_intersection(), scratch / "run");
   options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 100}};
+  options.evaluate.episodes = 6;
   options.evaluate.every = 0;
   train(runtime, options);
   const auto states = events_of_kind(scratch / "run/events.jsonl", "constraint");
@@ -98,6 +99,7 @@ TEST(RunLog, IsDrawnByTensorBoard) {
   Runtime runtime = in_process();
   auto options = written(small_intersection(), scratch / "run");
   options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 100}};
+  options.evaluate.episodes = 6;
   train(runtime, options);
   const auto drawn = scalars(scratch / "run");
   const auto rows = csv_rows(scratch / "run/progress.csv");
@@ -271,6 +273,22 @@ TEST(RunLog, DropsWhatFollowsTheCheckpointAndATornEnd) {
   const auto drawn = scalars(scratch / "run");
   EXPECT_THAT(drawn.at("train/return_mean"), ElementsAre(std::pair(10, 1.0), std::pair(20, 1.0), std::pair(30, 7.0)));
   EXPECT_FALSE(drawn.contains("evaluation/trained/return"));
+}
+
+TEST(RunLog, PutsRowsOfAnEarlierBuildUnderThePresentColumns) {
+  const Scratch scratch;
+  const auto directory = RunDirectory::create(scratch / "run", "x");
+  const auto log_one = [&](std::int64_t iteration, std::vector<std::pair<std::string_view, double>> statistics) {
+    RunLog log(directory, {.iteration = iteration - 1, .env_steps = (iteration - 1) * 10});
+    log.iteration({.iteration = iteration, .env_steps = iteration * 10}, 1.0, statistics, {});
+    log.flush();
+  };
+  log_one(1, {{"old", 1}, {"entropy", 2}});
+  log_one(2, {{"entropy", 3}, {"new", 4}});
+  EXPECT_EQ(read_file(scratch / "run/progress.csv"),
+            "iteration,env_steps,episodes,wall_seconds,return_mean,entropy,new\n"
+            "1,10,0,0.000,1,2,\n"
+            "2,20,0,0.000,1,3,4\n");
 }
 
 TEST(Metadata, TellsProgramMachineAndCommand) {
