@@ -93,6 +93,7 @@ std::string result_json(const TrainOptions& options, const TrainResult& result) 
   json["iterations"] = result.progress.iteration;
   json["env_steps"] = result.progress.env_steps;
   json["episodes"] = result.progress.episodes;
+  json["env_restarts"] = result.progress.env_restarts;
   json["wall_seconds"] = result.wall_seconds;
   for (std::size_t i = 0; i < stage_names.size(); ++i) {
     json["stage_seconds"][std::string(stage_names[i])] = result.stages.seconds[i];

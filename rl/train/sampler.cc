@@ -74,7 +74,7 @@ std::optional<Sampler::Collected> Sampler::collect(Runtime& runtime, const Ref<A
 Sampler::Collected Sampler::merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter, WorkerWatch* watch) {
   Fragment whole(layout_, std::as_writable_bytes(std::span(memory_)));
   std::vector<std::vector<std::byte>> snapshots;
-  Collected collected{ConstFragment(layout_, std::as_bytes(std::span(memory_))), {}, {}};
+  Collected collected{.fragment = ConstFragment(layout_, std::as_bytes(std::span(memory_))), .ended = {}, .costs = {}};
   for (std::size_t w = 0; w < parts.size(); ++w) {
     RolloutResult part = parts[w].get();
     const int first = static_cast<int>(snapshots.size());
@@ -87,6 +87,9 @@ Sampler::Collected Sampler::merge(const std::vector<Ref<RolloutResult>>& parts, 
     if (watch) watch->report("rollout " + std::to_string(w), part.time);
   }
   collected.ended = in_order_of_time(std::move(collected.ended), collected.fragment);
+  for (const auto& end : collected.ended) collected.env_restarts += end.crashes;
+  // What a broken environment did is in the fragment, cut short; its episode says nothing about the policy.
+  std::erase_if(collected.ended, [](const EpisodeEnd& end) { return end.crashed; });
   snapshots_ = std::move(snapshots);
   return collected;
 }
