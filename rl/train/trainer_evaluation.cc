@@ -18,7 +18,10 @@ void Trainer::restart_evaluations(Runtime& runtime, Evaluator& evaluator) {
     // Where the run stops at once, the final evaluation says the same.
     if (one.iteration == progress_.iteration && !reason_to_stop().empty()) continue;
     evaluator.grow(1);
-    evaluator.start({.progress = {one.iteration, one.env_steps, one.episodes, one.wall_seconds},
+    evaluator.start({.progress = {.iteration = one.iteration,
+                                  .env_steps = one.env_steps,
+                                  .episodes = one.episodes,
+                                  .wall_seconds = one.wall_seconds},
                      .episodes = static_cast<int>(options_.evaluate.episodes),
                      .deterministic = options_.evaluate.deterministic},
                     runtime.put(Array<float>(std::span<const float>(one.parameters))));
