@@ -51,7 +51,8 @@ void Sampler::spawn(Runtime& runtime, int actors, const ActorSetup& setup) {
 
 std::optional<Sampler::Collected> Sampler::collect(Runtime& runtime, const Ref<Array<float>>& policy,
                                                    std::uint32_t iteration, const nn::Exploration& exploration,
-                                                   const std::function<bool()>& interrupted, CpuMeter& meter) {
+                                                   const std::function<bool()>& interrupted, CpuMeter& meter,
+                                                   WorkerWatch* watch) {
   std::vector<Ref<RolloutResult>> parts;
   const int workers = static_cast<int>(actors_.size());
   for (int w = 0; w < workers; ++w) {
@@ -67,15 +68,15 @@ std::optional<Sampler::Collected> Sampler::collect(Runtime& runtime, const Ref<A
   while (!runtime.wait(parts, parts.size(), kGlance).pending.empty()) {
     if (interrupted && interrupted()) return std::nullopt;
   }
-  return merge(parts, meter);
+  return merge(parts, meter, watch);
 }
 
-Sampler::Collected Sampler::merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter) {
+Sampler::Collected Sampler::merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter, WorkerWatch* watch) {
   Fragment whole(layout_, std::as_writable_bytes(std::span(memory_)));
   std::vector<std::vector<std::byte>> snapshots;
   Collected collected{.fragment = ConstFragment(layout_, std::as_bytes(std::span(memory_))), .ended = {}, .costs = {}};
-  for (const auto& ref : parts) {
-    RolloutResult part = ref.get();
+  for (std::size_t w = 0; w < parts.size(); ++w) {
+    RolloutResult part = parts[w].get();
     const int first = static_cast<int>(snapshots.size());
     const FragmentLayout layout(info_, size_.steps, static_cast<int>(part.snapshots.size()));
     place_columns(ConstFragment(layout, std::as_bytes(part.fragment.span())), whole, first);
@@ -83,6 +84,7 @@ Sampler::Collected Sampler::merge(const std::vector<Ref<RolloutResult>>& parts, 
     std::move(part.ended.begin(), part.ended.end(), std::back_inserter(collected.ended));
     collected.costs.merge(part.costs);
     meter.report(part.time);
+    if (watch) watch->report("rollout " + std::to_string(w), part.time);
   }
   collected.ended = in_order_of_time(std::move(collected.ended), collected.fragment);
   for (const auto& end : collected.ended) collected.env_restarts += end.crashes;

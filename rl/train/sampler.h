@@ -10,6 +10,7 @@
 
 #include "rl/algos/learner.h"
 #include "rl/train/rollout.h"
+#include "rl/train/worker_watch.h"
 
 namespace mobula::rl {
 
@@ -33,14 +34,14 @@ class Sampler {
   /// One rollout. Nothing, and the environments are where they were, if `interrupted` said so while waiting.
   std::optional<Collected> collect(Runtime& runtime, const Ref<Array<float>>& policy, std::uint32_t iteration,
                                    const nn::Exploration& exploration, const std::function<bool()>& interrupted,
-                                   CpuMeter& meter);
+                                   CpuMeter& meter, WorkerWatch* watch = nullptr);
 
   /// Where each environment stands; empty before the first rollout. The whole state of the sampler.
   const std::vector<std::vector<std::byte>>& snapshots() const { return snapshots_; }
   void restore(std::vector<std::vector<std::byte>> snapshots) { snapshots_ = std::move(snapshots); }
 
  private:
-  Collected merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter);
+  Collected merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter, WorkerWatch* watch);
 
   const EnvironmentInfo info_;
   const RolloutSize size_;
