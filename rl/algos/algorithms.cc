@@ -4,6 +4,9 @@
 #include <utility>
 #include <variant>
 
+#include "rl/algos/a2c/a2c.h"
+#include "rl/algos/es/es.h"
+#include "rl/algos/impala/impala.h"
 #include "rl/algos/ppo/ppo.h"
 
 namespace mobula::rl {

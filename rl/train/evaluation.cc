@@ -28,6 +28,9 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
   std::vector<float> actions(count * static_cast<std::size_t>(envs->info().action.dimensions));
   EvaluationResult result;
   envs->reset(0);
+  const std::size_t state = static_cast<std::size_t>(actor_->state_size());
+  std::vector<float> states(count * state);
+  if (state) actor_->bind_states(states);
   while (result.episodes.size() < count) {
     if (call.baseline >= 0) {
       envs->baseline_actions(call.baseline, actions);
@@ -39,6 +42,7 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
     envs->step(actions);
     // Environments whose episode is over run on into the next one until the last is done; that is not counted.
     for (const EpisodeEnd& end : envs->ended()) {
+      std::fill_n(states.data() + (end.env - call.first) * state, state, 0.0f);
       if (end.episode != 0) continue;
       result.episodes.push_back(end);
       for (const auto& metric : setup_.metrics) metric(result.episodes.back().report);

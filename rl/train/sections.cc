@@ -13,6 +13,7 @@ using Json = nlohmann::ordered_json;
 static_assert(std::endian::native == std::endian::little, "parameters are written as they lie in memory");
 
 constexpr const char* kKinds[] = {"discrete", "box", "multi_discrete"};
+constexpr std::string_view kMemories[] = {"none", "lstm", "gru"};
 
 template <class Parse>
 auto parsed(const char* what, Parse parse) {
@@ -59,6 +60,10 @@ std::string policy_section(const nn::PolicySpec& spec, std::span<const float> pa
   json["activation"] = nn::name_of(spec.activation);
   json["log_std_init"] = spec.log_std_init;
   json["normalize_observation"] = spec.normalize_observation;
+  json["shared_trunk"] = spec.shared_trunk;
+  json["memory"] = kMemories[static_cast<int>(spec.memory)];
+  json["memory_units"] = spec.memory_units;
+  json["value_function"] = spec.value_function;
   json["floats"] = parameters.size();
   const auto actor = nn::make_actor(spec);
   for (const auto& block : actor->layout().blocks()) {
@@ -95,6 +100,14 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     }
     policy.spec.log_std_init = json.at("log_std_init");
     policy.spec.normalize_observation = json.at("normalize_observation");
+    // Policies that were written before there were such have none of these.
+    policy.spec.shared_trunk = json.value("shared_trunk", false);
+    const std::string memory = json.value("memory", "none");
+    const auto* which = std::find(std::begin(kMemories), std::end(kMemories), memory);
+    if (which == std::end(kMemories)) throw CheckpointError("the checkpoint's policy has a memory '" + memory + "'");
+    policy.spec.memory = static_cast<nn::Memory>(which - kMemories);
+    policy.spec.memory_units = json.value("memory_units", 64);
+    policy.spec.value_function = json.value("value_function", true);
     const std::size_t floats = json.at("floats");
     const std::size_t expected = nn::make_actor(policy.spec)->layout().size();
     if (end == std::string::npos || floats != expected || bytes.size() - end - 1 != floats * sizeof(float)) {

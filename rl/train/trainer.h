@@ -61,6 +61,7 @@ class Trainer {
   Outcome iterate(Runtime& runtime, Evaluator& evaluator);
   std::optional<Sampler::Collected> collect(Runtime& runtime);  // nothing if interrupted
   const Ref<Array<float>>& weights(Runtime& runtime);
+  Ref<Array<float>> behaviour(Runtime& runtime, int ahead);
   void gate();
   void learn(const Sampler::Collected& collected, bool last, double collect_seconds, IterationTotals& totals);
   Outcome evaluate_now_and_then(Runtime& runtime, Evaluator& evaluator);

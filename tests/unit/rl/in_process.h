@@ -32,12 +32,13 @@ struct InProcessTraining {
                     int split = 1)
       : learner(factory("", {.count = 1})->info(), options, seed, total_steps),
         actor(nn::make_actor(learner.spec())),
-        whole(FragmentLayout(factory("", {.count = 1})->info(), options.n_steps, options.n_envs)) {
+        whole(FragmentLayout(factory("", {.count = 1})->info(), options.n_steps, options.n_envs, actor->state_size())) {
     for (int k = 0, first = 0; k < split; ++k) {
       const int count = options.n_envs / split + (k < options.n_envs % split ? 1 : 0);
       envs.push_back(factory("", {.count = count, .first = static_cast<std::uint32_t>(first), .seed = seed}));
       envs.back()->reset();
-      parts.push_back(std::make_unique<OwnedFragment>(FragmentLayout(envs.back()->info(), options.n_steps, count)));
+      parts.push_back(std::make_unique<OwnedFragment>(
+          FragmentLayout(envs.back()->info(), options.n_steps, count, actor->state_size())));
       first += count;
     }
   }
@@ -46,12 +47,13 @@ struct InProcessTraining {
     int first = 0;
     for (std::size_t k = 0; k < envs.size(); ++k) {
       const auto ended =
-          collect(*envs[k], *actor, learner.policy(), learner.iteration(), learner.exploration(), parts[k]->view);
+          collect(*envs[k], *actor, learner.behaviour(), learner.iteration(), learner.exploration(), parts[k]->view);
       for (const EpisodeEnd& end : ended) {
         returns.push_back(end.total);
         if (returns.size() > 100) returns.pop_front();
       }
       place_columns(parts[k]->read(), whole.view, first);
+      std::ranges::copy(parts[k]->view.last_states, parts[k]->view.initial_states.begin());
       first += envs[k]->size();
     }
     return learner.update(whole.read());

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <mobula/rl/a2c_options.h>
+#include <mobula/rl/es_options.h>
+#include <mobula/rl/impala_options.h>
 #include <mobula/rl/ppo_options.h>
 
 #include <variant>
@@ -10,6 +13,6 @@ namespace mobula::rl {
 /// without it, and in a program that sets nothing, it is PPO.
 ///
 ///   options.algorithm = mobula::rl::PpoOptions{.lr = 1e-3, .n_envs = 16};
-using AlgorithmOptions = std::variant<PpoOptions>;
+using AlgorithmOptions = std::variant<PpoOptions, A2cOptions, ImpalaOptions, AppoOptions, ArsOptions, EsOptions>;
 
 }  // namespace mobula::rl
