@@ -77,9 +77,9 @@ void print_table(const std::vector<BenchmarkRow>& rows) {
 }  // namespace
 
 Command add_microbenchmark(CLI::App& program) {
-  CLI::App* app = program.add_subcommand(
-      "microbenchmark",
-      "Measures tasks, actors and objects beside what the machine itself takes.\n\n"
+  CLI::App* app = program.add_subcommand("microbenchmark",
+                                         "Measure tasks, actors and objects beside what the machine itself takes");
+  app->footer(
       "Every round measures all rows one after the other, so that a noisy neighbour hits them alike. The last rows "
       "are\n"
       "the floors: bare round trips of 64 bytes between two processes (a Unix socket, ZeroMQ over ipc, a futex, our\n"

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -90,6 +91,9 @@ int run(const Arguments& arguments) {
   }
   if (!resuming && arguments.file.empty()) throw UsageError("name a configuration FILE, or a run by --resume DIR");
 
+  if (resuming && !std::filesystem::exists(std::filesystem::path(arguments.resume) / "config.yaml")) {
+    throw UsageError(arguments.resume + " is not a run directory: it has no config.yaml");
+  }
   // A resumed run is what was stored with it; the file is not asked again.
   auto document = config::Document::load(resuming ? std::filesystem::path(arguments.resume) / "config.yaml"
                                                   : std::filesystem::path(arguments.file));
@@ -132,10 +136,10 @@ int run(const Arguments& arguments) {
                options.stop.env_steps, result.run_directory.string());
     return interrupted;
   }
-  fmt::print("Trained {} steps in {:.1f} s ({:.1f} s of processor time).\n\n", result.progress.env_steps,
+  fmt::print("Trained {} steps in {:.1f} s ({:.1f} s of processor time).\n", result.progress.env_steps,
              result.wall_seconds, result.cpu_seconds);
   const std::string fairness = fairness_table(result.policies);
-  fmt::print("{}", fairness.empty() ? metrics_table(result.policies) : fairness);
+  fmt::print("{}", fairness.empty() ? "\n" + metrics_table(result.policies) : fairness);
   fmt::print("{}", constraint_lines(result.constraints));
   fmt::print("\nEverything is in {}\n", result.run_directory.string());
   return done;

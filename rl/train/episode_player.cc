@@ -23,7 +23,8 @@ std::optional<EpisodeEnd> play_episode(const EnvironmentSpec& env, const StoredP
       actor->mode(policy.parameters, envs->observations(), envs->masks(), action.data());
     }
     envs->step(action);
-    if (!envs->ended().empty()) return envs->ended()[0];
+    if (!envs->ended().empty() && !envs->ended()[0].crashed) return envs->ended()[0];
+    if (!envs->ended().empty()) std::fill(memory.begin(), memory.end(), 0.0f);
   }
   return std::nullopt;
 }

@@ -57,8 +57,7 @@ void CostSums::merge(const CostSums& other) {
 
 RolloutResult RolloutActor::collect(const Array<float>& parameters, const RolloutCall& call) {
   if (!envs_ || envs_->options().first != call.first || envs_->size() != call.count) {
-    envs_.emplace(setup_.factory, setup_.config,
-                  VecEnvOptions{.count = call.count, .first = call.first, .seed = setup_.seed});
+    envs_ = setup_.factory(setup_.config, {.count = call.count, .first = call.first, .seed = setup_.seed});
   }
   const FragmentLayout layout(envs_->info(), call.steps, call.count, actor_->state_size());
   const std::size_t lines = (layout.bytes() + sizeof(FragmentLine) - 1) / sizeof(FragmentLine);

@@ -74,7 +74,7 @@ std::optional<Sampler::Collected> Sampler::finish(Runtime& runtime, const std::f
 Sampler::Collected Sampler::merge(CpuMeter& meter) {
   Fragment whole(layout_, std::as_writable_bytes(std::span(memory_)));
   std::vector<std::vector<std::byte>> snapshots;
-  Collected collected{ConstFragment(layout_, std::as_bytes(std::span(memory_))), {}, {}};
+  Collected collected{.fragment = ConstFragment(layout_, std::as_bytes(std::span(memory_))), .ended = {}, .costs = {}};
   for (const auto& ref : std::exchange(parts_, {})) {
     RolloutResult part = ref.get();
     const int first = static_cast<int>(snapshots.size());
@@ -86,6 +86,9 @@ Sampler::Collected Sampler::merge(CpuMeter& meter) {
     meter.report(part.time);
   }
   collected.ended = in_order_of_time(std::move(collected.ended), collected.fragment);
+  for (const auto& end : collected.ended) collected.env_restarts += end.crashes;
+  // What a broken environment did is in the fragment, cut short; its episode says nothing about the policy.
+  std::erase_if(collected.ended, [](const EpisodeEnd& end) { return end.crashed; });
   snapshots_ = std::move(snapshots);
   return collected;
 }

@@ -31,6 +31,7 @@ class Sampler {
     ConstFragment fragment;         ///< of all environments; valid until the next finish()
     std::vector<EpisodeEnd> ended;  ///< by time, then by environment
     CostSums costs;
+    std::int64_t env_restarts = 0;  ///< environments made anew; the episodes they broke off are not in `ended`
   };
   /// Has a rollout collected from where the environments stand; at most one at a time.
   void start(const Ref<Array<float>>& policy, std::uint32_t iteration, const nn::Exploration& exploration);

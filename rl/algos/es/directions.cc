@@ -41,6 +41,7 @@ std::vector<EpisodeEnd> play_directions(AnyVecEnv& env, nn::Actor& actor, std::s
 
   std::vector<EpisodeEnd> episodes(envs);
   std::vector<bool> done(envs, false);
+  std::vector<std::uint32_t> crashes(envs);
   std::vector<RunningMoments> moments(envs * width);
   std::vector<float> actions(envs * action);
   std::vector<float> states(envs * static_cast<std::size_t>(actor.state_size()));
@@ -67,9 +68,15 @@ std::vector<EpisodeEnd> play_directions(AnyVecEnv& env, nn::Actor& actor, std::s
     for (const EpisodeEnd& end : env.ended()) {
       const std::size_t n = end.env - env.options().first;
       if (done[n]) continue;
+      if (end.crashed) {  // the environment broke and was made anew: its next episode counts
+        crashes[n] += end.crashes;
+        std::fill_n(moments.begin() + static_cast<std::ptrdiff_t>(n * width), width, RunningMoments{});
+        continue;
+      }
       done[n] = true;
       --left;
       episodes[n] = end;
+      episodes[n].crashes += crashes[n];
       f.rewards[n] = static_cast<float>(end.total);
       f.values[n] = static_cast<float>(end.length);
       f.terminated[n] = env.terminated()[n];
