@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <mobula/rl/vec_env.h>
 
+#include <algorithm>
+#include <cmath>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rl/envs/identity.h"
@@ -149,6 +152,65 @@ TEST(Impala, ThePolicyThatActsIsSoManyUpdatesOld) {
       EXPECT_EQ(measured->second, std::min(lag, k));
     }
   }
+}
+
+// Some rounds of both; how far their parameters lie apart at most, and how far the first went.
+std::pair<double, double> apart(const AlgorithmOptions& one, const AlgorithmOptions& other) {
+  AnyTraining a(&make_vec_env<Everything>, one, 3, 10'000), b(&make_vec_env<Everything>, other, 3, 10'000);
+  const auto start = a.parameters();
+  EXPECT_EQ(start, b.parameters());
+  for (int k = 0; k < 3; ++k) {
+    a.round();
+    b.round();
+  }
+  double difference = 0, moved = 0;
+  for (std::size_t k = 0; k < start.size(); ++k) {
+    difference = std::max(difference, std::abs(static_cast<double>(a.parameters()[k]) - b.parameters()[k]));
+    moved = std::max(moved, std::abs(static_cast<double>(a.parameters()[k]) - start[k]));
+  }
+  return {difference, moved};
+}
+
+// When the policy that acted is the newest, V-trace is the n-step return: then IMPALA is A2C, and APPO is PPO, with
+// lambda 1.
+TEST(Impala, WithoutLagAnUpdateIsThatOfA2c) {
+  const auto [difference, moved] = apart(
+      ImpalaOptions{.lr = 1e-2,
+                    .n_envs = 6,
+                    .n_steps = 20,
+                    .lag = 0,
+                    .ent_coef = 0.02,
+                    .max_grad_norm = 0.5,
+                    .optimizer = "rmsprop",
+                    .optimizer_eps = 0.1},
+      A2cOptions{
+          .lr = 1e-2, .n_envs = 6, .n_steps = 20, .ent_coef = 0.02, .optimizer = "rmsprop", .optimizer_eps = 0.1});
+  EXPECT_LT(difference, 1e-6);
+  EXPECT_GT(moved, 1e-3);
+}
+
+TEST(Appo, WithoutLagAnUpdateIsThatOfPpo) {
+  const auto [difference, moved] = apart(AppoOptions{.lr = 1e-2,
+                                                     .n_envs = 6,
+                                                     .n_steps = 20,
+                                                     .lag = 0,
+                                                     .batch_size = 40,
+                                                     .n_epochs = 3,
+                                                     .clip_range = 0.2,
+                                                     .ent_coef = 0.02,
+                                                     .max_grad_norm = 0.5,
+                                                     .optimizer_eps = 0.1},
+                                         PpoOptions{.lr = 1e-2,
+                                                    .n_envs = 6,
+                                                    .n_steps = 20,
+                                                    .batch_size = 40,
+                                                    .n_epochs = 3,
+                                                    .gae_lambda = 1.0,
+                                                    .clip_range = 0.2,
+                                                    .ent_coef = 0.02,
+                                                    .adam_eps = 0.1});
+  EXPECT_LT(difference, 1e-6);
+  EXPECT_GT(moved, 1e-3);
 }
 
 }  // namespace
