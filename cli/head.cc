@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/resource_options.h"
 #include "runtime/daemon/serve.h"
 #include "runtime/net/keys.h"
 
@@ -18,6 +19,7 @@ struct HeadOptions {
   std::uint16_t port = 6390;
   std::string keys = "mobula.keys";
   std::uint32_t cpus = daemon::usable_cpus();
+  ResourceOptions resources;
   std::string name;
   std::string log_level = "info";
 };
@@ -37,6 +39,7 @@ int run_head(const HeadOptions& options) {
   prepare_keys(options.keys);
   daemon::NodeLoopOptions loop;
   loop.cpus = options.cpus;
+  loop.resources = resources_of(options.resources, options.cpus);
   loop.name = options.name;
   loop.log_level = options.log_level;
   loop.is_head = true;
@@ -66,6 +69,7 @@ Command add_head(CLI::App& program) {
   app->add_option("--keys", options->keys, "File of the cluster's keys; written if it is not there")
       ->capture_default_str();
   app->add_option("--cpus", options->cpus, "Worker slots of this machine; 0: none")->capture_default_str();
+  add_resource_options(*app, options->resources);
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")->capture_default_str();
   return {app, [options] { return run_head(*options); }};

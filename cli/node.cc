@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/resource_options.h"
 #include "runtime/daemon/serve.h"
 #include "runtime/net/keys.h"
 
@@ -18,6 +19,7 @@ struct NodeCommandOptions {
   std::string host;
   std::uint16_t port = 0;
   std::uint32_t cpus = daemon::usable_cpus();
+  ResourceOptions resources;
   std::string name;
   std::string log_level = "info";
   double wait = 30;
@@ -31,6 +33,7 @@ int run_node(const NodeCommandOptions& options) {
   if (!keys) throw UsageError(keys.error().message);
   daemon::NodeLoopOptions loop;
   loop.cpus = options.cpus;
+  loop.resources = resources_of(options.resources, options.cpus);
   loop.name = options.name;
   loop.log_level = options.log_level;
   loop.is_head = false;
@@ -57,6 +60,7 @@ Command add_node(CLI::App& program) {
   app->add_option("--join", options->join, "HOST:PORT of `mobula head`")->required();
   app->add_option("--keys", options->keys, "Copy of the file that `mobula head` wrote")->capture_default_str();
   app->add_option("--cpus", options->cpus, "Worker slots of this machine")->capture_default_str();
+  add_resource_options(*app, options->resources);
   app->add_option("--host", options->host, "Address or interface to listen on for other nodes; default: all");
   app->add_option("--port", options->port, "TCP port to listen on for other nodes; 0: any that is free")
       ->capture_default_str();

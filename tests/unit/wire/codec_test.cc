@@ -69,8 +69,8 @@ std::vector<Message> all_messages() {
       LeaseReleased{lease},
       Retire{},
       StayAlive{},
-      CancelCall{1, 2, 3},
-      ReleaseHeld{1, 2, 3},
+      CancelCall{1, 2, 3, false},
+      ReleaseHeld{1, 2, 3, 4},
       EndActor{actor, 2, lease},
       AddBorrow{ref},
       BorrowAck{ref, false},
@@ -79,9 +79,9 @@ std::vector<Message> all_messages() {
       Resolved{ref, value_of(ValueKind::inline_value)},
       Resolved{ref, value_of(ValueKind::object)},
       Resolved{ref, value_of(ValueKind::error)},
-      CancelRef{ref, true},
+      CancelRef{ref, true, false, 1000},
       ActorLocate{actor, 2},
-      ActorAt{actor, 3, process, lease, -1},
+      ActorAt{actor, 3, process, lease, -1, 7, true},
       ActorGone{actor, some_error()},
       ActorKill{actor},
       PullObject{ref, location},
@@ -97,6 +97,10 @@ std::vector<Message> all_messages() {
       LeaveCluster{node},
       Heartbeat{node, Resources::cpus(1), 3},
       ClusterView{8, {some_node(), some_node()}},
+      Recycle{lease},
+      ActorExited{actor, 2, some_error()},
+      StreamConsumed{1, 2, 3, 40},
+      WaitProbe{WaitStage::at_node, ref, process, 4, ref, 5, {{ref, process, "f"}, {ref, process, "g"}}},
   };
 }
 
