@@ -5,9 +5,12 @@
 #include <variant>
 
 #include "rl/algos/a2c/a2c.h"
+#include "rl/algos/dqn/dqn.h"
 #include "rl/algos/es/es.h"
 #include "rl/algos/impala/impala.h"
 #include "rl/algos/ppo/ppo.h"
+#include "rl/algos/sac/sac.h"
+#include "rl/algos/td3/td3.h"
 
 namespace mobula::rl {
 namespace {

@@ -26,6 +26,7 @@ void for_each_table(Fragment& f, const Visit& visit) {
   visit(f.costs, cells * l.costs);
   visit(f.groups, cells * l.costs);
   visit(f.masks, cells * l.mask_size);
+  visit(f.last_masks, static_cast<std::size_t>(l.envs) * l.mask_size);
   visit(f.terminated, cells);
   visit(f.truncated, cells);
 }
@@ -39,7 +40,7 @@ struct Shape {
   std::span<float> observations, actions, log_probs, values, rewards, final_values, last_values, final_observations,
       last_observations, initial_states, last_states, costs;
   std::span<std::int32_t> groups;
-  std::span<std::uint8_t> masks, terminated, truncated;
+  std::span<std::uint8_t> masks, last_masks, terminated, truncated;
 };
 
 }  // namespace
@@ -108,6 +109,7 @@ void place_columns(const ConstFragment& part, Fragment& whole, int first) {
     std::copy(from.begin(), from.end(), to.begin() + static_cast<std::ptrdiff_t>(first) * width);
   };
   place_rows(part.last_observations, whole.last_observations, whole.layout.observation_size);
+  place_rows(part.last_masks, whole.last_masks, whole.layout.mask_size);
   place_rows(part.initial_states, whole.initial_states, whole.layout.state_size);
   place_rows(part.last_states, whole.last_states, whole.layout.state_size);
 }

@@ -51,6 +51,7 @@ struct BasicFragment {
   Table<float> last_observations;   // [envs][observation_size], after the last step: the first of the next fragment
   Table<float> initial_states;      // [envs][state_size], the policy's memory before the first step
   Table<float> last_states;         // [envs][state_size], and after the last
+  Table<std::uint8_t> last_masks;   // [envs][mask_size], of the observation after the last step
   Table<float> costs;               // [steps][envs][costs]
   Table<std::int32_t> groups;       // [steps][envs][costs]
   Table<std::uint8_t> masks;        // [steps][envs][mask_size]

@@ -15,11 +15,10 @@ namespace mobula::rl::nn {
 // How those who collect experience depart from the policy. Travels with the weights; what a kind of policy has no use
 // for is ignored. The default is the policy itself.
 struct Exploration {
-  double epsilon = 0;  // probability of a uniformly random action, of a policy that has action values
-  double noise = 0;    // deviation of the normal noise added to a deterministic policy's action, scaled to [-1, 1]
-  double perturbation =
-      0;                 // > 0: deviation of noise on the parameters, another one for each environment (see algos/es)
-  bool uniform = false;  // actions are uniform over the space: before learning begins
+  double epsilon = 0;       // probability of a uniformly random action, of a policy that has action values
+  double noise = 0;         // deviation of the normal noise added to a deterministic policy's action, scaled to [-1, 1]
+  double perturbation = 0;  // > 0: deviation of noise on the parameters, other noise for each environment (algos/es)
+  bool uniform = false;     // actions are uniform over the space: before learning begins
   bool operator==(const Exploration&) const = default;
 };
 
