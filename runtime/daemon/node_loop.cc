@@ -13,6 +13,7 @@
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <variant>
 
 #include "runtime/control/control.h"
@@ -102,7 +103,7 @@ class NodeLoop::Impl final : public NodeSink,
   // ---- what the participants ask for
   void send(const ProcessId& to, wire::Message&& message) override;
   void send(NodeId to, wire::Message&& message) override { send(node_process(to), std::move(message)); }
-  Result<std::uint32_t> open_program(const wire::Program& program) override { return pool_->open_program(program); }
+  Result<std::uint32_t> open_program(const wire::Program& program) override;
   ProcessId start_worker(std::uint32_t program) override;
   void kill(const ProcessId& process) override { pool_->kill({process.slot, process.generation}); }
   void free_object(const wire::ObjectLocation& location) override {
@@ -174,6 +175,7 @@ class NodeLoop::Impl final : public NodeSink,
   std::unique_ptr<Node> node_;
   NodeId head_;
   std::vector<wire::NodeView> peers_;
+  std::set<wire::Program> refused_;  // those that the log has named
 
   // What participants say to themselves or to each other in this process, and what must not be said from within them.
   struct Arrived {
@@ -310,6 +312,14 @@ void NodeLoop::Impl::send(const ProcessId& to, wire::Message&& message) {
   if (!cluster_ || !cluster_->send(to.node, {as_part(header), as_part(relay), bytes}, now_)) {
     log_->debug("no way to {} for a {}", to_string(to), wire::name_of(message));
   }
+}
+
+// A refusal is told to who asks, but one who gets workers elsewhere has no error to show it in: it is also logged,
+// once.
+Result<std::uint32_t> NodeLoop::Impl::open_program(const wire::Program& program) {
+  auto opened = pool_->open_program(program);
+  if (!opened.ok() && refused_.insert(program).second) log_->warn("{}", opened.error().message);
+  return opened;
 }
 
 ProcessId NodeLoop::Impl::start_worker(std::uint32_t program) {
