@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "rl/algos/es/directions.h"
+
 namespace mobula::rl {
 namespace {
 
@@ -26,6 +28,9 @@ bool all_finite(const float* x, int n) {
 
 std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<const float> parameters,
                                 std::uint32_t iteration, const nn::Exploration& exploration, Fragment& f) {
+  if (exploration.perturbation > 0) {
+    return play_directions(env, actor, parameters, iteration, exploration.perturbation, f);
+  }
   const FragmentLayout& layout = f.layout;
   const int envs = env.size();
   const int width = layout.observation_size;
@@ -41,6 +46,9 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
     random.emplace_back(env.options().seed, Stream::action, env.options().first + static_cast<std::uint32_t>(n),
                         iteration);
   }
+  const std::size_t state = static_cast<std::size_t>(layout.state_size);
+  const std::span<float> states = f.last_states;
+  std::copy(f.initial_states.begin(), f.initial_states.end(), states.begin());
   for (int t = 0; t < layout.steps; ++t) {
     const std::size_t at = t * row;
     const auto observations = env.observations();
@@ -52,6 +60,7 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
     std::copy(observations.begin(), observations.end(), f.observations.begin() + at * width);
     std::copy(env.masks().begin(), env.masks().end(), f.masks.begin() + at * layout.mask_size);
     float* actions = f.actions.data() + at * layout.action_size;
+    if (state) actor.bind_states(states);
     actor.sample(parameters, observations, env.masks(), random, exploration, actions, f.log_probs.data() + at,
                  values ? f.values.data() + at : nullptr);
     env.step({actions, row * layout.action_size});
@@ -75,9 +84,12 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
         refuse("a final observation", env.options().first + n, env.episodes()[n] - 1);
       }
       std::copy_n(final_observation, width, final_row);
+      const auto memory = states.subspan(n * state, state);
       if (values && !env.terminated()[n]) {
+        if (state) actor.bind_states(memory);
         actor.values(parameters, {final_row, static_cast<std::size_t>(width)}, &f.final_values[at + n]);
       }
+      std::fill(memory.begin(), memory.end(), 0.0f);
     }
     ended.insert(ended.end(), env.ended().begin(), env.ended().end());
   }
@@ -88,6 +100,7 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
     }
   }
   std::copy(last.begin(), last.end(), f.last_observations.begin());
+  if (state) actor.bind_states(states);
   std::copy(env.masks().begin(), env.masks().end(), f.last_masks.begin());
   if (values) actor.values(parameters, last, f.last_values.data());
   return ended;

@@ -37,6 +37,7 @@ using RewardHook = std::function<void(const ConstFragment&, std::span<float> rew
 struct RolloutSize {
   int envs = 1;
   int steps = 1;
+  int state_size = 0;  // numbers that an environment's memory of the policy holds
   std::int64_t total() const { return static_cast<std::int64_t>(envs) * steps; }
 };
 
@@ -54,8 +55,18 @@ class Learner {
   // is stored as the policy.
   virtual std::span<const float> policy() const { return parameters(); }
 
+  // Updates by which the policy that collects is older than policy(): from 1 on the next rollout is collected while the
+  // learner learns from this one. Fixed for the run, so that bytes do not depend on who was faster.
+  virtual int lag() const { return 0; }
+  // The policy that the rollout `ahead` of the next one is collected with.
+  virtual std::span<const float> behaviour(int ahead = 0) const { return (void)ahead, policy(); }
+
   // The same for the whole run.
   virtual RolloutSize rollout() const = 0;
+  // Steps of all environments that a rollout took: rollout().total(), unless environments play whole episodes.
+  virtual std::int64_t steps_in(const ConstFragment&) const { return rollout().total(); }
+  // The same before it is known, for what happens every so often.
+  virtual std::int64_t typical_steps() const { return rollout().total(); }
   // How the next rollout departs from the policy.
   virtual nn::Exploration exploration() const { return {}; }
   // Rounds of an iteration: after as many there is a row of progress.csv, and evaluations and checkpoints count

@@ -21,6 +21,8 @@ void for_each_table(Fragment& f, const Visit& visit) {
   visit(f.last_values, static_cast<std::size_t>(l.envs));
   visit(f.final_observations, cells * l.observation_size);
   visit(f.last_observations, static_cast<std::size_t>(l.envs) * l.observation_size);
+  visit(f.initial_states, static_cast<std::size_t>(l.envs) * l.state_size);
+  visit(f.last_states, static_cast<std::size_t>(l.envs) * l.state_size);
   visit(f.costs, cells * l.costs);
   visit(f.groups, cells * l.costs);
   visit(f.masks, cells * l.mask_size);
@@ -36,20 +38,21 @@ std::size_t aligned(std::size_t bytes) {
 struct Shape {
   FragmentLayout layout;
   std::span<float> observations, actions, log_probs, values, rewards, final_values, last_values, final_observations,
-      last_observations, costs;
+      last_observations, initial_states, last_states, costs;
   std::span<std::int32_t> groups;
   std::span<std::uint8_t> masks, last_masks, terminated, truncated;
 };
 
 }  // namespace
 
-FragmentLayout::FragmentLayout(const EnvironmentInfo& info, int step_count, int env_count)
+FragmentLayout::FragmentLayout(const EnvironmentInfo& info, int step_count, int env_count, int states)
     : steps(step_count),
       envs(env_count),
       observation_size(info.observation_size),
       action_size(info.action.dimensions),
       mask_size(info.mask_size),
-      costs(static_cast<int>(info.cost_names.size())) {}
+      costs(static_cast<int>(info.cost_names.size())),
+      state_size(states) {}
 
 std::size_t FragmentLayout::bytes() const {
   Shape shape;
@@ -102,10 +105,13 @@ void place_columns(const ConstFragment& part, Fragment& whole, int first) {
   place(part.terminated, whole.terminated);
   place(part.truncated, whole.truncated);
   std::copy(part.last_values.begin(), part.last_values.end(), whole.last_values.begin() + first);
-  std::copy(part.last_masks.begin(), part.last_masks.end(),
-            whole.last_masks.begin() + static_cast<std::ptrdiff_t>(first) * whole.layout.mask_size);
-  std::copy(part.last_observations.begin(), part.last_observations.end(),
-            whole.last_observations.begin() + static_cast<std::ptrdiff_t>(first) * whole.layout.observation_size);
+  const auto place_rows = [first](const auto& from, const auto& to, int width) {
+    std::copy(from.begin(), from.end(), to.begin() + static_cast<std::ptrdiff_t>(first) * width);
+  };
+  place_rows(part.last_observations, whole.last_observations, whole.layout.observation_size);
+  place_rows(part.last_masks, whole.last_masks, whole.layout.mask_size);
+  place_rows(part.initial_states, whole.initial_states, whole.layout.state_size);
+  place_rows(part.last_states, whole.last_states, whole.layout.state_size);
 }
 
 }  // namespace mobula::rl

@@ -20,9 +20,10 @@ struct FragmentLayout {
   int action_size = 0;
   int mask_size = 0;
   int costs = 0;
+  int state_size = 0;  // of the policy's memory
 
   FragmentLayout() = default;
-  FragmentLayout(const EnvironmentInfo& info, int steps, int envs);
+  FragmentLayout(const EnvironmentInfo& info, int steps, int envs, int state_size = 0);
   std::size_t bytes() const;
   bool operator==(const FragmentLayout&) const = default;
 };
@@ -48,6 +49,8 @@ struct BasicFragment {
   Table<float> last_values;         // [envs], value of the observation after the last step
   Table<float> final_observations;  // [steps][envs][observation_size], where an episode ended, else 0
   Table<float> last_observations;   // [envs][observation_size], after the last step: the first of the next fragment
+  Table<float> initial_states;      // [envs][state_size], the policy's memory before the first step
+  Table<float> last_states;         // [envs][state_size], and after the last
   Table<std::uint8_t> last_masks;   // [envs][mask_size], of the observation after the last step
   Table<float> costs;               // [steps][envs][costs]
   Table<std::int32_t> groups;       // [steps][envs][costs]

@@ -24,6 +24,7 @@ struct VtraceInput {
   double rho_bar = 1.0;
   double c_bar = 1.0;
   double pg_rho_bar = 1.0;
+  bool weigh_advantages = true;  // false: advantages come without their min(pg_rho_bar, r)
   std::span<const T> log_rhos = {}, rewards = {}, values = {}, last_values = {}, final_values = {};
   std::span<const std::uint8_t> terminated = {}, truncated = {};
 };
@@ -44,7 +45,7 @@ void vtrace(const VtraceInput<T>& in, std::span<T> targets, std::span<T> advanta
       }
       const T ratio = std::exp(in.log_rhos[k]);
       const T rho = std::min(static_cast<T>(in.rho_bar), ratio), c = lambda * std::min(static_cast<T>(in.c_bar), ratio);
-      const T pg_rho = std::min(static_cast<T>(in.pg_rho_bar), ratio);
+      const T pg_rho = in.weigh_advantages ? std::min(static_cast<T>(in.pg_rho_bar), ratio) : T(1);
       const T value = in.values[k];
       advantages[k] = pg_rho * (in.rewards[k] + gamma * (next_value + beyond) - value);
       beyond = rho * (in.rewards[k] + gamma * next_value - value) + gamma * c * beyond;

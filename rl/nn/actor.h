@@ -15,9 +15,10 @@ namespace mobula::rl::nn {
 // How those who collect experience depart from the policy. Travels with the weights; what a kind of policy has no use
 // for is ignored. The default is the policy itself.
 struct Exploration {
-  double epsilon = 0;    // probability of a uniformly random action, of a policy that has action values
-  double noise = 0;      // deviation of the normal noise added to a deterministic policy's action, scaled to [-1, 1]
-  bool uniform = false;  // actions are uniform over the space: before learning begins
+  double epsilon = 0;       // probability of a uniformly random action, of a policy that has action values
+  double noise = 0;         // deviation of the normal noise added to a deterministic policy's action, scaled to [-1, 1]
+  double perturbation = 0;  // > 0: deviation of noise on the parameters, other noise for each environment (algos/es)
+  bool uniform = false;     // actions are uniform over the space: before learning begins
   bool operator==(const Exploration&) const = default;
 };
 
@@ -31,6 +32,12 @@ class Actor {
   virtual const ParameterLayout& layout() const = 0;
   // Whether there is a value function: without one, sample() is given no place for values and values() is not called.
   virtual bool has_values() const = 0;
+  // Numbers that the memory of an environment holds from step to step; 0 without memory.
+  virtual int state_size() const { return 0; }
+  // The memories of the rows that the following calls are about: [rows][state_size()], zero where an episode begins.
+  // sample() and mode() move them on, values() only looks. Needed before each call that is about other rows, where
+  // there is a memory.
+  virtual void bind_states(std::span<float>) {}
 
   // Draws an action for each row: observations [rows][observation_size], masks [rows][mask_size] or empty, one Random
   // a row. Writes actions [rows][action.dimensions], and log_probs and values [rows] unless these are null.

@@ -12,25 +12,55 @@ constexpr int kLd = kBlockRows;  // component-major tables of a block
 ActorCritic::ActorCritic(const PolicySpec& spec)
     : policy_(spec),
       actor_workspace_(policy_.actor().make_workspace()),
-      critic_workspace_(policy_.critic().make_workspace()),
       rows_(static_cast<std::size_t>(kBlockRows) * spec.observation_size),
-      head_(static_cast<std::size_t>(kLd) * spec.action.head_size()),
+      looked_at_(static_cast<std::size_t>(kBlockRows) * policy_.state_size()),
+      head_(static_cast<std::size_t>(kLd) * policy_.actor().shape().outputs),
       value_(kLd),
       chosen_(static_cast<std::size_t>(kLd) * 2 * spec.action.dimensions),
       categorical_(spec.action.sizes),
-      gaussian_(spec.action.dimensions) {}
+      gaussian_(spec.action.dimensions) {
+  if (policy_.has_critic()) critic_workspace_ = policy_.critic().make_workspace();
+  if (const auto* memory = policy_.actor_memory()) {
+    actor_rows_.resize(static_cast<std::size_t>(kBlockRows) * memory->width());
+    critic_rows_.resize(actor_rows_.size());
+  }
+}
 
 // Leaves head_ (and value_) for `rows` rows; lanes past them hold finite leftovers of earlier blocks.
-void ActorCritic::forward(const float* parameters, const float* observations, const std::uint8_t* masks, int rows,
-                          bool act, bool value) {
+void ActorCritic::forward(const float* parameters, const float* observations, const std::uint8_t* masks, int first,
+                          int rows, bool act, bool value) {
   const int width = policy_.spec().observation_size;
   for (int r = 0; r < rows; ++r) policy_.normalize(parameters, observations + r * width, rows_.data() + r * width);
-  if (act) {
-    policy_.actor().forward(parameters, rows_.data(), width, rows, actor_workspace_, head_.data(), kLd);
+  const float* actor_in = rows_.data();
+  const float* critic_in = rows_.data();
+  std::ptrdiff_t ld = width;
+  const bool shared = policy_.shared();
+  if (const auto* memory = policy_.actor_memory()) {
+    const int size = policy_.state_size();
+    float* states = states_.data() + static_cast<std::size_t>(first) * size;
+    if (!act) {  // a look ahead
+      std::copy_n(states, static_cast<std::size_t>(rows) * size, looked_at_.data());
+      states = looked_at_.data();
+    }
+    if (act || shared) {
+      memory->forward(parameters, rows_.data(), width, 1, rows, nullptr, states, size, memory_workspace_,
+                      actor_rows_.data());
+    }
+    if (value && policy_.critic_memory()) {
+      policy_.critic_memory()->forward(parameters, rows_.data(), width, 1, rows, nullptr, states + memory->state_size(),
+                                       size, memory_workspace_, critic_rows_.data());
+    }
+    actor_in = actor_rows_.data();
+    critic_in = critic_rows_.data();
+    ld = memory->width();
+  }
+  if (act || shared) {
+    policy_.actor().forward(parameters, actor_in, ld, rows, actor_workspace_, head_.data(), kLd);
+    if (shared) std::copy_n(head_.data() + head_.size() - kLd, rows, value_.data());
     if (masks) mask_logits(head_.data(), kLd, rows, policy_.spec().action.head_size(), masks);
   }
-  if (value) {
-    policy_.critic().forward(parameters, rows_.data(), width, rows, critic_workspace_, value_.data(), kLd);
+  if (value && !shared) {
+    policy_.critic().forward(parameters, critic_in, ld, rows, critic_workspace_, value_.data(), kLd);
   }
 }
 
@@ -46,7 +76,7 @@ void ActorCritic::sample(std::span<const float> parameters, std::span<const floa
   for (int first = 0; first < total; first += kBlockRows) {
     const int rows = std::min(kBlockRows, total - first);
     forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width,
-            masks.empty() ? nullptr : masks.data() + static_cast<std::size_t>(first) * mask_size, rows, true,
+            masks.empty() ? nullptr : masks.data() + static_cast<std::size_t>(first) * mask_size, first, rows, true,
             values != nullptr);
     for (int r = 0; r < rows; ++r) {
       for (int d = 0; d < dimensions; ++d) {
@@ -82,7 +112,8 @@ void ActorCritic::mode(std::span<const float> parameters, std::span<const float>
   for (int first = 0; first < total; first += kBlockRows) {
     const int rows = std::min(kBlockRows, total - first);
     forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width,
-            masks.empty() ? nullptr : masks.data() + static_cast<std::size_t>(first) * mask_size, rows, true, false);
+            masks.empty() ? nullptr : masks.data() + static_cast<std::size_t>(first) * mask_size, first, rows, true,
+            false);
     for (int r = 0; r < rows; r += kLanes<float>) {
       if (policy_.continuous()) {
         gaussian_.assign(head_.data() + r, kLd);
@@ -105,8 +136,8 @@ void ActorCritic::values(std::span<const float> parameters, std::span<const floa
   const int total = static_cast<int>(observations.size()) / width;
   for (int first = 0; first < total; first += kBlockRows) {
     const int rows = std::min(kBlockRows, total - first);
-    forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width, nullptr, rows, false,
-            true);
+    forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width, nullptr, first, rows,
+            false, true);
     std::copy_n(value_.data(), rows, values + first);
   }
 }

@@ -12,7 +12,9 @@ class ActorCritic final : public Actor {
   explicit ActorCritic(const PolicySpec& spec);
 
   const ParameterLayout& layout() const override { return policy_.layout(); }
-  bool has_values() const override { return true; }
+  bool has_values() const override { return policy_.spec().value_function; }
+  int state_size() const override { return policy_.state_size(); }
+  void bind_states(std::span<float> states) override { states_ = states; }
   void sample(std::span<const float> parameters, std::span<const float> observations,
               std::span<const std::uint8_t> masks, std::span<Random> random, const Exploration& exploration,
               float* actions, float* log_probs, float* values) override;
@@ -21,12 +23,15 @@ class ActorCritic final : public Actor {
   void values(std::span<const float> parameters, std::span<const float> observations, float* values) override;
 
  private:
-  void forward(const float* parameters, const float* observations, const std::uint8_t* masks, int rows, bool act,
-               bool value);
+  // Rows first .. first + rows - 1 of what was bound. With `act` the head is computed and the memories move on.
+  void forward(const float* parameters, const float* observations, const std::uint8_t* masks, int first, int rows,
+               bool act, bool value);
 
   Policy<float> policy_;
   Mlp<float>::Workspace actor_workspace_, critic_workspace_;
-  AlignedVector<float> rows_, head_, value_, chosen_;
+  Recurrent<float>::Workspace memory_workspace_;
+  std::span<float> states_;
+  AlignedVector<float> rows_, actor_rows_, critic_rows_, looked_at_, head_, value_, chosen_;
   Categorical<float> categorical_;
   DiagonalGaussian<float> gaussian_;
 };

@@ -13,6 +13,8 @@ std::optional<EpisodeEnd> play_episode(const EnvironmentSpec& env, const StoredP
   const auto actor = nn::make_actor(policy.spec);
   std::vector<float> action(static_cast<std::size_t>(envs->info().action.dimensions));
   envs->reset(0);
+  std::vector<float> memory(static_cast<std::size_t>(actor->state_size()));
+  if (!memory.empty()) actor->bind_states(memory);
   // The environment is reset in the step that ends its episode, so the last state cannot be looked at.
   while (look(*envs)) {
     if (baseline) {
@@ -22,6 +24,7 @@ std::optional<EpisodeEnd> play_episode(const EnvironmentSpec& env, const StoredP
     }
     envs->step(action);
     if (!envs->ended().empty() && !envs->ended()[0].crashed) return envs->ended()[0];
+    if (!envs->ended().empty()) std::fill(memory.begin(), memory.end(), 0.0f);
   }
   return std::nullopt;
 }

@@ -29,6 +29,9 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
   EvaluationResult result;
   std::vector<bool> done(count);
   envs->reset(0);
+  const std::size_t state = static_cast<std::size_t>(actor_->state_size());
+  std::vector<float> states(count * state);
+  if (state) actor_->bind_states(states);
   while (result.episodes.size() < count) {
     if (call.baseline >= 0) {
       envs->baseline_actions(call.baseline, actions);
@@ -41,6 +44,7 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
     // Environments whose episode is over run on into the next one until the last is done; that is not counted. One that
     // broke starts again, and its first whole episode counts.
     for (const EpisodeEnd& end : envs->ended()) {
+      std::fill_n(states.data() + (end.env - call.first) * state, state, 0.0f);
       if (end.crashed || done[end.env - call.first]) continue;
       done[end.env - call.first] = true;
       result.episodes.push_back(end);

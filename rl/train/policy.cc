@@ -46,6 +46,13 @@ void check_sizes(const nn::PolicySpec& spec, std::span<const float> observation,
   }
 }
 
+void check_memory(const nn::Actor& actor, std::size_t numbers) {
+  const auto wanted = static_cast<std::size_t>(actor.state_size());
+  if (numbers == wanted) return;
+  throw std::invalid_argument("Policy: the memory has " + std::to_string(numbers) + " numbers; this policy has " +
+                              std::to_string(wanted) + ": pass what initial_memory() gave when the episode began");
+}
+
 void clip(const ActionSpace& space, std::vector<float>& action) {
   if (space.kind != ActionSpace::Kind::box) return;
   for (float& x : action) x = std::clamp(x, space.low, space.high);
@@ -71,12 +78,26 @@ std::span<const float> Policy::parameters() const {
 }
 
 std::vector<float> Policy::act(std::span<const float> observation, std::span<const std::uint8_t> mask) const {
+  std::vector<float> none;
+  return act(observation, none, mask);
+}
+
+std::vector<float> Policy::act(std::span<const float> observation, std::vector<float>& memory,
+                               std::span<const std::uint8_t> mask) const {
   const auto& spec = state_->policy.spec;
   check_sizes(spec, observation, mask);
   std::vector<float> action(static_cast<std::size_t>(spec.action.dimensions));
-  actor_of_this_thread(state_->id, spec).mode(parameters(), observation, mask, action.data());
+  nn::Actor& actor = actor_of_this_thread(state_->id, spec);
+  check_memory(actor, memory.size());
+  if (!memory.empty()) actor.bind_states(memory);
+  actor.mode(parameters(), observation, mask, action.data());
   clip(spec.action, action);
   return action;
+}
+
+std::vector<float> Policy::initial_memory() const {
+  return std::vector<float>(
+      static_cast<std::size_t>(actor_of_this_thread(state_->id, state_->policy.spec).state_size()));
 }
 
 std::vector<float> Policy::sample(std::span<const float> observation, Random& random,
@@ -84,6 +105,7 @@ std::vector<float> Policy::sample(std::span<const float> observation, Random& ra
   const auto& spec = state_->policy.spec;
   check_sizes(spec, observation, mask);
   std::vector<float> action(static_cast<std::size_t>(spec.action.dimensions));
+  check_memory(actor_of_this_thread(state_->id, spec), 0);
   actor_of_this_thread(state_->id, spec)
       .sample(parameters(), observation, mask, std::span(&random, 1), {}, action.data(), nullptr, nullptr);
   clip(spec.action, action);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "rl/algos/collect.h"
 
@@ -23,6 +24,28 @@ CostSums sum_costs(const ConstFragment& fragment, std::size_t groups) {
   return sums;
 }
 
+// What the policy remembers of an environment lies behind the environment's own snapshot, so it goes where that goes:
+// to whoever collects next, and into checkpoints.
+void add_memories(std::vector<std::vector<std::byte>>& snapshots, std::span<const float> states, int size) {
+  for (std::size_t i = 0; i < snapshots.size() && size > 0; ++i) {
+    const auto bytes =
+        std::as_bytes(states.subspan(i * static_cast<std::size_t>(size), static_cast<std::size_t>(size)));
+    snapshots[i].insert(snapshots[i].end(), bytes.begin(), bytes.end());
+  }
+}
+
+std::vector<std::vector<std::byte>> without_memories(std::vector<std::vector<std::byte>> snapshots,
+                                                     std::span<float> states, int size) {
+  const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(float);
+  for (std::size_t i = 0; i < snapshots.size() && size > 0; ++i) {
+    auto& snapshot = snapshots[i];
+    if (snapshot.size() < bytes) throw std::runtime_error("Restoring an environment: the policy's memory is missing.");
+    std::memcpy(states.data() + i * static_cast<std::size_t>(size), snapshot.data() + snapshot.size() - bytes, bytes);
+    snapshot.resize(snapshot.size() - bytes);
+  }
+  return snapshots;
+}
+
 }  // namespace
 
 void CostSums::merge(const CostSums& other) {
@@ -36,15 +59,16 @@ RolloutResult RolloutActor::collect(const Array<float>& parameters, const Rollou
   if (!envs_ || envs_->options().first != call.first || envs_->size() != call.count) {
     envs_ = setup_.factory(setup_.config, {.count = call.count, .first = call.first, .seed = setup_.seed});
   }
-  if (call.snapshots.empty()) {
-    envs_->reset(0);
-  } else {
-    envs_->restore_each(call.snapshots);
-  }
-  const FragmentLayout layout(envs_->info(), call.steps, call.count);
+  const FragmentLayout layout(envs_->info(), call.steps, call.count, actor_->state_size());
   const std::size_t lines = (layout.bytes() + sizeof(FragmentLine) - 1) / sizeof(FragmentLine);
   ArrayBuilder<FragmentLine> memory(lines, ArrayBuilder<FragmentLine>::OnHeap{});
   Fragment fragment(layout, std::as_writable_bytes(memory.span()));
+  if (call.snapshots.empty()) {
+    envs_->reset(0);
+    std::fill(fragment.initial_states.begin(), fragment.initial_states.end(), 0.0f);
+  } else {
+    envs_->restore_each(without_memories(call.snapshots, fragment.initial_states, layout.state_size));
+  }
 
   RolloutResult result;
   result.ended = rl::collect(*envs_, *actor_, parameters, call.iteration, call.exploration, fragment);
@@ -52,6 +76,7 @@ RolloutResult RolloutActor::collect(const Array<float>& parameters, const Rollou
     for (const auto& metric : setup_.metrics) metric(end.report);
   }
   result.snapshots = envs_->snapshot_each();
+  add_memories(result.snapshots, fragment.last_states, layout.state_size);
   result.costs = sum_costs(ConstFragment(layout, std::as_bytes(std::span<const FragmentLine>(memory.span()))),
                            envs_->info().group_names.size());
   result.fragment = std::move(memory).finish();

@@ -34,7 +34,7 @@ std::vector<EpisodeEnd> in_order_of_time(std::vector<EpisodeEnd> ended, const Co
 Sampler::Sampler(const EnvironmentInfo& info, const RolloutSize& size)
     : info_(info),
       size_(size),
-      layout_(info, size.steps, size.envs),
+      layout_(info, size.steps, size.envs, size.state_size),
       memory_((layout_.bytes() + sizeof(FragmentLine) - 1) / sizeof(FragmentLine)) {}
 
 void Sampler::spawn(Runtime& runtime, int actors, const ActorSetup& setup) {
@@ -49,11 +49,7 @@ void Sampler::spawn(Runtime& runtime, int actors, const ActorSetup& setup) {
   }
 }
 
-std::optional<Sampler::Collected> Sampler::collect(Runtime& runtime, const Ref<Array<float>>& policy,
-                                                   std::uint32_t iteration, const nn::Exploration& exploration,
-                                                   const std::function<bool()>& interrupted, CpuMeter& meter,
-                                                   WorkerWatch* watch) {
-  std::vector<Ref<RolloutResult>> parts;
+void Sampler::start(const Ref<Array<float>>& policy, std::uint32_t iteration, const nn::Exploration& exploration) {
   const int workers = static_cast<int>(actors_.size());
   for (int w = 0; w < workers; ++w) {
     const int first = size_.envs * w / workers, end = size_.envs * (w + 1) / workers;
@@ -63,22 +59,27 @@ std::optional<Sampler::Collected> Sampler::collect(Runtime& runtime, const Ref<A
                      .steps = size_.steps,
                      .exploration = exploration};
     if (!snapshots_.empty()) call.snapshots.assign(snapshots_.begin() + first, snapshots_.begin() + end);
-    parts.push_back(actors_[w].call<&RolloutActor::collect>(policy, call));
+    parts_.push_back(actors_[w].call<&RolloutActor::collect>(policy, call));
   }
-  while (!runtime.wait(parts, parts.size(), kGlance).pending.empty()) {
-    if (interrupted && interrupted()) return std::nullopt;
-  }
-  return merge(parts, meter, watch);
 }
 
-Sampler::Collected Sampler::merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter, WorkerWatch* watch) {
+std::optional<Sampler::Collected> Sampler::finish(Runtime& runtime, const std::function<bool()>& interrupted,
+                                                  CpuMeter& meter, WorkerWatch* watch) {
+  while (!runtime.wait(parts_, parts_.size(), kGlance).pending.empty()) {
+    if (interrupted && interrupted()) return std::nullopt;
+  }
+  return merge(meter, watch);
+}
+
+Sampler::Collected Sampler::merge(CpuMeter& meter, WorkerWatch* watch) {
   Fragment whole(layout_, std::as_writable_bytes(std::span(memory_)));
   std::vector<std::vector<std::byte>> snapshots;
   Collected collected{.fragment = ConstFragment(layout_, std::as_bytes(std::span(memory_))), .ended = {}, .costs = {}};
+  const auto parts = std::exchange(parts_, {});
   for (std::size_t w = 0; w < parts.size(); ++w) {
     RolloutResult part = parts[w].get();
     const int first = static_cast<int>(snapshots.size());
-    const FragmentLayout layout(info_, size_.steps, static_cast<int>(part.snapshots.size()));
+    const FragmentLayout layout(info_, size_.steps, static_cast<int>(part.snapshots.size()), size_.state_size);
     place_columns(ConstFragment(layout, std::as_bytes(part.fragment.span())), whole, first);
     std::move(part.snapshots.begin(), part.snapshots.end(), std::back_inserter(snapshots));
     std::move(part.ended.begin(), part.ended.end(), std::back_inserter(collected.ended));

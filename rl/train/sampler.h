@@ -23,31 +23,37 @@ class Sampler {
   /// Who collects from now on: at most one actor an environment, since more would have nothing to do.
   void spawn(Runtime& runtime, int actors, const ActorSetup& setup);
   bool spawned() const { return !actors_.empty(); }
-  void dismiss() { actors_.clear(); }
+  void dismiss() {
+    parts_.clear();
+    actors_.clear();
+  }
 
   struct Collected {
-    ConstFragment fragment;         ///< of all environments; valid until the next collect()
+    ConstFragment fragment;         ///< of all environments; valid until the next finish()
     std::vector<EpisodeEnd> ended;  ///< by time, then by environment
     CostSums costs;
     std::int64_t env_restarts = 0;  ///< environments made anew; the episodes they broke off are not in `ended`
   };
-  /// One rollout. Nothing, and the environments are where they were, if `interrupted` said so while waiting.
-  std::optional<Collected> collect(Runtime& runtime, const Ref<Array<float>>& policy, std::uint32_t iteration,
-                                   const nn::Exploration& exploration, const std::function<bool()>& interrupted,
-                                   CpuMeter& meter, WorkerWatch* watch = nullptr);
+  /// Has a rollout collected from where the environments stand; at most one at a time.
+  void start(const Ref<Array<float>>& policy, std::uint32_t iteration, const nn::Exploration& exploration);
+  bool started() const { return !parts_.empty(); }
+  /// That rollout. Nothing, and the environments are where they were, if `interrupted` said so while waiting.
+  std::optional<Collected> finish(Runtime& runtime, const std::function<bool()>& interrupted, CpuMeter& meter,
+                                  WorkerWatch* watch = nullptr);
 
   /// Where each environment stands; empty before the first rollout. The whole state of the sampler.
   const std::vector<std::vector<std::byte>>& snapshots() const { return snapshots_; }
   void restore(std::vector<std::vector<std::byte>> snapshots) { snapshots_ = std::move(snapshots); }
 
  private:
-  Collected merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter, WorkerWatch* watch);
+  Collected merge(CpuMeter& meter, WorkerWatch* watch);
 
   const EnvironmentInfo info_;
   const RolloutSize size_;
   const FragmentLayout layout_;
   std::vector<FragmentLine> memory_;  // the fragment of all environments
   std::vector<Actor<RolloutActor>> actors_;
+  std::vector<Ref<RolloutResult>> parts_;  // of the rollout that is being collected
   std::vector<std::vector<std::byte>> snapshots_;
 };
 

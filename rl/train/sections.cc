@@ -15,6 +15,7 @@ static_assert(std::endian::native == std::endian::little, "parameters are writte
 constexpr const char* kPolicies[] = {"actor_critic", "action_values", "squashed_gaussian", "deterministic",
                                      "categorical"};
 constexpr const char* kKinds[] = {"discrete", "box", "multi_discrete"};
+constexpr std::string_view kMemories[] = {"none", "lstm", "gru"};
 
 template <class Parse>
 auto parsed(const char* what, Parse parse) {
@@ -65,6 +66,10 @@ std::string policy_section(const nn::PolicySpec& spec, std::span<const float> pa
   json["activation"] = nn::name_of(spec.activation);
   json["log_std_init"] = spec.log_std_init;
   json["normalize_observation"] = spec.normalize_observation;
+  json["shared_trunk"] = spec.shared_trunk;
+  json["memory"] = kMemories[static_cast<int>(spec.memory)];
+  json["memory_units"] = spec.memory_units;
+  json["value_function"] = spec.value_function;
   if (spec.kind != nn::PolicySpec::Kind::actor_critic) json["kind"] = kPolicies[static_cast<int>(spec.kind)];
   if (spec.kind == nn::PolicySpec::Kind::action_values) {
     json["dueling"] = spec.dueling;
@@ -108,6 +113,14 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     }
     policy.spec.log_std_init = json.at("log_std_init");
     policy.spec.normalize_observation = json.at("normalize_observation");
+    // Policies that were written before there were such have none of these.
+    policy.spec.shared_trunk = json.value("shared_trunk", false);
+    const std::string memory = json.value("memory", "none");
+    const auto* which = std::find(std::begin(kMemories), std::end(kMemories), memory);
+    if (which == std::end(kMemories)) throw CheckpointError("the checkpoint's policy has a memory '" + memory + "'");
+    policy.spec.memory = static_cast<nn::Memory>(which - kMemories);
+    policy.spec.memory_units = json.value("memory_units", 64);
+    policy.spec.value_function = json.value("value_function", true);
     const std::string policy_kind = json.value("kind", kPolicies[0]);
     const auto* known = std::find(std::begin(kPolicies), std::end(kPolicies), policy_kind);
     if (known == std::end(kPolicies)) throw CheckpointError("the checkpoint's policy is of kind '" + policy_kind + "'");

@@ -120,7 +120,7 @@ void Trainer::load(const Checkpoint& checkpoint) {
 
 std::int64_t Trainer::checkpoint_period() const {
   if (options_.checkpoint.every > 0) return options_.checkpoint.every;
-  const std::int64_t steps = learner_->rollout().total() * learner_->rounds();
+  const std::int64_t steps = learner_->typical_steps() * learner_->rounds();
   return std::max<std::int64_t>(1, options_.stop.env_steps / steps / 20);
 }
 

@@ -69,6 +69,7 @@ class Trainer {
   Outcome iterate(Runtime& runtime, Evaluator& evaluator);
   std::optional<Sampler::Collected> collect(Runtime& runtime);  // nothing if interrupted
   const Ref<Array<float>>& weights(Runtime& runtime);
+  Ref<Array<float>> behaviour(Runtime& runtime, int ahead);
   void gate();
   void learn(const Sampler::Collected& collected, bool last, double collect_seconds, IterationTotals& totals);
   void restart_evaluations(Runtime& runtime, Evaluator& evaluator);

@@ -87,8 +87,21 @@ Trainer::Outcome Trainer::iterate(Runtime& runtime, Evaluator& evaluator) {
 
 std::optional<Sampler::Collected> Trainer::collect(Runtime& runtime) {
   const auto span = stages_.span(Stage::collect);
-  return sampler_.collect(runtime, weights(runtime), learner_->iteration(), learner_->exploration(),
-                          options_.interrupted, meter_, &watch_);
+  if (!sampler_.started()) sampler_.start(behaviour(runtime, 0), learner_->iteration(), learner_->exploration());
+  auto collected = sampler_.finish(runtime, options_.interrupted, meter_, &watch_);
+  // The next rollout may be under way while the learner is busy with this one, if the policy that collects it is there.
+  const bool more = progress_.env_steps + learner_->rollout().total() < options_.stop.env_steps;
+  if (collected && more && learner_->lag() > 0) {
+    sampler_.start(behaviour(runtime, 1), learner_->iteration() + 1, learner_->exploration());
+  }
+  return collected;
+}
+
+Ref<Array<float>> Trainer::behaviour(Runtime& runtime, int ahead) {
+  const auto policy = learner_->behaviour(ahead);
+  if (policy.data() == learner_->policy().data()) return weights(runtime);
+  const auto span = stages_.span(Stage::broadcast);
+  return runtime.put(Array<float>(policy));
 }
 
 const Ref<Array<float>>& Trainer::weights(Runtime& runtime) {
@@ -102,7 +115,7 @@ void Trainer::learn(const Sampler::Collected& collected, bool last, double colle
   const auto began = Clock::now();
   Progress next = progress_;
   if (last) ++next.iteration;
-  next.env_steps += learner_->rollout().total();
+  next.env_steps += learner_->steps_in(collected.fragment);
   next.episodes += static_cast<std::int64_t>(collected.ended.size());
   next.env_restarts += collected.env_restarts;
   next.wall_seconds = wall_seconds();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "rl/nn/simd.h"
@@ -289,6 +290,7 @@ void PpoGradient<T>::block(const T* parameters, const PpoBatch<T>& batch, std::s
   policy_.actor().forward(parameters, in.actor, in.ld, lanes, actor_workspace_, head_.data(), kLd);
   choose(batch, rows);
   const T low = static_cast<T>(1.0 - loss.clip_range), high = static_cast<T>(1.0 + loss.clip_range);
+  const T limit = loss.ratio_limit > 0 ? static_cast<T>(loss.ratio_limit) : std::numeric_limits<T>::max();
   const auto surrogate = [&](auto& distribution, const auto& backward) {
     for (int r = 0; r < lanes; r += L) {
       distribution.assign(head_.data() + r, kLd);
@@ -306,9 +308,10 @@ void PpoGradient<T>::block(const T* parameters, const PpoBatch<T>& batch, std::s
       }
       const V plain = a * ratio;
       const V limited = a * nn::minimum(nn::maximum(ratio, nn::splat(low)), nn::splat(high));
-      totals.policy_loss -= nn::minimum(plain, limited) * used;
+      const auto far = (a < T(0)) & (ratio > limit);
+      totals.policy_loss -= (far ? a * limit : nn::minimum(plain, limited)) * used;
       totals.clipped += ((ratio < low) | (ratio > high)) ? used : V{};
-      const V d_log_prob = plain <= limited ? -plain * w : V{};
+      const V d_log_prob = (plain <= limited) & ~far ? -plain * w : V{};
       backward(distribution, r, d_log_prob, nn::splat(static_cast<T>(-loss.ent_coef)) * w);
     }
   };

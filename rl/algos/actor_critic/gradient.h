@@ -31,6 +31,9 @@ struct PpoLoss {
   enum class Policy { clipped, log_probability };
   Policy policy = Policy::clipped;
   double clip_range = 0.2;
+  // > 0: a ratio above it counts no more where the advantage is negative (dual clip, Ye et al. 2020): for experience of
+  // an older policy, whose ratios may be huge. The plain surrogate bounds them on the other side only.
+  double ratio_limit = 0;
   std::optional<double> clip_range_vf;
   double ent_coef = 0;
   double vf_coef = 0.5;

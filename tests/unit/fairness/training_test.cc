@@ -69,6 +69,36 @@ TEST(Constraint, MovesThePolicyThatEfficiencyAloneWouldNot) {
   EXPECT_EQ(fair.constraints[0].estimate.n, 50);
 }
 
+TEST(Constraint, HoldsForEveryAlgorithmWithRewardsOfSteps) {
+  auto runtime = Runtime::start({.workers = 0});
+  const AlgorithmOptions algorithms[] = {
+      A2cOptions{.lr = 3e-3, .n_envs = 8, .n_steps = 10, .normalize_advantage = true},
+      AppoOptions{.lr = 3e-3, .n_envs = 8, .n_steps = 40, .batch_size = 80, .n_epochs = 4, .clip_range = 0.2},
+      ImpalaOptions{.lr = 3e-3, .n_envs = 8, .n_steps = 40, .ent_coef = 0.0}};
+  for (const auto& algorithm : algorithms) {
+    SCOPED_TRACE(std::visit([](const auto& o) { return o.name; }, algorithm));
+    TrainOptions options = small_run(0);
+    options.algorithm = algorithm;
+    options.stop.env_steps = std::holds_alternative<A2cOptions>(algorithm) ? 2000 * 60 : 320 * 80;
+    EXPECT_GT(gap(train(runtime, options)), 15);
+    options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 8}};
+    EXPECT_LT(gap(train(runtime, options)), 11);
+  }
+}
+
+TEST(Constraint, IsRefusedWhereOnlyWholeEpisodesAreSeen) {
+  auto runtime = Runtime::start({.workers = 0});
+  TrainOptions options = small_run(0);
+  options.algorithm = ArsOptions{};
+  options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 8}};
+  try {
+    train(runtime, options);
+    FAIL();
+  } catch (const TrainError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("'ars'"));
+  }
+}
+
 // Soft actor-critic mixes the rewards of old transitions with the multipliers of today.
 TrainOptions small_sac_run(int workers) {
   TrainOptions options = small_run(workers);

@@ -95,6 +95,37 @@ struct TwoChoices {
   }
 };
 
+// The observation marks one of 3 at random; reward 1 for naming the mark of the step before. Without memory a third of
+// the answers is right.
+struct Recall {
+  struct Config {
+    void describe(Fields&) {}
+  };
+  using Observation = std::array<float, 3>;
+  using Action = Discrete<3>;
+  explicit Recall(const Config&) {}
+  Observation reset(Random& random) {
+    steps = 0;
+    before = -1;
+    return draw(random);
+  }
+  Step<Observation> step(const Action& action, Random& random) {
+    const double reward = action.index == before ? 1.0 : 0.0;
+    before = shown;
+    const Observation next = draw(random);
+    return {next, reward, false, ++steps >= 21};
+  }
+  int shown = 0, before = -1, steps = 0;
+
+ private:
+  Observation draw(Random& random) {
+    shown = static_cast<int>(random.below(3));
+    Observation observation{};
+    observation[shown] = 1.0f;
+    return observation;
+  }
+};
+
 // One state, reward 1 for ever; a time limit of 10.
 struct Forever {
   struct Config {

@@ -79,6 +79,7 @@ TEST_P(ActorCriticGradient, EqualsFiniteDifferencesOfTheLoss) {
   PpoGradient<double> gradient(policy);
   const PpoLoss loss{.policy = plain ? PpoLoss::Policy::log_probability : PpoLoss::Policy::clipped,
                      .clip_range = 0.3,
+                     .ratio_limit = 1.5,
                      .clip_range_vf = 0.4,
                      .ent_coef = 0.1,
                      .vf_coef = 0.7};

@@ -33,13 +33,14 @@ struct Training {
   Training(VecEnvFactory factory, const Options& options, std::uint64_t seed, std::int64_t total_steps, int split = 1)
       : learner(factory("", {.count = 1})->info(), options, seed, total_steps),
         actor(nn::make_actor(learner.spec())),
-        whole(FragmentLayout(factory("", {.count = 1})->info(), learner.rollout().steps, learner.rollout().envs)) {
-    const auto [all, steps] = learner.rollout();
+        whole(FragmentLayout(factory("", {.count = 1})->info(), learner.rollout().steps, learner.rollout().envs,
+                             learner.rollout().state_size)) {
+    const auto [all, steps, states] = learner.rollout();
     for (int k = 0, first = 0; k < split; ++k) {
       const int count = all / split + (k < all % split ? 1 : 0);
       envs.push_back(factory("", {.count = count, .first = static_cast<std::uint32_t>(first), .seed = seed}));
       envs.back()->reset();
-      parts.push_back(std::make_unique<OwnedFragment>(FragmentLayout(envs.back()->info(), steps, count)));
+      parts.push_back(std::make_unique<OwnedFragment>(FragmentLayout(envs.back()->info(), steps, count, states)));
       first += count;
     }
   }
@@ -49,12 +50,13 @@ struct Training {
     int first = 0;
     for (std::size_t k = 0; k < envs.size(); ++k) {
       const auto ended =
-          collect(*envs[k], *actor, learner.policy(), learner.iteration(), learner.exploration(), parts[k]->view);
+          collect(*envs[k], *actor, learner.behaviour(), learner.iteration(), learner.exploration(), parts[k]->view);
       for (const EpisodeEnd& end : ended) {
         returns.push_back(end.total);
         if (returns.size() > 100) returns.pop_front();
       }
       place_columns(parts[k]->read(), whole.view, first);
+      std::ranges::copy(parts[k]->view.last_states, parts[k]->view.initial_states.begin());
       first += envs[k]->size();
     }
     if constexpr (requires { learner.update(whole.read()); }) {

@@ -64,6 +64,32 @@ TrainOptions intersection_20k() {
   return options;
 }
 
+template <class Options>
+TrainOptions cartpole_with(Options algorithm, std::int64_t steps) {
+  TrainOptions options = cartpole_50k();
+  algorithm.normalize_observation = true;
+  options.algorithm = algorithm;
+  options.stop.env_steps = steps;
+  return options;
+}
+TrainOptions recurrent() {
+  return cartpole_with(
+      PpoOptions{.n_envs = 8, .n_steps = 32, .batch_size = 64, .n_epochs = 2, .memory = "lstm", .memory_units = 16},
+      12'000);
+}
+TrainOptions a2c() {
+  return cartpole_with(A2cOptions{}, 24'000);
+}
+TrainOptions impala() {
+  return cartpole_with(ImpalaOptions{.n_envs = 8, .n_steps = 32, .lag = 2}, 20'000);
+}
+TrainOptions appo() {
+  return cartpole_with(AppoOptions{.n_envs = 8, .n_steps = 32}, 20'000);
+}
+TrainOptions ars() {
+  return cartpole_with(ArsOptions{.delta_std = 0.1, .n_delta = 4}, 40'000);
+}
+
 // Algorithms with a replay buffer, many rounds an iteration.
 template <class Options>
 TrainOptions off_policy(EnvironmentSpec env, Options algorithm) {
@@ -116,8 +142,10 @@ class OnWorkers : public testing::TestWithParam<Case> {
 };
 INSTANTIATE_TEST_SUITE_P(Environments, OnWorkers,
                          testing::Values(Case{"CartPole", &cartpole_50k}, Case{"Intersection", &intersection_20k},
-                                         Case{"Dqn", &dqn_5k}, Case{"Sac", &sac_5k},
-                                         Case{"DiscreteSac", &discrete_sac_5k}, Case{"Td3", &td3_5k}),
+                                         Case{"RecurrentPpo", &recurrent}, Case{"A2c", &a2c}, Case{"Impala", &impala},
+                                         Case{"Appo", &appo}, Case{"Ars", &ars}, Case{"Dqn", &dqn_5k},
+                                         Case{"Sac", &sac_5k}, Case{"DiscreteSac", &discrete_sac_5k},
+                                         Case{"Td3", &td3_5k}),
                          [](const auto& one) { return std::string(one.param.name); });
 
 TEST_P(OnWorkers, ParametersAreTheSameForAnyNumberOfWorkers) {

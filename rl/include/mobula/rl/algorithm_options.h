@@ -1,6 +1,9 @@
 #pragma once
 
+#include <mobula/rl/a2c_options.h>
 #include <mobula/rl/dqn_options.h>
+#include <mobula/rl/es_options.h>
+#include <mobula/rl/impala_options.h>
 #include <mobula/rl/ppo_options.h>
 #include <mobula/rl/sac_options.h>
 #include <mobula/rl/td3_options.h>
@@ -13,6 +16,7 @@ namespace mobula::rl {
 /// without it, and in a program that sets nothing, it is PPO.
 ///
 ///   options.algorithm = mobula::rl::PpoOptions{.lr = 1e-3, .n_envs = 16};
-using AlgorithmOptions = std::variant<PpoOptions, DqnOptions, SacOptions, Td3Options>;
+using AlgorithmOptions = std::variant<PpoOptions, A2cOptions, ImpalaOptions, AppoOptions, ArsOptions, EsOptions,
+                                      DqnOptions, SacOptions, Td3Options>;
 
 }  // namespace mobula::rl

@@ -35,6 +35,12 @@ class Policy {
   /// The most likely action as a row of action_space().dimensions floats (a box's values lie within its bounds).
   /// `mask`, if not empty, has action_space().mask_size() entries: 1 for what is allowed.
   std::vector<float> act(std::span<const float> observation, std::span<const std::uint8_t> mask = {}) const;
+  /// The same for a policy with memory, without which these functions throw std::invalid_argument: `memory` is what it
+  /// remembers of this episode, initial_memory() at its beginning, and is moved on.
+  std::vector<float> act(std::span<const float> observation, std::vector<float>& memory,
+                         std::span<const std::uint8_t> mask = {}) const;
+  /// Zeros; empty for a policy without memory.
+  std::vector<float> initial_memory() const;
   /// An action drawn from the policy's distribution.
   std::vector<float> sample(std::span<const float> observation, Random& random,
                             std::span<const std::uint8_t> mask = {}) const;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <mobula/fields.h>
+#include <mobula/rl/network_options.h>
 #include <mobula/rl/schedule.h>
 
 #include <optional>
@@ -35,6 +36,9 @@ struct PpoOptions {
   bool normalize_reward = false;
   std::vector<int> hidden = {64, 64};
   std::string activation = "tanh";
+  bool shared_trunk = false;
+  std::string memory = "none";
+  int memory_units = 64;
   double log_std_init = 0.0;
   double adam_eps = 1e-5;
 
@@ -64,10 +68,7 @@ struct PpoOptions {
       {.help = "Shift and scale observations by their running mean and deviation."});
     f("normalize_reward", normalize_reward,
       {.help = "Scale rewards by the running deviation of the discounted return."});
-    f("hidden", hidden, {.min = 1, .help = "Widths of the hidden layers, of policy and value function each."});
-    f("activation", activation,
-      {.choices = {"tanh", "relu", "elu", "gelu", "silu"}, .help = "Activation of the hidden layers."});
-    f("log_std_init", log_std_init, {.help = "Initial log standard deviation of continuous actions."});
+    describe_network(f, *this);
     f("adam_eps", adam_eps, {.above = 0, .help = "Adam's epsilon, added to the root."});
   }
   std::string problem() const {

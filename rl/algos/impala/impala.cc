@@ -1,0 +1,64 @@
+#include "rl/algos/impala/impala.h"
+
+namespace mobula::rl {
+namespace {
+
+template <class Options>
+ActorCriticSettings common(const EnvironmentInfo& info, const Options& o) {
+  return {.policy = actor_critic_spec(info, o),
+          .n_envs = o.n_envs,
+          .n_steps = o.n_steps,
+          .lag = o.lag,
+          .gamma = o.gamma,
+          .vtrace = true,
+          .lambda = o.vtrace_lambda,
+          .rho_bar = o.rho_bar,
+          .c_bar = o.c_bar,
+          .normalize_reward = o.normalize_reward,
+          .ent_coef = o.ent_coef,
+          .vf_coef = o.vf_coef,
+          .normalize_advantage = false,
+          .lr = o.lr,
+          .max_grad_norm = o.max_grad_norm,
+          .optimizer = o.optimizer == "adam" ? OptimizerOptions(nn::AdamOptions{.eps = o.optimizer_eps})
+                                             : OptimizerOptions(nn::RmspropOptions{.eps = o.optimizer_eps})};
+}
+
+}  // namespace
+
+ActorCriticSettings settings_of(const EnvironmentInfo& info, const ImpalaOptions& o) {
+  ActorCriticSettings settings = common(info, o);
+  settings.algorithm = "IMPALA";
+  settings.loss = PpoLoss::Policy::log_probability;
+  return settings;
+}
+
+ActorCriticSettings settings_of(const EnvironmentInfo& info, const AppoOptions& o) {
+  ActorCriticSettings settings = common(info, o);
+  settings.algorithm = "APPO";
+  settings.clip_range = o.clip_range;
+  settings.ratio_limit = 3.0;  // that of the paper
+  settings.normalize_advantage = o.normalize_advantage;
+  settings.batch_size = o.batch_size;
+  settings.epochs = o.n_epochs;
+  settings.target_kl = o.target_kl;
+  return settings;
+}
+
+std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const ImpalaOptions& options, std::uint64_t seed,
+                                      std::int64_t total_steps) {
+  return std::make_unique<ActorCriticLearner>(info, settings_of(info, options), seed, total_steps);
+}
+std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const AppoOptions& options, std::uint64_t seed,
+                                      std::int64_t total_steps) {
+  return std::make_unique<ActorCriticLearner>(info, settings_of(info, options), seed, total_steps);
+}
+
+std::string problem_with(const ImpalaOptions&, const EnvironmentInfo&) {
+  return {};
+}
+std::string problem_with(const AppoOptions&, const EnvironmentInfo&) {
+  return {};
+}
+
+}  // namespace mobula::rl

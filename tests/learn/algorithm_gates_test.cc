@@ -1,0 +1,98 @@
+// Published scores within their steps (rl-baselines3-zoo, benchmark.md and hyperparams/*.yml), deterministic evaluation
+// on 100 held-out episodes; at least four of five seeds must get there.
+#include <gtest/gtest.h>
+#include <mobula/rl/train.h>
+#include <mobula/runtime.h>
+
+#include <array>
+#include <iostream>
+#include <string>
+
+#include "rl/envs/cartpole.h"
+
+namespace mobula::rl {
+namespace {
+
+// CartPole without its velocities: a policy has to remember.
+struct StatelessCartPole {
+  using Config = CartPole::Config;
+  using Observation = std::array<float, 2>;
+  using Action = CartPole::Action;
+  explicit StatelessCartPole(const Config& config) : whole(config) {}
+  Observation reset(Random& random) { return hidden(whole.reset(random)); }
+  Step<Observation> step(const Action& action, Random& random) {
+    const auto result = whole.step(action, random);
+    return {hidden(result.observation), result.reward, result.terminated, result.truncated};
+  }
+  static Observation hidden(const CartPole::Observation& all) { return {all[0], all[2]}; }
+  CartPole whole;
+};
+
+void passes(const EnvironmentSpec& env, const AlgorithmOptions& algorithm, std::int64_t steps, double wanted) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  int good = 0;
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    TrainOptions options;
+    options.env = env;
+    options.algorithm = algorithm;
+    options.seed = seed;
+    options.workers = 0;
+    options.write = false;
+    options.stop.env_steps = steps;
+    options.evaluate.episodes = 100;
+    const TrainResult result = train(runtime, options);
+    const double score = find(*result.find("trained"), "return")->value;
+    std::cout << "seed " << seed << ": " << score << " after " << result.progress.env_steps << " steps, "
+              << result.cpu_seconds << " s of processor time\n";
+    good += score >= wanted;
+  }
+  EXPECT_GE(good, 4) << "of 5 seeds reach " << wanted;
+}
+
+TEST(Gates, A2cReaches500OnCartPoleIn500kSteps) {
+  passes(environment<CartPole>("cartpole"), A2cOptions{.n_envs = 8}, 500'000, 475);
+}
+
+TEST(Gates, ArsReaches500OnCartPoleIn50kSteps) {
+  passes(environment<CartPole>("cartpole"), ArsOptions{.lr = 0.018, .delta_std = 0.1, .n_delta = 2}, 50'000, 475);
+}
+
+TEST(Gates, RecurrentPpoReaches450OnStatelessCartPoleIn100kSteps) {
+  passes(environment<StatelessCartPole>("stateless_cartpole"),
+         PpoOptions{.lr = Schedule::linear(1e-3, 0),
+                    .n_envs = 8,
+                    .n_steps = 32,
+                    .batch_size = 256,
+                    .n_epochs = 20,
+                    .gamma = 0.98,
+                    .gae_lambda = 0.8,
+                    .clip_range = Schedule::linear(0.2, 0),
+                    .normalize_observation = true,
+                    .normalize_reward = true,
+                    .hidden = {64},
+                    .activation = "relu",
+                    .memory = "lstm"},
+         100'000, 450);
+}
+
+TEST(Gates, AppoReaches450OnCartPoleIn250kSteps) {
+  passes(environment<CartPole>("cartpole"),
+         AppoOptions{.lr = 1e-3,
+                     .n_envs = 8,
+                     .n_steps = 64,
+                     .batch_size = 256,
+                     .n_epochs = 8,
+                     .clip_range = 0.2,
+                     .gamma = 0.98,
+                     .ent_coef = 0.0,
+                     .max_grad_norm = 0.5},
+         250'000, 450);
+}
+
+TEST(Gates, ImpalaReaches450OnCartPoleIn500kSteps) {
+  passes(environment<CartPole>("cartpole"), ImpalaOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 20, .ent_coef = 0.0},
+         500'000, 450);
+}
+
+}  // namespace
+}  // namespace mobula::rl
