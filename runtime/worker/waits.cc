@@ -55,7 +55,8 @@ void Worker::on_probe(const wire::WaitProbe& probe, Time now) {
                             [&](const RunningCall* call) { return call->header.result() == probe.ref; });
   wire::WaitProbe next = probe;
   if (found == active_.end()) {
-    // It waits in its lane, behind the call that holds the thread. (A task does not stay there: its owner takes it back.)
+    // It waits in its lane, behind the call that holds the thread. (A task does not stay there: its owner takes it
+    // back.)
     if (!actor_) return;
     found = std::find_if(active_.begin(), active_.end(),
                          [](const RunningCall* call) { return call->waits_for && call->holds_thread; });
