@@ -5,6 +5,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <mobula/detail/call.h>
@@ -62,7 +63,8 @@ struct CallRun final : detail::Invocation {
   Outcome outcome;
   std::coroutine_handle<> waiting;  // of a suspended coroutine; null: it can be resumed
   RefHandle waits_for;
-  bool blocked = false;  // the Worker was told that it waits
+  std::optional<Error> deadlock;  // its wait can never end
+  bool blocked = false;           // the Worker was told that it waits
 };
 
 }  // namespace mobula::client

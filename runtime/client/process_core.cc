@@ -219,7 +219,7 @@ Result<detail::Slot> ProcessCore::stream_next(detail::Slot stream, detail::Deadl
   RefHandle item = owner_->next(handle);
   if (!item && owner_->view(handle).state == RefState::pending) {
     if (!closed_) owner_->watch(handle);
-    const bool there = wait_until(lock, deadline, deadline == never ? handle : RefHandle{}, [&] {
+    const bool there = wait_until(lock, deadline, {}, [&] {
       item = owner_->next(handle);
       if (item || owner_->view(handle).state != RefState::pending) return true;
       owner_->watch(handle);
@@ -272,13 +272,17 @@ Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadli
   if (forked_) return closed("reading a value");
   const RefHandle handle = handle_of(ref);
   RefView view = owner_->view(handle);
-  if (view.state == RefState::pending) {
+  while (view.state == RefState::pending) {
     if (!closed_) owner_->watch(handle);
     const bool there = wait_until(lock, deadline, deadline == never ? handle : RefHandle{}, [&] {
       view = owner_->view(handle);
       return view.state != RefState::pending;
     });
-    if (!there) return closed_ ? closed("waiting for a value") : late();
+    if (there) break;
+    if (closed_) return closed("waiting for a value");
+    if (auto why = interruption()) return *std::move(why);
+    if (deadline != never && steady_now() >= deadline) return late();
+    if (interrupted_) pump(lock, std::min(deadline, steady_now() + std::chrono::milliseconds(1)));  // another call's
   }
   if (view.state == RefState::object && !closed_ && owner_->localize(handle)) {
     const bool there = wait_until(lock, deadline, {}, [&] {
@@ -347,7 +351,7 @@ void ProcessCore::pump(Lock& lock, Time deadline, net::Endpoint::Interest intere
     return;
   }
   pumping_ = true;
-  const Time until = std::min(deadline, owner_->next_timer());
+  const Time until = std::min({deadline, owner_->next_timer(), next_own_timer()});
   net::Endpoint& endpoint = *endpoint_;
   const auto until_call = calls_wanted_ ? net::Endpoint::Interest::messages_and_calls : interest;
   lock.unlock();
@@ -365,6 +369,7 @@ std::size_t ProcessCore::read_lanes() {
       [this](net::Peer from, std::span<const std::byte> bytes) { on_frame(from, bytes); }, frames_a_round);
   for (const ProcessId& worker : transport_->retry()) owner_->on_room(worker, now_);
   if (owner_->next_timer() <= now_) owner_->on_timer(now_);
+  if (next_own_timer() <= now_) on_own_timer();
   if (frames > 0) after_input();
   endpoint_->flush();
   return frames;

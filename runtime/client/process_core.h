@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,11 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   // `on`: the ref that is waited for until it is there; none: for some of several, or only for a while.
   virtual void begin_blocking(Lock&, RefHandle) {}
   virtual void end_blocking(Lock&) {}
+  // Why the wait of the call that this thread runs shall end early, once; none: it goes on.
+  virtual std::optional<Error> interruption() { return std::nullopt; }
+  // Timers besides the Owner's.
+  virtual Time next_own_timer() const { return never; }
+  virtual void on_own_timer() {}
   // Before the Owner is used for what a call does, where several calls run (concurrent_): tells it which.
   virtual void enter_context() {}
   // What the Owner did not take, and what others want to see too (BorrowAck, ObjectHere).
@@ -141,6 +147,7 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   bool pumping_ = false;             // someone has the baton
   bool background_pumping_ = false;  // and it is the background thread
   int waiting_ = 0;                  // threads that wait for a round to end
+  bool interrupted_ = false;         // some call's wait shall end early: see interruption()
   bool concurrent_ = false;          // several calls run in this process
   bool calls_wanted_ = false;        // whoever pumps shall wake up for a call too
   std::condition_variable round_ended_;
@@ -187,7 +194,7 @@ bool ProcessCore::wait_until(Lock& lock, Time deadline, RefHandle on, const Done
   bool is_done = false;
   for (;;) {
     is_done = done();
-    if (is_done || closed_) break;
+    if (is_done || closed_ || (interrupted_ && on)) break;
     if (deadline != never && steady_now() >= deadline) break;
     pump(lock, deadline);
   }

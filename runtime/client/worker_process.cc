@@ -288,6 +288,7 @@ void WorkerProcess::leave_or_wait(Lock& lock, CallRun& run) {
     if (run.waiting) {
       run.blocked = true;
       worker_.block(*run.call);
+      worker_.wait_begins(*run.call, run.waits_for, false, steady_now());
       return;
     }
     fail(run.outcome,
@@ -312,6 +313,7 @@ void WorkerProcess::leave_or_wait(Lock& lock, CallRun& run) {
 }
 
 void WorkerProcess::resume(Lock& lock, CallRun& run) {
+  worker_.wait_ends(*run.call);
   if (std::exchange(run.blocked, false)) worker_.unblock(*run.call);
   if (!concurrent_) owner_->set_context(run.call->header.depth + 1, run.call->number);
   enter(lock, run, true);
@@ -350,13 +352,14 @@ void WorkerProcess::raise_stop(RunningCall& call) {
   auto* const run = static_cast<CallRun*>(call.shell);
   if (run == nullptr) return;
   run->stop.flag = true;
-  // A coroutine that waits is woken, to find that it was cancelled.
-  for (auto it = awaiting_.begin(); it != awaiting_.end(); ++it) {
-    if (it->second != run) continue;
-    awaiting_.erase(it);
-    resumable_.push_back(run);
-    break;
-  }
+  wake_coroutine(*run);  // to find that it was cancelled
+}
+
+void WorkerProcess::wake_coroutine(CallRun& run) {
+  const auto found = std::ranges::find_if(awaiting_, [&](const auto& one) { return one.second == &run; });
+  if (found == awaiting_.end()) return;
+  awaiting_.erase(found);
+  resumable_.push_back(&run);
 }
 
 void WorkerProcess::give_back_lane(CallRun& run) {
@@ -399,6 +402,9 @@ void WorkerProcess::finish(CallRun& run) {
         (extras.max_worker_memory != 0 && private_memory() > extras.max_worker_memory)) {
       worker_.recycle(*run.call);
     }
+  }
+  if (std::exchange(run.deadlock, std::nullopt)) {
+    interrupted_ = std::ranges::any_of(runs_, [](const auto& other) { return other->deadlock.has_value(); });
   }
   run.call->shell = nullptr;
   worker_.finish(*run.call, run.outcome.kind, run.outcome.payload, run.outcome.contained, steady_now(),
@@ -560,13 +566,43 @@ void WorkerProcess::publish_name(const detail::FunctionEntry& entry) {
 }
 
 // Blocking inside a task gives its cpu to others. (Another thread of the user's code that waits changes nothing.)
-void WorkerProcess::begin_blocking(Lock&, RefHandle) {
+void WorkerProcess::begin_blocking(Lock&, RefHandle on) {
   const Context& context = TaskScope::now();
-  if (context.core == this && context.run != nullptr) worker_.block(*static_cast<CallRun*>(context.run)->call);
+  if (context.core != this || context.run == nullptr) return;
+  RunningCall& call = *static_cast<CallRun*>(context.run)->call;
+  worker_.block(call);
+  if (on) worker_.wait_begins(call, on, threads_wanted_ == 0, steady_now());
 }
 void WorkerProcess::end_blocking(Lock&) {
   const Context& context = TaskScope::now();
-  if (context.core == this && context.run != nullptr) worker_.unblock(*static_cast<CallRun*>(context.run)->call);
+  if (context.core != this || context.run == nullptr) return;
+  RunningCall& call = *static_cast<CallRun*>(context.run)->call;
+  worker_.wait_ends(call);
+  worker_.unblock(call);
+}
+
+std::optional<Error> WorkerProcess::interruption() {
+  const Context& context = TaskScope::now();
+  if (context.core != this || context.run == nullptr) return std::nullopt;
+  std::optional<Error> why = std::exchange(static_cast<CallRun*>(context.run)->deadlock, std::nullopt);
+  if (why) {
+    interrupted_ = std::ranges::any_of(runs_, [](const auto& run) { return run->deadlock.has_value(); });
+  }
+  return why;
+}
+
+void WorkerProcess::deadlock(RunningCall& call, Error&& why) {
+  auto* const run = static_cast<CallRun*>(call.shell);
+  if (run == nullptr) return;
+  why.task = std::string(run->info.name);
+  run->deadlock = std::move(why);
+  interrupted_ = true;
+  wake_coroutine(*run);
+}
+
+std::string WorkerProcess::name_of_call(const RunningCall& call) {
+  const auto* const run = static_cast<const CallRun*>(call.shell);
+  return run != nullptr ? std::string(run->info.name) : function_name(call.header.function);
 }
 
 void WorkerProcess::on_other_message(const ProcessId& from, const wire::Message& message) {

@@ -65,6 +65,9 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void begin_blocking(Lock&, RefHandle on) override;
   void end_blocking(Lock&) override;
   void enter_context() override;
+  std::optional<Error> interruption() override;
+  Time next_own_timer() const override { return worker_.next_timer(); }
+  void on_own_timer() override { worker_.on_timer(now_); }
   void on_other_message(const ProcessId& from, const wire::Message& message) override;
   void on_process_gone(const ProcessId& process) override;
   void on_node_gone(NodeId node) override;
@@ -77,6 +80,9 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
              std::span<const RefId> contained) override;
   void send(const ProcessId& to, wire::Message&& message) override { ProcessCore::send(to, std::move(message)); }
   void raise_stop(RunningCall& call) override;
+  void deadlock(RunningCall& call, Error&& why) override;
+  std::string name_of_call(const RunningCall& call) override;
+  void wake_coroutine(CallRun& run);
   void destroy_actor() override { destroy_ = true; }
   void exit() override { exit_ = true; }
 

@@ -470,4 +470,27 @@ void Node::Impl::retire_surplus(Time now) {
   }
 }
 
+void Node::Impl::on_probe(const ProcessId& from, const wire::WaitProbe& probe) {
+  const auto request = std::find_if(queue_.begin(), queue_.end(), [&](const Request& one) {
+    return one.owner == from && one.tag == probe.tag && one.count != 0;
+  });
+  if (probe.stage != wire::WaitStage::at_node || request == queue_.end()) return;
+  // What the calls of this chain hold is given back only once they end, and they wait for this request.
+  Resources within_reach = options_.resources;
+  for (const auto& [process, worker] : workers_) {
+    const ProcessId& holder = process;
+    const bool in_chain = std::any_of(probe.hops.begin(), probe.hops.end(),
+                                      [&](const wire::WaitHop& hop) { return hop.process == holder; });
+    if (in_chain) within_reach -= worker.held - worker.lent();
+  }
+  if (within_reach.covers(request->resources)) return;
+  for (const wire::NodeView& node : nodes_) {
+    if (node.node != self_ && node.total.covers(request->resources)) return;
+  }
+  wire::WaitProbe verdict = probe;
+  verdict.stage = wire::WaitStage::confirmed;
+  verdict.hops.push_back({probe.ref, {}, "what only this chain of calls could give back, and that"});
+  sink_.send(probe.origin_process, std::move(verdict));
+}
+
 }  // namespace mobula

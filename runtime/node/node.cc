@@ -199,6 +199,8 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
       found->second.idle_since = now;
       schedule(now);
     }
+  } else if (const auto* probe = std::get_if<wire::WaitProbe>(&message)) {
+    on_probe(from, *probe);
   } else if (const auto* pull = std::get_if<wire::PullObject>(&message)) {
     on_pull(from, *pull);
   } else if (const auto* free = std::get_if<wire::FreeObject>(&message)) {

@@ -128,6 +128,7 @@ class Node::Impl {
   /// Of a process, or (empty process) of all of a node.
   void owner_died(NodeId node, const ProcessId& process, Time now);
   void reclaim(Time now);
+  void on_probe(const ProcessId& from, const wire::WaitProbe& probe);
   void preempt();
   bool start_worker(std::uint32_t program, Time now);
   void retire_surplus(Time now);

@@ -44,6 +44,11 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                         },
                         [&](const wire::Recycle& m) { return on_recycle(m, now), true; },
                         [&](const wire::ActorExited& m) { return on_actor_exited(m, now), true; },
+                        [&](const wire::WaitProbe& m) {
+                          if (m.stage != wire::WaitStage::at_owner) return false;
+                          follow_wait(wire::WaitProbe(m), now);
+                          return true;
+                        },
                         [&](const wire::ActorLocate& m) { return on_actor_locate(from, m), true; },
                         [&](const wire::ActorAt& m) { return on_actor_at(m, now), true; },
                         [&](const wire::ActorGone& m) { return on_actor_gone(m, now), true; },
@@ -87,6 +92,9 @@ bool Owner::has_room_for_call(RefHandle actor) const {
 std::uint32_t Owner::max_pending_calls(RefHandle actor) const {
   const ActorEntry* entry = impl_->refs_[actor].actor();
   return entry == nullptr ? 0 : entry->max_pending_calls;
+}
+void Owner::follow_wait(wire::WaitProbe&& probe, Time now) {
+  impl_->follow_wait(std::move(probe), now);
 }
 RefHandle Owner::next(RefHandle stream) {
   return impl_->next(stream);

@@ -158,6 +158,9 @@ class Owner {
   void hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt,
                 std::uint32_t item, std::span<const RefHandle> refs);
 
+  /// Follows the wait for probe.ref to what makes it, wherever that is: a step of the search for deadlocks.
+  void follow_wait(wire::WaitProbe&& probe, Time now);
+
   // ---- inputs
 
   void on_reply(const ProcessId& from, const wire::ReplyHeader& header, std::span<const std::byte> payload,

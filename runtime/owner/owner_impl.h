@@ -226,6 +226,10 @@ class Owner::Impl {
   RefHandle next(RefHandle stream);
   void close_stream(RefHandle stream, Time now);
 
+  // waits.cc
+  void follow_wait(wire::WaitProbe&& probe, Time now);
+  void follow_task(TaskHandle handle, wire::WaitProbe&& probe, Time now);
+
   // leases.cc
   void on_recycle(const wire::Recycle& message, Time now);
   void enqueue(TaskHandle handle, TaskEntry& task, bool front);

@@ -255,13 +255,14 @@ void SimProcess::settle() {
 }
 
 void SimProcess::arm() {
-  const Time next = owner_->next_timer();
+  const Time next = worker_ ? std::min(owner_->next_timer(), worker_->next_timer()) : owner_->next_timer();
   if (next >= armed_ || !alive) return;
   armed_ = next;
   world_.events().at(std::max(next, now() + std::chrono::microseconds(1)), [this, next] {
     if (armed_ == next) armed_ = never;
     if (!alive) return;
     owner_->on_timer(now());
+    if (worker_) worker_->on_timer(now());
     settle();
   });
 }
@@ -323,7 +324,8 @@ void SimProcess::begin(const Frame& frame) {
     world_.trace(to_string(id_) + " runs " + function_name(call->header.function) + " of " +
                  to_string(call->header.result()));
   }
-  const bool actor = running_->args.op == Op::call_actor;
+  const Op op = running_->args.op;
+  const bool actor = op == Op::call_actor || op == Op::ping || op == Op::pong;
   for (const RefId& ref : running_->args.refs) running_->borrowed.push_back(owner_->borrow(ref, actor));
   running_->then = [this] { body(); };
   running_->waiting = 1;
@@ -367,6 +369,7 @@ void SimProcess::wait_for(const std::vector<RefHandle>& refs, std::function<void
   if (running_->waiting > 1) {
     running_->blocked = true;
     worker_->block(*running_->call);
+    if (refs.size() == 1) worker_->wait_begins(*running_->call, refs.front(), true, now());
     world_.probe("call.blocked");
   }
   arrived();
@@ -374,6 +377,7 @@ void SimProcess::wait_for(const std::vector<RefHandle>& refs, std::function<void
 
 void SimProcess::arrived() {
   if (--running_->waiting != 0) return;
+  worker_->wait_ends(*running_->call);
   if (std::exchange(running_->blocked, false)) worker_->unblock(*running_->call);
   std::exchange(running_->then, {})();
 }
@@ -543,6 +547,16 @@ void SimProcess::body() {
         if (failed(running_->children)) return;
         finish(number(running_->children.back()) + 1);
       });
+    case Op::ping: {
+      const RefHandle second = running_->borrowed[1];
+      running_->children.push_back(
+          call(running_->borrowed[0], {Op::pong, 0, 0, 20, args.value, {owner_->id(second)}}, {}, {second}));
+      return wait_for(std::vector(running_->children), [this] {
+        if (failed(running_->children)) return;
+        finish(number(running_->children.back()));
+      });
+    }
+    case Op::pong:
     case Op::call_actor:
       running_->children.push_back(call(running_->borrowed.front(), {Op::add, 0, 0, 20, args.value, {}}));
       return wait_for(std::vector(running_->children), [this] {
@@ -674,6 +688,16 @@ void SimProcess::stream_room(RunningCall&) {
   world_.events().after(std::chrono::microseconds(1), [this, number = running_->number] {
     if (!alive || !running_ || running_->number != number) return;
     body();
+    settle();
+  });
+}
+
+void SimProcess::deadlock(RunningCall&, Error&& why) {
+  world_.probe("deadlock.found");
+  world_.events().after(std::chrono::microseconds(1), [this, number = running_->number, why = std::move(why)] {
+    if (!alive || !running_ || running_->number != number || running_->waiting == 0) return;
+    if (std::exchange(running_->blocked, false)) worker_->unblock(*running_->call);
+    finish_error(why.code, why.message);
     settle();
   });
 }

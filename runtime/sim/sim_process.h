@@ -41,6 +41,8 @@ enum class Op : std::uint32_t {
   stream,       // `fan` items, from value on
   flaky,        // throws in its first two attempts, in a way that is tried again; then leaf
   recycle,      // leaf, after which its process ends
+  ping,         // calls pong on the first actor inside its arguments, with the second one
+  pong,         // calls add(value) on the actor inside its arguments: the result
   last_word,    // the actor's total, after which it ends itself
   large_child,  // a child makes an object, another one reads it: 2 * value + 1
 };
@@ -109,6 +111,7 @@ class SimProcess final : public OwnerSink, public WorkerSink {
              std::span<const RefId> contained) override;
   void raise_stop(RunningCall& call) override;
   void stream_room(RunningCall& call) override;
+  void deadlock(RunningCall& call, Error&& why) override;
   void destroy_actor() override;
   void exit() override;
 

@@ -275,6 +275,14 @@ class Workload {
                }
                driver_.release(actor);
              });
+    } else if (kind == "circle") {
+      const RefHandle one = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
+      const RefHandle other = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
+      const std::vector<RefId> names{driver_.owner().id(other), driver_.owner().id(one)};
+      expect(driver_.call(one, {Op::ping, 0, 0, 20, v, names}, {}, {other, one}),
+             {"a circle of calls", {}, {"would_deadlock"}, true});
+      driver_.release(one);
+      driver_.release(other);
     } else if (kind == "kill_actor") {
       const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
       for (int i = 0; i < 3; ++i) {

@@ -240,6 +240,7 @@ void Worker::ended(RunningCall& call, Time now) {
   settling_ -= call.settling;
   blocked_ -= call.blocked != 0;
   call.stop = call.settling = call.exits = false;
+  call.waits_for = {};
   call.blocked = 0;
   call.shell = nullptr;
   free_.push_back(&call);
@@ -381,6 +382,14 @@ bool Worker::on_message(const ProcessId& from, const wire::Message& message, Tim
       end_actor(now);
     } else {
       sink_.send(node_process(self_.node), wire::LeaseReleased{revoke->lease});
+    }
+    return true;
+  }
+  if (const auto* probe = std::get_if<wire::WaitProbe>(&message)) {
+    if (probe->stage == wire::WaitStage::confirmed) {
+      confirm(*probe);
+    } else {
+      on_probe(*probe, now);
     }
     return true;
   }

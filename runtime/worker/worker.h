@@ -39,6 +39,10 @@ struct RunningCall {
   bool exits = false;          // the actor shall end after it
   std::uint32_t items = 0;     // of a stream: the number of the next one
   std::uint32_t consumed = 0;  // of a stream: taken by the caller
+  RefHandle waits_for;         // while it waits without a limit of time
+  bool holds_thread = false;   // ... in a blocking get(), so that queued calls wait too
+  std::uint64_t wait = 0;      // ... the number of this wait
+  Time probe_at{};             // ... when it is followed next
   void* shell = nullptr;       // the shell's own
 
   wire::ReplyKind reply_kind = wire::ReplyKind::value_inline;  // while settling, with the three below
@@ -58,6 +62,10 @@ class WorkerSink {
   virtual void raise_stop(RunningCall& call) = 0;
   /// The caller has taken items of this stream.
   virtual void stream_room(RunningCall&) {}
+  /// The wait of this call can never end, as the error says: it shall fail.
+  virtual void deadlock(RunningCall&, Error&&) {}
+  /// For the chain that such an error shows.
+  virtual std::string name_of_call(const RunningCall& call) { return to_string(call.header.function); }
   /// Destroy the actor's instance. Never while one of its calls runs.
   virtual void destroy_actor() = 0;
   /// End this process, after what was sent has left.
@@ -105,6 +113,13 @@ class Worker {
   void block(RunningCall& call);
   void unblock(RunningCall& call);
 
+  /// The call waits for this ref until it is there; or no longer. `holds_thread`: no queued call can begin meanwhile.
+  /// Waits that last are followed from process to process; one that comes back to itself ends in sink.deadlock().
+  void wait_begins(RunningCall& call, RefHandle ref, bool holds_thread, Time now);
+  void wait_ends(RunningCall& call) { call.waits_for = {}; }
+  void on_timer(Time now);
+  Time next_timer() const { return probe_at_; }
+
   /// Before finish(): this process takes no further call, and ends once nobody needs what it owns. (Of a task.)
   void recycle(RunningCall& call) { call.recycle = true; }
   /// Before finish(): the actor ends once its running calls have ended; it does not restart.
@@ -144,6 +159,9 @@ class Worker {
   void end_actor(Time now);
   void tell_blocked(const RunningCall& call);
   void leave_if_free();
+  void on_probe(const wire::WaitProbe& probe, Time now);
+  void follow(const RunningCall& call, wire::WaitProbe&& probe, Time now);
+  void confirm(const wire::WaitProbe& probe);
   Error error(ErrorCode code, std::string message) const;
 
   const ProcessId self_;
@@ -171,6 +189,8 @@ class Worker {
   std::map<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>> groups_;  // limit, running; 0: calls of no group
   bool holds_cpu_ = true;
   bool told_blocked_ = false;
+  std::uint64_t waits_ = 0;
+  Time probe_at_ = never;
   // Per caller and concurrency group (in which calls keep their order), in this incarnation.
   std::map<std::pair<ProcessId, std::uint32_t>, std::uint64_t> last_sequence_;
 

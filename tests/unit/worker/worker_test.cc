@@ -21,6 +21,7 @@ struct WorkerTest : testing::Test, OwnerSink, WorkerSink {
   };
   std::vector<Reply> replies;
   std::vector<std::pair<ProcessId, wire::Message>> messages;
+  std::vector<Error> deadlocks;
   int stops = 0, destroyed = 0, exits = 0;
   Time now{};
   Owner owner{self, {}, *this};
@@ -40,6 +41,7 @@ struct WorkerTest : testing::Test, OwnerSink, WorkerSink {
     replies.push_back({to, header, Bytes(payload), {contained.begin(), contained.end()}});
   }
   void raise_stop(RunningCall&) override { ++stops; }
+  void deadlock(RunningCall&, Error&& why) override { deadlocks.push_back(std::move(why)); }
   void destroy_actor() override { ++destroyed; }
   void exit() override { ++exits; }
 
@@ -412,6 +414,69 @@ TEST_F(WorkerTest, ACancellationMayLeaveTheChildrenAlone) {
   finish();
   EXPECT_EQ(last(), wire::ReplyKind::cancelled);
   owner.release(child, now);
+}
+
+// ---- waits
+
+TEST_F(WorkerTest, ALastingWaitIsFollowedAndOneThatComesBackEnds) {
+  become_actor();
+  ASSERT_TRUE(worker.accept(actor_call(1), now));
+  const RefHandle ref = owner.borrow({other, 3, 1}, false);
+  worker.wait_begins(current(), ref, true, now);
+  now += std::chrono::milliseconds(999);
+  worker.on_timer(now);
+  EXPECT_TRUE(take<wire::WaitProbe>().empty());
+  now += std::chrono::milliseconds(1);
+  worker.on_timer(now);
+  const auto sent = take<wire::WaitProbe>();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].first, other);
+  wire::WaitProbe probe = sent[0].second;
+  EXPECT_EQ(probe.stage, wire::WaitStage::at_owner);
+  EXPECT_EQ(probe.ref, (RefId{other, 3, 1}));
+  // The other process waits for a call that queues here, behind the one that waits.
+  probe.stage = wire::WaitStage::at_worker;
+  probe.hops.push_back({{caller, 1, 1}, {node, 9, 1}, "g"});
+  probe.ref = {other, 8, 1};
+  worker.on_message(other, probe, now);
+  ASSERT_EQ(deadlocks.size(), 1u);
+  EXPECT_EQ(deadlocks[0].code, ErrorCode::would_deadlock);
+  worker.on_message(other, probe, now);
+  EXPECT_EQ(deadlocks.size(), 1u) << "it gave way already";
+  owner.release(ref, now);
+}
+
+TEST_F(WorkerTest, OnlyTheGreatestOfACycleGivesWay) {
+  become_actor();
+  ASSERT_TRUE(worker.accept(actor_call(1), now));
+  const RefHandle ref = owner.borrow({other, 3, 1}, false);
+  worker.wait_begins(current(), ref, true, now);
+  now += std::chrono::seconds(1);
+  worker.on_timer(now);
+  wire::WaitProbe probe = take<wire::WaitProbe>().at(0).second;
+  probe.stage = wire::WaitStage::at_worker;
+  probe.hops.push_back({{{node, 1000, 1}, 1, 1}, {node, 9, 1}, "g"});  // a greater name
+  probe.ref = {other, 8, 1};
+  worker.on_message(other, probe, now);
+  EXPECT_TRUE(deadlocks.empty());
+  owner.release(ref, now);
+}
+
+TEST_F(WorkerTest, AProbeOfAWaitThatHasEndedIsNoDeadlock) {
+  become_actor();
+  ASSERT_TRUE(worker.accept(actor_call(1), now));
+  const RefHandle ref = owner.borrow({other, 3, 1}, false);
+  worker.wait_begins(current(), ref, true, now);
+  now += std::chrono::seconds(1);
+  worker.on_timer(now);
+  wire::WaitProbe probe = take<wire::WaitProbe>().at(0).second;
+  worker.wait_ends(current());
+  worker.wait_begins(current(), ref, true, now);  // another wait, perhaps for something else
+  probe.stage = wire::WaitStage::at_worker;
+  probe.ref = {other, 8, 1};
+  worker.on_message(other, probe, now);
+  EXPECT_TRUE(deadlocks.empty());
+  owner.release(ref, now);
 }
 
 }  // namespace
