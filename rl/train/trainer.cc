@@ -354,7 +354,9 @@ void Trainer::learn(const std::vector<RolloutResult>& parts, double collect_seco
                                                               {"update_seconds", update_seconds}};
   for (const auto& entry : fairness_.series()) statistics.push_back(entry);
   if (log_) log_->add(progress_, return_mean, statistics);
-  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, update_seconds, stages_.seconds()});
+  std::vector<ConstraintProgress> constraints;
+  if (callbacks_.on_update) constraints = fairness_.progress();
+  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, update_seconds, stages_.seconds(), constraints});
 }
 
 Trainer::Outcome Trainer::evaluate_now_and_then(Runtime& runtime, Evaluator& evaluator) {

@@ -33,6 +33,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> names) {
+  if (word.size() > 200) return std::nullopt;  // nobody's typing error, and the distance would take its time
   const std::string* best = nullptr;
   std::size_t best_distance = 0;
   for (const auto& name : names) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ class ControlSink {
   virtual void send(NodeId to, wire::Message&& message) = 0;
   /// For the log, and for the shell to drop its link.
   virtual void node_died(NodeId node, const std::string& reason) = 0;
+  /// One that only asked a question, and was no member, hung up: its link is of no use any more.
+  virtual void visitor_left(NodeId visitor) = 0;
 
  protected:
   ~ControlSink() = default;
@@ -51,17 +54,23 @@ class Control {
     Time last_heard;
     Time disconnected = never;  // since when
   };
+  struct Buried {
+    std::string name, reason;
+    Time when;
+  };
   wire::NodeView* find(NodeId node);
   void changed(Time now);
   void broadcast_view(Time now);
   void bury(NodeId node, const std::string& reason, Time now);
   Time deadline(const Member& member) const;
+  wire::StatusReply status(Time now) const;
 
   const ControlOptions options_;
   ControlSink& sink_;
   std::map<NodeId, Member> members_;
   wire::ClusterView view_;
-  std::map<NodeId, std::string> buried_;  // ids that may not come back, and why
+  std::map<NodeId, Buried> buried_;  // ids that may not come back, and why
+  std::set<NodeId> visitors_;        // who asked and is connected, but is no member
   bool view_dirty_ = false;
   Time view_sent_{};
   Time view_due_ = never;

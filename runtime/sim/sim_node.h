@@ -30,6 +30,11 @@ class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink
   Node& machine() { return *node_; }
   Duration slowed(Duration duration) const;
 
+  /// As `mobula status` does. Each question has one answer, while the head lives.
+  void ask_status();
+  std::size_t unanswered() const { return asked_ - answered_; }
+  const wire::StatusReply& last_status() const { return status_; }
+
   SimProcess& add_driver();
   SimProcess* find(const ProcessId& process);
   bool is_alive(const ProcessId& process);
@@ -64,6 +69,7 @@ class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink
   // ControlSink
   void send(NodeId to, wire::Message&& message) override;
   void node_died(NodeId node, const std::string& reason) override;
+  void visitor_left(NodeId) override {}
   // LinkSink
   void transmit(NodeId peer, std::span<const std::byte> datagram) override;
   void deliver(NodeId peer, std::span<const std::byte> payload) override;
@@ -98,6 +104,8 @@ class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink
   std::set<std::uint64_t> reclaimed_;            // with their holders
   std::map<std::uint64_t, ProcessId> freed_by_;  // the last holder of each object that was freed
   std::uint64_t last_object_ = 0;
+  wire::StatusReply status_;
+  std::size_t asked_ = 0, answered_ = 0;
   Time armed_ = never;
 };
 

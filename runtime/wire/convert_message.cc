@@ -177,6 +177,25 @@ struct Writer {
     auto nodes = b.initNodes(static_cast<unsigned>(m.nodes.size()));
     for (unsigned i = 0; i < nodes.size(); ++i) convert::write(nodes[i], m.nodes[i]);
   }
+  void operator()(const StatusRequest&) { to.initStatusRequest(); }
+  void operator()(const StatusReply& m) {
+    auto b = to.initStatusReply();
+    b.setViewVersion(m.view_version);
+    auto members = b.initMembers(static_cast<unsigned>(m.members.size()));
+    for (unsigned i = 0; i < members.size(); ++i) {
+      convert::write(members[i].initView(), m.members[i].view);
+      members[i].setHead(m.members[i].head);
+      members[i].setConnected(m.members[i].connected);
+      members[i].setSilentForMs(m.members[i].silent_for_ms);
+    }
+    auto gone = b.initGone(static_cast<unsigned>(m.gone.size()));
+    for (unsigned i = 0; i < gone.size(); ++i) {
+      gone[i].setNode(m.gone[i].node.value);
+      gone[i].setName(text(m.gone[i].name));
+      gone[i].setReason(text(m.gone[i].reason));
+      gone[i].setGoneForMs(m.gone[i].gone_for_ms);
+    }
+  }
 };
 
 LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
@@ -196,6 +215,19 @@ ClusterView cluster_view(schema::ClusterView::Reader r) {
   view.nodes.reserve(nodes.size());
   for (const auto node : nodes) view.nodes.push_back(read(node));
   return view;
+}
+
+StatusReply status_reply(schema::StatusReply::Reader r) {
+  StatusReply status;
+  status.view_version = r.getViewVersion();
+  for (const auto member : r.getMembers()) {
+    status.members.push_back(
+        {read(member.getView()), member.getHead(), member.getConnected(), member.getSilentForMs()});
+  }
+  for (const auto gone : r.getGone()) {
+    status.gone.push_back({{gone.getNode()}, text(gone.getName()), text(gone.getReason()), gone.getGoneForMs()});
+  }
+  return status;
 }
 
 }  // namespace
@@ -336,6 +368,10 @@ Message read(schema::Message::Reader from) {
     }
     case M::CLUSTER_VIEW:
       return cluster_view(from.getClusterView());
+    case M::STATUS_REQUEST:
+      return StatusRequest{};
+    case M::STATUS_REPLY:
+      return status_reply(from.getStatusReply());
   }
   throw Malformed{"the message is of a kind that is unknown to this build"};
 }

@@ -89,6 +89,10 @@ struct NodeView {
 struct JoinReply { accepted @0 :Bool; reason @1 :Text; }
 struct Heartbeat { node @0 :UInt64; available @1 :List(Amount); queued @2 :UInt32; }
 struct ClusterView { version @0 :UInt64; nodes @1 :List(NodeView); }
+struct StatusRequest {}
+struct MemberStatus { view @0 :NodeView; head @1 :Bool; connected @2 :Bool; silentForMs @3 :Int64; }
+struct GoneStatus { node @0 :UInt64; name @1 :Text; reason @2 :Text; goneForMs @3 :Int64; }
+struct StatusReply { viewVersion @0 :UInt64; members @1 :List(MemberStatus); gone @2 :List(GoneStatus); }
 
 struct Message {
   union {
@@ -132,5 +136,7 @@ struct Message {
     leaveCluster @37 :UInt64;
     heartbeat @38 :Heartbeat;
     clusterView @39 :ClusterView;
+    statusRequest @40 :StatusRequest;
+    statusReply @41 :StatusReply;
   }
 }

@@ -97,6 +97,8 @@ std::vector<Message> all_messages() {
       LeaveCluster{node},
       Heartbeat{node, Resources::cpus(1), 3},
       ClusterView{8, {some_node(), some_node()}},
+      StatusRequest{},
+      StatusReply{8, {{some_node(), true, false, 1500}, {some_node()}}, {{node, "b", "no heartbeat", 20}}},
   };
 }
 
