@@ -17,6 +17,7 @@
 #include "cli/output.h"
 #include "cli/table.h"
 #include "cli/train_status.h"
+#include "rl/algos/algorithms.h"
 #include "rl/train/experiment.h"
 #include "rl/train/records.h"
 #include "rl/train/trainer.h"
@@ -173,8 +174,9 @@ int run(const Arguments& arguments) {
       view.note("Note: " + arguments.file + " is not read; a resumed run has its own config.yaml");
     }
     view.note(fmt::format("{} {} with {}: {} in {} ({} {}, seed {})", resuming ? "Resuming" : "Training",
-                          options.experiment, "ppo", options.env.name, event.run_directory.string(), options.workers,
-                          options.workers == 1 ? "worker" : "workers", options.seed));
+                          options.experiment, rl::name_of(options.algorithm), options.env.name,
+                          event.run_directory.string(), options.workers, options.workers == 1 ? "worker" : "workers",
+                          options.seed));
     view.on_start(event);
   };
   callbacks.on_rollout = [&](const rl::RolloutEvent& event) { view.on_rollout(event); };

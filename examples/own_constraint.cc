@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
   mobula::init(argc, argv);
   mobula::rl::TrainOptions options{.experiment = "own_constraint",
                                    .env = *mobula::rl::find_environment("intersection")};
-  options.algorithm = {
+  options.algorithm = mobula::rl::PpoOptions{
       .lr = 1e-3, .lr_schedule = "linear", .n_envs = 8, .n_steps = 512, .batch_size = 512, .normalize_reward = true};
   options.stop.env_steps = argc > 1 ? std::stoll(argv[1]) : 1'000'000;
   options.evaluate = {.episodes = 50, .baselines = {"fixed_time"}};

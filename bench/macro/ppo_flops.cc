@@ -14,7 +14,7 @@
 #include <numeric>
 #include <vector>
 
-#include "rl/algos/ppo/collect.h"
+#include "rl/algos/collect.h"
 #include "rl/algos/ppo/ppo.h"
 #include "rl/envs/cartpole.h"
 #include "rl/nn/parameters.h"
@@ -103,7 +103,7 @@ int run() {
     VecEnv<CartPole> env({}, {.count = o.n_envs, .seed = seed});
     env.reset();
     PpoLearner learner(env.info(), o, seed, 100'000);
-    nn::Actor actor(learner.spec());
+    const auto actor = nn::make_actor(learner.spec());
     const FragmentLayout layout(env.info(), o.n_steps, o.n_envs);
     nn::AlignedVector<std::byte> memory(layout.bytes());
     Fragment fragment(layout, memory);
@@ -113,7 +113,7 @@ int run() {
     bool solved = false;
     while (!solved && learner.env_steps() < 100'000) {
       const double t0 = cpu_seconds();
-      for (const auto& end : collect(env, actor, learner.parameters(), learner.iteration(), fragment)) {
+      for (const auto& end : collect(env, *actor, learner.policy(), learner.iteration(), {}, fragment)) {
         returns.push_back(end.total);
         if (returns.size() > 100) returns.pop_front();
       }

@@ -20,6 +20,7 @@ void for_each_table(Fragment& f, const Visit& visit) {
   visit(f.final_values, cells);
   visit(f.last_values, static_cast<std::size_t>(l.envs));
   visit(f.final_observations, cells * l.observation_size);
+  visit(f.last_observations, static_cast<std::size_t>(l.envs) * l.observation_size);
   visit(f.costs, cells * l.costs);
   visit(f.groups, cells * l.costs);
   visit(f.masks, cells * l.mask_size);
@@ -34,7 +35,7 @@ std::size_t aligned(std::size_t bytes) {
 struct Shape {
   FragmentLayout layout;
   std::span<float> observations, actions, log_probs, values, rewards, final_values, last_values, final_observations,
-      costs;
+      last_observations, costs;
   std::span<std::int32_t> groups;
   std::span<std::uint8_t> masks, terminated, truncated;
 };
@@ -100,6 +101,8 @@ void place_columns(const ConstFragment& part, Fragment& whole, int first) {
   place(part.terminated, whole.terminated);
   place(part.truncated, whole.truncated);
   std::copy(part.last_values.begin(), part.last_values.end(), whole.last_values.begin() + first);
+  std::copy(part.last_observations.begin(), part.last_observations.end(),
+            whole.last_observations.begin() + static_cast<std::ptrdiff_t>(first) * whole.layout.observation_size);
 }
 
 }  // namespace mobula::rl

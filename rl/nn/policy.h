@@ -7,16 +7,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
-#include "rl/nn/distribution.h"
 #include "rl/nn/mlp.h"
 #include "rl/nn/parameters.h"
 
 namespace mobula::rl::nn {
 
+// What kind of networks a policy is made of, and how large they are.
 struct PolicySpec {
+  enum class Kind { actor_critic };
+  Kind kind = Kind::actor_critic;
   int observation_size = 0;
   ActionSpace action;
   std::vector<int> hidden = {64, 64};
@@ -65,34 +66,5 @@ class Policy {
 
 extern template class Policy<float>;
 extern template class Policy<double>;
-
-// Acts: what rollout and evaluation workers use. Every row's results depend on the row, its random number and the
-// parameters alone, bit for bit, whatever the batch. One per thread.
-class Actor {
- public:
-  explicit Actor(const PolicySpec& spec);
-
-  const Policy<float>& policy() const { return policy_; }
-
-  // Draws an action for each row: observations [rows][observation_size], masks [rows][mask_size] or empty, one Random
-  // a row. Writes actions [rows][action.dimensions], and log_probs and values [rows] unless these are null.
-  void sample(std::span<const float> parameters, std::span<const float> observations,
-              std::span<const std::uint8_t> masks, std::span<Random> random, float* actions, float* log_probs,
-              float* values);
-  // The most likely action of each row.
-  void mode(std::span<const float> parameters, std::span<const float> observations, std::span<const std::uint8_t> masks,
-            float* actions);
-  void values(std::span<const float> parameters, std::span<const float> observations, float* values);
-
- private:
-  void forward(const float* parameters, const float* observations, const std::uint8_t* masks, int rows, bool act,
-               bool value);
-
-  Policy<float> policy_;
-  Mlp<float>::Workspace actor_workspace_, critic_workspace_;
-  AlignedVector<float> rows_, head_, value_, chosen_;
-  Categorical<float> categorical_;
-  DiagonalGaussian<float> gaussian_;
-};
 
 }  // namespace mobula::rl::nn

@@ -10,7 +10,7 @@ std::optional<EpisodeEnd> play_episode(const EnvironmentSpec& env, const StoredP
                                        std::uint32_t episode, std::optional<int> baseline,
                                        const std::function<bool(const AnyVecEnv&)>& look) {
   const auto envs = env.factory(env.config, {.count = 1, .first = episode, .seed = seed, .stream = Stream::evaluation});
-  nn::Actor actor(policy.spec);
+  const auto actor = nn::make_actor(policy.spec);
   std::vector<float> action(static_cast<std::size_t>(envs->info().action.dimensions));
   envs->reset(0);
   // The environment is reset in the step that ends its episode, so the last state cannot be looked at.
@@ -18,7 +18,7 @@ std::optional<EpisodeEnd> play_episode(const EnvironmentSpec& env, const StoredP
     if (baseline) {
       envs->baseline_actions(*baseline, action);
     } else {
-      actor.mode(policy.parameters, envs->observations(), envs->masks(), action.data());
+      actor->mode(policy.parameters, envs->observations(), envs->masks(), action.data());
     }
     envs->step(action);
     if (!envs->ended().empty()) return envs->ended()[0];

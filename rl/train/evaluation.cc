@@ -32,9 +32,9 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
     if (call.baseline >= 0) {
       envs->baseline_actions(call.baseline, actions);
     } else if (call.deterministic) {
-      actor_.mode(parameters, envs->observations(), envs->masks(), actions.data());
+      actor_->mode(parameters, envs->observations(), envs->masks(), actions.data());
     } else {
-      actor_.sample(parameters, envs->observations(), envs->masks(), random, actions.data(), nullptr, nullptr);
+      actor_->sample(parameters, envs->observations(), envs->masks(), random, {}, actions.data(), nullptr, nullptr);
     }
     envs->step(actions);
     // Environments whose episode is over run on into the next one until the last is done; that is not counted.

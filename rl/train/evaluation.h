@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,12 +40,12 @@ struct EvaluationResult {
 /// uses; like a rollout, an answer depends on the arguments alone.
 class EvaluationActor {
  public:
-  explicit EvaluationActor(const ActorSetup& setup) : setup_(setup), actor_(setup.policy) {}
+  explicit EvaluationActor(const ActorSetup& setup) : setup_(setup), actor_(nn::make_actor(setup.policy)) {}
   EvaluationResult play(const Array<float>& parameters, const EvaluationCall& call);
 
  private:
   const ActorSetup setup_;
-  nn::Actor actor_;
+  const std::unique_ptr<nn::Actor> actor_;
 };
 
 /// Evaluations under way on actors of their own, finished in the order in which they were started.

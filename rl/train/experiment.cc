@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <string_view>
+#include <variant>
 
+#include "rl/algos/algorithms.h"
 #include "rl/fairness/check.h"
 #include "rl/train/files.h"
 #include "rl/train/schema.h"
@@ -58,6 +61,10 @@ std::string quoted_list(const std::vector<std::string>& names) {
   std::string text;
   for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
   return text;
+}
+
+void read_algorithm(const config::Document& document, AlgorithmOptions& options) {
+  std::visit([&](auto& algorithm) { config::read(document, "algorithm", algorithm, {"name"}); }, options);
 }
 
 }  // namespace
@@ -127,11 +134,15 @@ std::vector<SchemaPart> training_schema() {
     key.path.erase(0, dot + 1);
     parts.back().keys.push_back(std::move(key));
   }
-  parts.push_back({.kind = Kind::algorithm,
-                   .name = "ppo",
-                   .path = "algorithm",
-                   .help = "",
-                   .keys = config::describe_keys(PpoOptions())});
+  for (const auto& name : algorithm_names()) {
+    const AlgorithmOptions algorithm = algorithm_named(name);
+    parts.push_back(
+        {.kind = Kind::algorithm,
+         .name = name,
+         .path = "algorithm",
+         .help = "",
+         .keys = std::visit([](const auto& options) { return config::describe_keys(options); }, algorithm)});
+  }
   for (const auto& spec : registered_environments()) {
     const auto held = spec.make_config();
     parts.push_back({.kind = Kind::environment,
@@ -164,10 +175,9 @@ TrainOptions read_experiment(const config::Document& document) {
 
   if (document.has("algorithm")) {
     if (document.has("algorithm.name")) {
-      const std::vector<std::string> algorithms{"ppo"};
-      document.choose("algorithm.name", algorithms);
+      options.algorithm = algorithm_named(document.choose("algorithm.name", algorithm_names()));
     }
-    config::read(document, "algorithm", options.algorithm, {"name"});
+    read_algorithm(document, options.algorithm);
   }
   if (const std::string problem = problem_with(options); !problem.empty()) {
     const auto colon = problem.find(": ");
@@ -187,8 +197,12 @@ std::string write_experiment(const TrainOptions& options) {
     if (line != "{}\n") text += "  " + line;
     line.clear();
   }
-  text += config::dump(options.algorithm, {.section = "algorithm", .also = {{"name", "ppo"}}});
-  return text;
+  const std::string_view name = name_of(options.algorithm);
+  return text + std::visit(
+                    [&](const auto& algorithm) {
+                      return config::dump(algorithm, {.section = "algorithm", .also = {{"name", name}}});
+                    },
+                    options.algorithm);
 }
 
 void check_same_run(const TrainOptions& options, const std::filesystem::path& file) {
@@ -221,10 +235,16 @@ std::string problem_with(const TrainOptions& options) {
     const auto document = config::Document::parse(write_experiment(options), "options");
     Top top(options);
     config::read(document, "", top, {"env", "algorithm"});
-    PpoOptions algorithm;
-    config::read(document, "algorithm", algorithm, {"name"});
+    AlgorithmOptions algorithm = algorithm_named(name_of(options.algorithm));
+    read_algorithm(document, algorithm);
   } catch (const config::ConfigError& error) {
     return error.what();
+  }
+  if (std::string problem = problem_with(options.algorithm, options.env.info); !problem.empty()) return problem;
+  const bool mixes_rewards = !options.fairness.constraints.empty() || !options.fairness.reward_terms.empty();
+  if (mixes_rewards && !supports_constraints(options.algorithm)) {
+    return "algorithm.name: '" + std::string(name_of(options.algorithm)) +
+           "' cannot learn under fairness.constraints or fairness.reward_terms; ppo can";
   }
   for (std::size_t i = 0; i < options.evaluate.baselines.size(); ++i) {
     const auto& name = options.evaluate.baselines[i];

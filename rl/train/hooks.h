@@ -6,7 +6,7 @@
 #include <functional>
 #include <span>
 
-#include "rl/algos/ppo/ppo.h"
+#include "rl/algos/learner.h"
 #include "rl/train/rollout.h"
 
 namespace mobula::rl {

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <stdexcept>
 
-#include "rl/nn/policy.h"
+#include "rl/nn/actor.h"
 #include "rl/train/checkpoint.h"
 #include "rl/train/sections.h"
 
@@ -27,7 +27,7 @@ nn::Actor& actor_of_this_thread(std::uint64_t id, const nn::PolicySpec& spec) {
   thread_local std::uint64_t last = 0;
   thread_local std::unique_ptr<nn::Actor> actor;
   if (last != id) {
-    actor = std::make_unique<nn::Actor>(spec);
+    actor = nn::make_actor(spec);
     last = id;
   }
   return *actor;
@@ -85,7 +85,7 @@ std::vector<float> Policy::sample(std::span<const float> observation, Random& ra
   check_sizes(spec, observation, mask);
   std::vector<float> action(static_cast<std::size_t>(spec.action.dimensions));
   actor_of_this_thread(state_->id, spec)
-      .sample(parameters(), observation, mask, std::span(&random, 1), action.data(), nullptr, nullptr);
+      .sample(parameters(), observation, mask, std::span(&random, 1), {}, action.data(), nullptr, nullptr);
   clip(spec.action, action);
   return action;
 }

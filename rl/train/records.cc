@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "rl/algos/algorithms.h"
 #include "rl/train/files.h"
 
 namespace mobula::rl {
@@ -90,7 +91,7 @@ std::string result_json(const TrainOptions& options, const TrainResult& result) 
   json["program"] = "mobula " MOBULA_VERSION;
   json["experiment"] = options.experiment;
   json["environment"] = options.env.name;
-  json["algorithm"] = "ppo";
+  json["algorithm"] = name_of(options.algorithm);
   json["seed"] = options.seed;
   json["workers"] = options.workers;
   json["stopped_by"] = result.stopped_by;

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "rl/algos/ppo/collect.h"
+#include "rl/algos/collect.h"
 
 namespace mobula::rl {
 namespace {
@@ -48,7 +48,7 @@ RolloutResult RolloutActor::collect(const Array<float>& parameters, const Rollou
   Fragment fragment(layout, std::as_writable_bytes(memory.span()));
 
   RolloutResult result;
-  result.ended = rl::collect(*envs_, actor_, parameters, call.iteration, fragment);
+  result.ended = rl::collect(*envs_, *actor_, parameters, call.iteration, call.exploration, fragment);
   for (auto& end : result.ended) {
     for (const auto& metric : setup_.metrics) metric(end.report);
   }

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "rl/nn/policy.h"
+#include "rl/nn/actor.h"
 #include "rl/train/composite_vec_env.h"
 #include "rl/train/cpu_meter.h"
 
@@ -25,8 +25,12 @@ void serialize(Archive& archive, ActionSpace& space) {
 namespace nn {
 template <class Archive>
 void serialize(Archive& archive, PolicySpec& spec) {
-  archive(spec.observation_size, spec.action, spec.hidden, spec.activation, spec.log_std_init,
+  archive(spec.kind, spec.observation_size, spec.action, spec.hidden, spec.activation, spec.log_std_init,
           spec.normalize_observation);
+}
+template <class Archive>
+void serialize(Archive& archive, Exploration& exploration) {
+  archive(exploration.epsilon, exploration.noise, exploration.uniform);
 }
 }  // namespace nn
 
@@ -71,12 +75,13 @@ struct RolloutCall {
   std::uint32_t iteration = 0;
   std::uint32_t first = 0;  ///< environments first .. first + count - 1 of the run
   std::int32_t count = 0;
-  std::int32_t steps = 0;                         ///< of each
+  std::int32_t steps = 0;  ///< of each
+  nn::Exploration exploration;
   std::vector<std::vector<std::byte>> snapshots;  ///< where each starts from; empty at the beginning of the run
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(iteration, first, count, steps, snapshots);
+    archive(iteration, first, count, steps, exploration, snapshots);
   }
 };
 
@@ -98,12 +103,12 @@ struct RolloutResult {
 /// made again.
 class RolloutActor {
  public:
-  explicit RolloutActor(const ActorSetup& setup) : setup_(setup), actor_(setup.policy) {}
+  explicit RolloutActor(const ActorSetup& setup) : setup_(setup), actor_(nn::make_actor(setup.policy)) {}
   RolloutResult collect(const Array<float>& parameters, const RolloutCall& call);
 
  private:
   const ActorSetup setup_;
-  nn::Actor actor_;
+  const std::unique_ptr<nn::Actor> actor_;
   std::optional<CompositeVecEnv> envs_;
 };
 

@@ -60,8 +60,8 @@ std::string policy_section(const nn::PolicySpec& spec, std::span<const float> pa
   json["log_std_init"] = spec.log_std_init;
   json["normalize_observation"] = spec.normalize_observation;
   json["floats"] = parameters.size();
-  const nn::Policy<float> network(spec);
-  for (const auto& block : network.layout().blocks()) {
+  const auto actor = nn::make_actor(spec);
+  for (const auto& block : actor->layout().blocks()) {
     Json& entry = json["blocks"].emplace_back();
     entry["name"] = block.name;
     entry["rows"] = block.rows;
@@ -92,7 +92,7 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     policy.spec.log_std_init = json.at("log_std_init");
     policy.spec.normalize_observation = json.at("normalize_observation");
     const std::size_t floats = json.at("floats");
-    const std::size_t expected = nn::Policy<float>(policy.spec).size();
+    const std::size_t expected = nn::make_actor(policy.spec)->layout().size();
     if (end == std::string::npos || floats != expected || bytes.size() - end - 1 != floats * sizeof(float)) {
       throw CheckpointError("the checkpoint's policy holds " + std::to_string(floats) +
                             " numbers where its network has " + std::to_string(expected) +

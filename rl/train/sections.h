@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "rl/nn/policy.h"
+#include "rl/nn/actor.h"
 
 namespace mobula::rl {
 

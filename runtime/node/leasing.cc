@@ -120,8 +120,8 @@ void Node::Impl::grant(Request& request, WorkerEntry& worker, Time now) {
   (void)now;
 }
 
-void Node::Impl::schedule(Time now) {
-  place_elsewhere(now);
+void Node::Impl::schedule(Time now, bool view_is_new) {
+  place_elsewhere(view_is_new);
   // What a request in front cannot have yet is set aside for it, so that small requests do not starve a large one;
   // those that need nothing of it pass.
   Resources room = available_;
@@ -162,11 +162,14 @@ void Node::Impl::schedule(Time now) {
   load_changed(now);
 }
 
-void Node::Impl::place_elsewhere(Time now) {
-  (void)now;
+void Node::Impl::place_elsewhere(bool view_is_new) {
   if (nodes_.size() <= 1 && view_known_) return;  // alone: what could not run here was refused when it came
   for (Request& request : queue_) {
-    while (request.count != 0 && !request.spilled) {
+    // A request that another node sent here came by that node's view, which may have been an old one: it goes on while
+    // this node is full and there is room elsewhere. Only by news of the members, so that it does not circle. (A
+    // spilled request of this node's own was refused elsewhere.)
+    const bool may_go_on = view_is_new && request.owner.node != self_;
+    while (request.count != 0 && (!request.spilled || may_go_on)) {
       const scheduler::Decision decision =
           scheduler::pack_then_spill(view(), {request.resources, true, request.order + request.count});
       if (decision.verdict == scheduler::Verdict::infeasible) {

@@ -107,7 +107,7 @@ void Node::Impl::on_cluster_view(const wire::ClusterView& message, Time now) {
   joined_ = true;
   sink_.peers(nodes_);
   if (nodes_.size() > 1 && heartbeat_due_ == never) heartbeat_due_ = now + options_.heartbeat;
-  schedule(now);
+  schedule(now, /*view_is_new=*/true);
 }
 
 bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message, Time now) {

@@ -58,8 +58,8 @@ class Node::Impl {
   void on_lease_request(const ProcessId& from, const wire::LeaseRequest& message, Time now);
   void on_lease_cancel(const ProcessId& from, const wire::LeaseCancel& message, Time now);
   /// Grants what can be granted, starts workers for what could be, sends the rest elsewhere where there is room.
-  void schedule(Time now);
-  void place_elsewhere(Time now);
+  void schedule(Time now, bool view_is_new = false);
+  void place_elsewhere(bool view_is_new);
   void grant(Request& request, WorkerEntry& worker, Time now);
   void refuse(const Request& request, Error error);
   WorkerEntry* idle_worker(std::uint32_t program);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "rl/nn/distribution.h"
 #include "rl/nn/policy.h"
 
 namespace mobula::rl {

@@ -43,6 +43,15 @@ nn::PolicySpec policy_spec(const EnvironmentInfo& info, const PpoOptions& option
   return spec;
 }
 
+std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const PpoOptions& options, std::uint64_t seed,
+                                      std::int64_t total_steps) {
+  return std::make_unique<PpoLearner>(info, options, seed, total_steps);
+}
+
+std::string problem_with(const PpoOptions&, const EnvironmentInfo&) {
+  return {};
+}
+
 struct PpoLearner::State {
   State(const EnvironmentInfo& info, const PpoOptions& o, std::uint64_t run_seed, std::int64_t steps)
       : options(o),
@@ -106,6 +115,23 @@ std::int64_t PpoLearner::env_steps() const {
 }
 std::uint32_t PpoLearner::iteration() const {
   return state_->iteration;
+}
+
+RolloutSize PpoLearner::rollout() const {
+  return {state_->options.n_envs, state_->options.n_steps};
+}
+
+Statistics PpoLearner::learn(const ConstFragment& fragment) {
+  const PpoStats stats = update(fragment);
+  return {{"policy_loss", stats.policy_loss},
+          {"value_loss", stats.value_loss},
+          {"entropy", stats.entropy},
+          {"approx_kl", stats.approx_kl},
+          {"clip_fraction", stats.clip_fraction},
+          {"explained_variance", stats.explained_variance},
+          {"grad_norm", stats.grad_norm},
+          {"learning_rate", stats.learning_rate},
+          {"clip_range", stats.clip_range}};
 }
 
 PpoStats PpoLearner::update(const ConstFragment& fragment) {

@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -83,7 +85,23 @@ int squares(const std::string& address, const std::string& keys, int count) {
     if (++places[place] == 1) say("place " + place);
     if (++done % 10 == 0) say("done " + std::to_string(done));
   }
-  say("finished " + std::to_string(places.size()));
+  std::string shares;
+  for (const auto& [place, tasks] : places) shares += " " + std::to_string(tasks);
+  say("finished " + std::to_string(places.size()) + ":" + shares);
+  return 0;
+}
+
+// Tasks until so many places have taken part, however long that takes.
+int spread(const std::string& address, const std::string& keys, std::size_t wanted) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  std::set<std::string> places;
+  std::deque<mobula::Ref<std::pair<int, std::string>>> running;
+  while (places.size() < wanted) {
+    while (running.size() < 30) running.push_back(rt.remote<square>(7));
+    if (const auto [result, place] = running.front().get(); places.insert(place).second) say("place " + place);
+    running.pop_front();
+  }
+  say("spread over " + std::to_string(places.size()));
   return 0;
 }
 
@@ -125,11 +143,13 @@ int main(int argc, char** argv) {
   const std::string what = arguments.empty() ? "" : arguments[0];
   if (what == "busy") return busy(std::stoi(arguments.at(1)));
   if (what == "squares") return squares(arguments.at(1), arguments.at(2), std::stoi(arguments.at(3)));
+  if (what == "spread") return spread(arguments.at(1), arguments.at(2), std::stoul(arguments.at(3)));
   if (what == "objects") return objects(arguments.at(1), arguments.at(2));
   if (what == "prints") return prints(arguments.at(1), arguments.at(2));
   if (what == "join") return join(arguments.at(1), arguments.at(2));
-  std::fprintf(stderr,
-               "usage: cluster_driver busy N | squares ADDRESS KEYS N | objects ADDRESS KEYS | prints ADDRESS KEYS | "
-               "join ADDRESS KEYS\n");
+  std::fprintf(
+      stderr,
+      "usage: cluster_driver busy N | squares ADDRESS KEYS N | spread ADDRESS KEYS PLACES | objects ADDRESS KEYS | "
+      "prints ADDRESS KEYS | join ADDRESS KEYS\n");
   return 2;
 }

@@ -61,9 +61,9 @@ TEST_F(TwoNodes, ShareTheWorkOfAProgram) {
   auto head = start_head(1, keys());
   auto node = start_node(2, keys());
   ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
-  auto driver = start_driver({"squares", address(), keys(), "100"});
+  auto driver = start_driver({"spread", address(), keys(), "2"});
   EXPECT_EQ(driver->wait(60s), 0) << driver->output() << head->output() << node->output();
-  EXPECT_THAT(driver->output(), HasSubstr("finished 2")) << "not both nodes took part";
+  EXPECT_THAT(driver->output(), HasSubstr("spread over 2"));
 }
 
 TEST_F(TwoNodes, CarryLargeObjectsBetweenTheirArenas) {
@@ -93,14 +93,14 @@ TEST_F(TwoNodes, OneOfThemKilledIsSurvived) {
   auto head = start_head(1, keys());
   auto node = start_node(2, keys());
   ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
-  auto driver = start_driver({"squares", address(), keys(), "150"});
+  auto driver = start_driver({"squares", address(), keys(), "200"});
   // Both take part; then one is gone in the middle of it, with everything that ran on it.
-  ASSERT_NE(driver->wait_for("done 20"), "") << driver->output();
+  for (int i = 0; i < 2; ++i) ASSERT_NE(driver->wait_for("place "), "") << driver->output();
   node->signal(SIGKILL);
   EXPECT_EQ(driver->wait(60s), 0) << driver->output() << head->output();
   EXPECT_THAT(driver->output(), HasSubstr("finished 2"));
-  EXPECT_NE(head->wait_for("node second", 10s), "");
-  EXPECT_NE(head->wait_for("is gone", 10s), "") << head->output();
+  EXPECT_NE(head->wait_for("node second", 20s), "");
+  EXPECT_NE(head->wait_for("is gone", 20s), "") << head->output();
 }
 
 TEST_F(TwoNodes, AWorkerThatIsKilledThereIsSurvived) {
@@ -138,7 +138,7 @@ TEST_F(TwoNodes, WithAWrongKeyIsRefusedAndBothSidesSayWhy) {
                                                                   "127.0.0.1", "--keys", keys("wrong"), "--cpus", "0"});
     ASSERT_NE(other->wait_for("mobula head:"), "") << other->output();
     other->signal(SIGTERM);
-    EXPECT_EQ(other->wait(5s), 0) << other->output();
+    EXPECT_EQ(other->wait(20s), 0) << other->output();
   }
   auto node = start_node(1, keys("wrong"));
   const int status = node->wait(20s);
@@ -146,7 +146,7 @@ TEST_F(TwoNodes, WithAWrongKeyIsRefusedAndBothSidesSayWhy) {
   EXPECT_EQ(WEXITSTATUS(status), 1);
   EXPECT_THAT(node->output(), HasSubstr("cannot join " + address()));
   EXPECT_THAT(node->output(), HasSubstr("key"));
-  const std::string refused = head->wait_for("refused", 5s);
+  const std::string refused = head->wait_for("refused", 20s);
   EXPECT_THAT(refused, HasSubstr("key")) << head->output();
   auto driver = start_driver({"join", address(), keys("wrong")});
   const int driver_status = driver->wait(20s);
@@ -159,10 +159,10 @@ TEST_F(TwoNodes, AreEndedByInterruptAndTermInGoodOrder) {
   auto node = start_node(1, keys());
   ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
   node->signal(SIGINT);
-  EXPECT_EQ(node->wait(3s), 0) << node->output();
-  EXPECT_THAT(head->wait_for("is gone", 3s), HasSubstr("it left")) << head->output();
+  EXPECT_EQ(node->wait(20s), 0) << node->output();
+  EXPECT_THAT(head->wait_for("is gone", 20s), HasSubstr("it left")) << head->output();
   head->signal(SIGTERM);
-  EXPECT_EQ(head->wait(3s), 0) << head->output();
+  EXPECT_EQ(head->wait(20s), 0) << head->output();
 }
 
 TEST_F(TwoNodes, LoseTheWorkersOfADriverThatIsKilled) {
@@ -172,17 +172,11 @@ TEST_F(TwoNodes, LoseTheWorkersOfADriverThatIsKilled) {
   auto driver = start_driver({"squares", address(), keys(), "100000"});
   ASSERT_NE(driver->wait_for("done 20"), "") << driver->output();
   driver->signal(SIGKILL);
-  EXPECT_TRUE(WIFSIGNALED(driver->wait(2s)));
-  EXPECT_NE(head->wait_for("is gone", 10s), "") << head->output();
-  // Both nodes are as before. A program that begins by a view of the cluster from before the death may send all its
-  // work to one of them; the view is a heartbeat old at most, so a later program uses both.
-  std::string output;
-  for (int i = 0; i < 8 && output.find("finished 2") == std::string::npos; ++i) {
-    auto next = start_driver({"squares", address(), keys(), "60"});
-    EXPECT_EQ(next->wait(60s), 0) << next->output();
-    output = next->output();
-  }
-  EXPECT_THAT(output, HasSubstr("finished 2"));
+  EXPECT_TRUE(WIFSIGNALED(driver->wait(10s)));
+  EXPECT_NE(head->wait_for("is gone", 20s), "") << head->output();
+  // Both nodes are as before: nothing of theirs stays with the dead.
+  auto next = start_driver({"spread", address(), keys(), "2"});
+  EXPECT_EQ(next->wait(60s), 0) << next->output() << head->output() << node->output();
 }
 
 TEST_F(TwoNodes, OneThatWasOnlyCutOffComesBackAsANewOne) {
@@ -202,10 +196,10 @@ TEST_F(TwoNodes, ANodeWithoutAHeadGivesUpAndSaysSo) {
   {
     auto head = start_head(0, keys());
     head->signal(SIGTERM);
-    EXPECT_EQ(head->wait(3s), 0);
+    EXPECT_EQ(head->wait(20s), 0);
   }
   Child node(machines_.on(1, {MOBULA_PROGRAM, "node", "--join", address(), "--keys", keys(), "--wait", "1"}));
-  const int status = node.wait(10s);
+  const int status = node.wait(30s);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << node.output();
   EXPECT_THAT(node.output(), HasSubstr("no answer from " + address() + " for 1 s"));
 }

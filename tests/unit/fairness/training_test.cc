@@ -45,7 +45,7 @@ struct Counter {
 TrainOptions small_run(int workers) {
   TrainOptions options;
   options.env = environment<Counter>("counter");
-  options.algorithm = {.lr = 3e-3, .n_envs = 8, .n_steps = 40, .batch_size = 80, .n_epochs = 4};
+  options.algorithm = PpoOptions{.lr = 3e-3, .n_envs = 8, .n_steps = 40, .batch_size = 80, .n_epochs = 4};
   options.stop.env_steps = 320 * 60;
   options.evaluate = {.episodes = 50, .deterministic = false};
   options.workers = workers;

@@ -334,6 +334,43 @@ TEST_F(NodeTest, SendsWorkToANodeThatHasRoom) {
   EXPECT_EQ(take<wire::LeaseRedirect>().size(), 1u) << "what waits goes as soon as there is room";
 }
 
+// A driver that began by the view from before its predecessor's end sent all its requests to one of two idle nodes, and
+// the next driver, by the view of that, all to the other.
+TEST_F(NodeTest, WhatAnotherNodeSentHereByAnOldViewGoesOnByNews) {
+  make(1, 1);
+  const auto spill = [&](const ProcessId& owner) {
+    wire::LeaseRequest message;
+    message.tag = ++tags;
+    message.count = 4;
+    message.depth = 1;
+    message.spilled = true;
+    message.resources = Resources::cpus(1);
+    message.program = program;
+    node->on_message(owner, message, now);
+  };
+  const ProcessId far_driver{NodeId{0x3333}, 1, 1};
+  meet(2);
+  spill(far_driver);
+  granted();
+  EXPECT_TRUE(take<wire::LeaseRedirect>().empty())
+      << "not by the view that was there: two of them could send it around";
+  meet(2);
+  const auto redirects = take<wire::LeaseRedirect>();
+  ASSERT_EQ(redirects.size(), 2u) << "as many as there is room for";
+  EXPECT_EQ(redirects[0].first, far_driver);
+  EXPECT_EQ(redirects[0].second.node, there);
+  EXPECT_EQ(node->queued(), 1u);
+  meet(0);
+  EXPECT_TRUE(take<wire::LeaseRedirect>().empty());
+  // One of this node's own was refused over there: it stays.
+  node->on_message(node_process(here), wire::NodeDied{far_driver.node, "it left"}, now);
+  EXPECT_EQ(node->queued(), 0u);
+  spill(driver);
+  meet(2);
+  EXPECT_TRUE(take<wire::LeaseRedirect>().empty());
+  EXPECT_EQ(node->queued(), 4u);
+}
+
 TEST_F(NodeTest, WhatIsTooLargeForItGoesElsewhereOnceTheMembersAreKnown) {
   make(0, 0, there);
   request(driver);

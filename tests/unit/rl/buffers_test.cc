@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "rl/algos/ppo/collect.h"
+#include "rl/algos/collect.h"
 #include "rl/algos/ppo/ppo.h"
 #include "rl/buffers/advantage.h"
 #include "rl/buffers/normalizer.h"
@@ -131,16 +131,16 @@ TEST(Collect, FragmentsOfTwoWorkersEqualThatOfOne) {
   options.n_envs = 5;
   options.n_steps = 40;
   const PpoLearner learner(info, options, 3, 1000);
-  nn::Actor actor(learner.spec());
+  const auto actor = nn::make_actor(learner.spec());
   VecEnv<Everything> whole({}, {.count = 5, .seed = 3}), front({}, {.count = 2, .seed = 3}),
       back({}, {.count = 3, .first = 2, .seed = 3});
   OwnedFragment a(FragmentLayout(info, 40, 5)), b(FragmentLayout(info, 40, 2)), c(FragmentLayout(info, 40, 3)),
       placed(FragmentLayout(info, 40, 5));
   for (auto* env : {&whole, &front, &back}) env->reset();
   for (std::uint32_t iteration = 0; iteration < 3; ++iteration) {
-    collect(whole, actor, learner.parameters(), iteration, a.view);
-    collect(front, actor, learner.parameters(), iteration, b.view);
-    collect(back, actor, learner.parameters(), iteration, c.view);
+    collect(whole, *actor, learner.policy(), iteration, {}, a.view);
+    collect(front, *actor, learner.policy(), iteration, {}, b.view);
+    collect(back, *actor, learner.policy(), iteration, {}, c.view);
     place_columns(b.read(), placed.view, 0);
     place_columns(c.read(), placed.view, 2);
     EXPECT_EQ(a.bytes, placed.bytes) << "iteration " << iteration;
@@ -152,12 +152,12 @@ TEST(Collect, RecordsWhatHappened) {
   PpoOptions options;
   options.n_envs = 2;
   const PpoLearner learner(info, options, 1, 1000);
-  nn::Actor actor(learner.spec());
+  const auto actor = nn::make_actor(learner.spec());
   VecEnv<Everything> env({}, {.count = 2, .seed = 1}), twin({}, {.count = 2, .seed = 1});
   env.reset();
   twin.reset();
   OwnedFragment fragment(FragmentLayout(info, 50, 2));
-  const auto ended = collect(env, actor, learner.parameters(), 0, fragment.view);
+  const auto ended = collect(env, *actor, learner.policy(), 0, {}, fragment.view);
   const ConstFragment f = fragment.read();
   std::size_t ends = 0, truncations = 0;
   for (int t = 0; t < 50; ++t) {
@@ -177,7 +177,7 @@ TEST(Collect, RecordsWhatHappened) {
       float value = 0;
       if (end && !f.terminated[at]) {
         ++truncations;
-        actor.values(learner.parameters(), f.final_observations.subspan(at * 3, 3), &value);
+        actor->values(learner.parameters(), f.final_observations.subspan(at * 3, 3), &value);
         EXPECT_NE(value, 0.0f);
       }
       EXPECT_EQ(f.final_values[at], value);
@@ -189,6 +189,7 @@ TEST(Collect, RecordsWhatHappened) {
       }
     }
   }
+  EXPECT_THAT(f.last_observations, ElementsAreArray(twin.observations()));
   EXPECT_EQ(ended.size(), ends);
   EXPECT_GT(truncations, 0u);
 }
@@ -206,11 +207,11 @@ struct Diverging : test::Forever {
 TEST(Collect, RefusesNumbersThatAreNotFinite) {
   PpoOptions options;
   const PpoLearner learner(environment_info<Diverging>(), options, 1, 1000);
-  nn::Actor actor(learner.spec());
+  const auto actor = nn::make_actor(learner.spec());
   VecEnv<Diverging> env({}, {.count = 1});
   env.reset();
   OwnedFragment fragment(FragmentLayout(env.info(), 9, 1));
-  EXPECT_THROW(collect(env, actor, learner.parameters(), 0, fragment.view), std::runtime_error);
+  EXPECT_THROW(collect(env, *actor, learner.policy(), 0, {}, fragment.view), std::runtime_error);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include <numeric>
 #include <vector>
 
-#include "rl/algos/ppo/collect.h"
+#include "rl/algos/collect.h"
 #include "rl/algos/ppo/ppo.h"
 #include "rl/nn/parameters.h"
 
@@ -31,7 +31,7 @@ struct InProcessTraining {
   InProcessTraining(VecEnvFactory factory, const PpoOptions& options, std::uint64_t seed, std::int64_t total_steps,
                     int split = 1)
       : learner(factory("", {.count = 1})->info(), options, seed, total_steps),
-        actor(learner.spec()),
+        actor(nn::make_actor(learner.spec())),
         whole(FragmentLayout(factory("", {.count = 1})->info(), options.n_steps, options.n_envs)) {
     for (int k = 0, first = 0; k < split; ++k) {
       const int count = options.n_envs / split + (k < options.n_envs % split ? 1 : 0);
@@ -45,7 +45,8 @@ struct InProcessTraining {
   PpoStats iterate() {
     int first = 0;
     for (std::size_t k = 0; k < envs.size(); ++k) {
-      const auto ended = collect(*envs[k], actor, learner.parameters(), learner.iteration(), parts[k]->view);
+      const auto ended =
+          collect(*envs[k], *actor, learner.policy(), learner.iteration(), learner.exploration(), parts[k]->view);
       for (const EpisodeEnd& end : ended) {
         returns.push_back(end.total);
         if (returns.size() > 100) returns.pop_front();
@@ -65,7 +66,7 @@ struct InProcessTraining {
   std::vector<float> parameters() const { return {learner.parameters().begin(), learner.parameters().end()}; }
 
   PpoLearner learner;
-  nn::Actor actor;
+  std::unique_ptr<nn::Actor> actor;
   OwnedFragment whole;
   std::vector<std::unique_ptr<AnyVecEnv>> envs;
   std::vector<std::unique_ptr<OwnedFragment>> parts;

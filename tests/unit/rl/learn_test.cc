@@ -72,7 +72,7 @@ TEST(Learning, ValuesSeeThroughTimeLimits) {
   while (training.learner.env_steps() < 40'000) training.iterate();
   const float observation = 1;
   float value = 0;
-  training.actor.values(training.learner.parameters(), {&observation, 1}, &value);
+  training.actor->values(training.learner.parameters(), {&observation, 1}, &value);
   EXPECT_NEAR(value, 10.0, 0.2);
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "rl/nn/actor_critic.h"
 #include "rl/nn/adam.h"
 #include "rl/nn/gemm.h"
 #include "rl/nn/mlp.h"
@@ -236,8 +237,8 @@ TEST(Actor, ARowDoesNotDependOnItsBatch) {
   for (const bool box : {false, true}) {
     PolicySpec spec = discrete_spec();
     if (box) spec.action = {ActionSpace::Kind::box, {}, 2, -1, 1};
-    Actor actor(spec);
-    auto parameters = actor.policy().initial_parameters(3);
+    ActorCritic actor(spec);
+    auto parameters = Policy<float>(spec).initial_parameters(3);
     Random random(4, Stream::user);
     for (float& x : parameters) x += 0.1f * static_cast<float>(random.normal());
     constexpr int rows = 150;
@@ -248,11 +249,11 @@ TEST(Actor, ARowDoesNotDependOnItsBatch) {
     std::vector<Random> keys;
     for (int r = 0; r < rows; ++r) keys.emplace_back(9, Stream::action, r);
     auto all_keys = keys;
-    actor.sample(parameters, observations, {}, all_keys, actions.data(), log_probs.data(), values.data());
+    actor.sample(parameters, observations, {}, all_keys, {}, actions.data(), log_probs.data(), values.data());
     for (int r = 0; r < rows; ++r) {
       std::vector<Random> one{keys[r]};
       float action[2], log_prob, value;
-      actor.sample(parameters, std::span(observations).subspan(r * 5, 5), {}, one, action, &log_prob, &value);
+      actor.sample(parameters, std::span(observations).subspan(r * 5, 5), {}, one, {}, action, &log_prob, &value);
       for (int d = 0; d < width; ++d) ASSERT_EQ(action[d], actions[r * width + d]);
       ASSERT_EQ(log_prob, log_probs[r]);
       ASSERT_EQ(value, values[r]);
@@ -261,8 +262,8 @@ TEST(Actor, ARowDoesNotDependOnItsBatch) {
 }
 
 TEST(Actor, SamplesWithTheProbabilitiesItReportsAndNeverWhatIsMasked) {
-  Actor actor(discrete_spec());
-  auto parameters = actor.policy().initial_parameters(3);
+  ActorCritic actor(discrete_spec());
+  auto parameters = Policy<float>(discrete_spec()).initial_parameters(3);
   for (float& x : parameters) x *= 3;
   const std::vector<float> observation{1, -1, 0.5f, 2, 0};
   for (const std::vector<std::uint8_t>& mask : {std::vector<std::uint8_t>{1, 1, 1}, {1, 0, 1}, {0, 0, 1}, {0, 1, 0}}) {
@@ -272,7 +273,7 @@ TEST(Actor, SamplesWithTheProbabilitiesItReportsAndNeverWhatIsMasked) {
     std::vector<Random> random{Random(1, Stream::action)};
     for (int k = 0; k < draws; ++k) {
       float action, log_prob;
-      actor.sample(parameters, observation, mask, random, &action, &log_prob, nullptr);
+      actor.sample(parameters, observation, mask, random, {}, &action, &log_prob, nullptr);
       ++count[static_cast<int>(action)];
       probability[static_cast<int>(action)] = std::exp(log_prob);
     }

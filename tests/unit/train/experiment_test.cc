@@ -33,7 +33,7 @@ TEST(Experiment, NeedsNothingButAnEnvironment) {
   EXPECT_EQ(options.env.name, "cartpole");
   EXPECT_EQ(options.experiment, "experiment");
   EXPECT_EQ(options.stop.env_steps, 1'000'000);
-  EXPECT_EQ(options.algorithm.lr, 3e-4);
+  EXPECT_EQ(std::get<PpoOptions>(options.algorithm).lr, 3e-4);
 }
 
 TEST(Experiment, ReadsEverySection) {
@@ -48,7 +48,7 @@ TEST(Experiment, ReadsEverySection) {
       "checkpoint: {every: 9, keep: 2}\n");
   EXPECT_EQ(options.experiment, "crossing");
   EXPECT_THAT(options.env.config, HasSubstr("main_demand: 700"));
-  EXPECT_THAT(options.algorithm.hidden, testing::ElementsAre(32, 16));
+  EXPECT_THAT(std::get<PpoOptions>(options.algorithm).hidden, testing::ElementsAre(32, 16));
   EXPECT_EQ(options.workers, 3);
   EXPECT_EQ(options.seed, 12u);
   EXPECT_EQ(options.stop.return_mean, -100.0);
@@ -96,7 +96,7 @@ TEST(Experiment, BaselinesMustBeTheEnvironments) {
 TEST(Options, SetInAProgramObeyTheSameRules) {
   TrainOptions options = read("env: {name: cartpole}\n");
   EXPECT_EQ(check_before_training(options), "");
-  options.algorithm.lr = -1;
+  options.algorithm = PpoOptions{.lr = -1};
   EXPECT_THAT(check_before_training(options), HasSubstr("lr"));
   options = read("env: {name: cartpole}\n");
   options.workers = -2;

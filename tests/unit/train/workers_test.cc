@@ -46,7 +46,7 @@ struct DeadlyIntersection : Deadly<Intersection> {
 TrainOptions cartpole_50k() {
   TrainOptions options = small_cartpole();
   options.env = environment<Deadly<CartPole>>("deadly_cartpole");
-  options.algorithm.normalize_reward = false;
+  ppo(options).normalize_reward = false;
   options.stop.env_steps = 50'000;
   return options;
 }
@@ -55,8 +55,8 @@ TrainOptions intersection_20k() {
   TrainOptions options = small_intersection();
   options.env = environment<DeadlyIntersection>("deadly_intersection");
   options.evaluate.baselines.clear();
-  options.algorithm.n_envs = 8;
-  options.algorithm.n_steps = 128;
+  ppo(options).n_envs = 8;
+  ppo(options).n_steps = 128;
   options.stop.env_steps = 20'000;
   return options;
 }

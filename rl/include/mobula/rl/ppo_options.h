@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mobula::rl {
@@ -11,6 +12,8 @@ namespace mobula::rl {
 // Proximal policy optimisation (Schulman et al. 2017), with the names that Stable-Baselines3 users know. The defaults
 // are those of Stable-Baselines3, but for n_envs and Adam's epsilon, which is 1e-5 in all of them.
 struct PpoOptions {
+  static constexpr std::string_view name = "ppo";
+
   double lr = 3e-4;
   std::string lr_schedule = "constant";
   int n_envs = 8;

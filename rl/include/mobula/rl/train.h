@@ -1,11 +1,11 @@
 #pragma once
 
 #include <mobula/fields.h>
+#include <mobula/rl/algorithm_options.h>
 #include <mobula/rl/callbacks.h>
 #include <mobula/rl/environment_spec.h>
 #include <mobula/rl/estimate.h>
 #include <mobula/rl/fairness.h>
-#include <mobula/rl/ppo_options.h>
 #include <mobula/rl/stage_seconds.h>
 #include <mobula/rl/verdict.h>
 
@@ -52,9 +52,9 @@ struct CheckpointOptions {
 /// A training run. The YAML file of `mobula train` says the same with the same names.
 struct TrainOptions {
   std::string experiment = "experiment";
-  EnvironmentSpec env;  ///< environment<CartPole>("cartpole", {...})
-  PpoOptions algorithm;
-  int workers = 2;  ///< rollout actors; 0: everything in this process
+  EnvironmentSpec env;         ///< environment<CartPole>("cartpole", {...})
+  AlgorithmOptions algorithm;  ///< PpoOptions{.lr = 1e-3}
+  int workers = 2;             ///< rollout actors; 0: everything in this process
   std::uint64_t seed = 0;
   StopOptions stop;
   EvaluateOptions evaluate;
@@ -73,11 +73,11 @@ struct TrainResult {
                            ///< "constraint_not_met"
   Progress progress;
   double wall_seconds = 0;
-  double cpu_seconds = 0;           ///< of all processes
-  StageSeconds stages;              ///< where this process's wall time went
-  double training_return_mean = 0;  ///< of the last 100 training episodes (NaN if none ended)
-  std::string parameters_sha256;    ///< of the policy's and value function's parameters, as little-endian floats
-  std::vector<float> parameters;
+  double cpu_seconds = 0;               ///< of all processes
+  StageSeconds stages;                  ///< where this process's wall time went
+  double training_return_mean = 0;      ///< of the last 100 training episodes (NaN if none ended)
+  std::string parameters_sha256;        ///< of `parameters`, as little-endian floats
+  std::vector<float> parameters;        ///< all that was learnt: policy, value functions, target networks
   std::vector<PolicyMetrics> policies;  ///< the final evaluation: "trained" and the baselines
   /// The gate: what the final evaluation, and training itself, say of the trained policy's constraints.
   std::vector<ConstraintResult> constraints;

@@ -1,4 +1,4 @@
-#include "rl/algos/ppo/collect.h"
+#include "rl/algos/collect.h"
 
 #include <algorithm>
 #include <cmath>
@@ -25,11 +25,16 @@ bool all_finite(const float* x, int n) {
 }  // namespace
 
 std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<const float> parameters,
-                                std::uint32_t iteration, Fragment& f) {
+                                std::uint32_t iteration, const nn::Exploration& exploration, Fragment& f) {
   const FragmentLayout& layout = f.layout;
   const int envs = env.size();
   const int width = layout.observation_size;
   const std::size_t row = static_cast<std::size_t>(envs);
+  const bool values = actor.has_values();
+  if (!values) {
+    std::fill(f.values.begin(), f.values.end(), 0.0f);
+    std::fill(f.last_values.begin(), f.last_values.end(), 0.0f);
+  }
   std::vector<EpisodeEnd> ended;
   std::vector<Random> random;
   for (int n = 0; n < envs; ++n) {
@@ -47,7 +52,8 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
     std::copy(observations.begin(), observations.end(), f.observations.begin() + at * width);
     std::copy(env.masks().begin(), env.masks().end(), f.masks.begin() + at * layout.mask_size);
     float* actions = f.actions.data() + at * layout.action_size;
-    actor.sample(parameters, observations, env.masks(), random, actions, f.log_probs.data() + at, f.values.data() + at);
+    actor.sample(parameters, observations, env.masks(), random, exploration, actions, f.log_probs.data() + at,
+                 values ? f.values.data() + at : nullptr);
     env.step({actions, row * layout.action_size});
 
     std::copy(env.costs().begin(), env.costs().end(), f.costs.begin() + at * layout.costs);
@@ -69,13 +75,20 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
         refuse("a final observation", env.options().first + n, env.episodes()[n] - 1);
       }
       std::copy_n(final_observation, width, final_row);
-      if (!env.terminated()[n]) {
+      if (values && !env.terminated()[n]) {
         actor.values(parameters, {final_row, static_cast<std::size_t>(width)}, &f.final_values[at + n]);
       }
     }
     ended.insert(ended.end(), env.ended().begin(), env.ended().end());
   }
-  actor.values(parameters, env.observations(), f.last_values.data());
+  const auto last = env.observations();
+  for (int n = 0; n < envs; ++n) {
+    if (!all_finite(last.data() + n * width, width)) {
+      refuse("an observation", env.options().first + n, env.episodes()[n]);
+    }
+  }
+  std::copy(last.begin(), last.end(), f.last_observations.begin());
+  if (values) actor.values(parameters, last, f.last_values.data());
   return ended;
 }
 

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <mobula/rl/ppo_options.h>
+
+#include <variant>
+
+namespace mobula::rl {
+
+/// The settings of the algorithm that learns, and by their type which one it is. In a file `algorithm.name` says that;
+/// without it, and in a program that sets nothing, it is PPO.
+///
+///   options.algorithm = mobula::rl::PpoOptions{.lr = 1e-3, .n_envs = 16};
+using AlgorithmOptions = std::variant<PpoOptions>;
+
+}  // namespace mobula::rl

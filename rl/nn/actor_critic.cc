@@ -1,0 +1,114 @@
+#include "rl/nn/actor_critic.h"
+
+#include <algorithm>
+
+namespace mobula::rl::nn {
+namespace {
+
+constexpr int kLd = kBlockRows;  // component-major tables of a block
+
+}  // namespace
+
+ActorCritic::ActorCritic(const PolicySpec& spec)
+    : policy_(spec),
+      actor_workspace_(policy_.actor().make_workspace()),
+      critic_workspace_(policy_.critic().make_workspace()),
+      rows_(static_cast<std::size_t>(kBlockRows) * spec.observation_size),
+      head_(static_cast<std::size_t>(kLd) * spec.action.head_size()),
+      value_(kLd),
+      chosen_(static_cast<std::size_t>(kLd) * 2 * spec.action.dimensions),
+      categorical_(spec.action.sizes),
+      gaussian_(spec.action.dimensions) {}
+
+// Leaves head_ (and value_) for `rows` rows; lanes past them hold finite leftovers of earlier blocks.
+void ActorCritic::forward(const float* parameters, const float* observations, const std::uint8_t* masks, int rows,
+                          bool act, bool value) {
+  const int width = policy_.spec().observation_size;
+  for (int r = 0; r < rows; ++r) policy_.normalize(parameters, observations + r * width, rows_.data() + r * width);
+  if (act) {
+    policy_.actor().forward(parameters, rows_.data(), width, rows, actor_workspace_, head_.data(), kLd);
+    if (masks) mask_logits(head_.data(), kLd, rows, policy_.spec().action.head_size(), masks);
+  }
+  if (value) {
+    policy_.critic().forward(parameters, rows_.data(), width, rows, critic_workspace_, value_.data(), kLd);
+  }
+}
+
+void ActorCritic::sample(std::span<const float> parameters, std::span<const float> observations,
+                         std::span<const std::uint8_t> masks, std::span<Random> random, const Exploration&,
+                         float* actions, float* log_probs, float* values) {
+  const int width = policy_.spec().observation_size;
+  const int dimensions = policy_.spec().action.dimensions;
+  const int mask_size = policy_.spec().action.head_size();
+  const int total = static_cast<int>(random.size());
+  float* noise = chosen_.data() + kLd * dimensions;
+  if (policy_.continuous()) gaussian_.set_log_std(parameters.data() + policy_.log_std_offset());
+  for (int first = 0; first < total; first += kBlockRows) {
+    const int rows = std::min(kBlockRows, total - first);
+    forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width,
+            masks.empty() ? nullptr : masks.data() + static_cast<std::size_t>(first) * mask_size, rows, true,
+            values != nullptr);
+    for (int r = 0; r < rows; ++r) {
+      for (int d = 0; d < dimensions; ++d) {
+        noise[d * kLd + r] =
+            policy_.continuous() ? static_cast<float>(random[first + r].normal()) : random[first + r].uniform_float();
+      }
+    }
+    alignas(64) float log_prob[kLd];
+    for (int r = 0; r < rows; r += kLanes<float>) {
+      const auto draw = [&](auto& distribution) {
+        distribution.assign(head_.data() + r, kLd);
+        distribution.sample(noise + r, chosen_.data() + r, kLd);
+        if (log_probs) store(log_prob + r, distribution.log_prob_of(chosen_.data() + r, kLd));
+      };
+      policy_.continuous() ? draw(gaussian_) : draw(categorical_);
+    }
+    for (int r = 0; r < rows; ++r) {
+      for (int d = 0; d < dimensions; ++d) {
+        actions[static_cast<std::size_t>(first + r) * dimensions + d] = chosen_[d * kLd + r];
+      }
+    }
+    if (log_probs) std::copy_n(log_prob, rows, log_probs + first);
+    if (values) std::copy_n(value_.data(), rows, values + first);
+  }
+}
+
+void ActorCritic::mode(std::span<const float> parameters, std::span<const float> observations,
+                       std::span<const std::uint8_t> masks, float* actions) {
+  const int width = policy_.spec().observation_size;
+  const int dimensions = policy_.spec().action.dimensions;
+  const int mask_size = policy_.spec().action.head_size();
+  const int total = static_cast<int>(observations.size()) / width;
+  for (int first = 0; first < total; first += kBlockRows) {
+    const int rows = std::min(kBlockRows, total - first);
+    forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width,
+            masks.empty() ? nullptr : masks.data() + static_cast<std::size_t>(first) * mask_size, rows, true, false);
+    for (int r = 0; r < rows; r += kLanes<float>) {
+      if (policy_.continuous()) {
+        gaussian_.assign(head_.data() + r, kLd);
+        gaussian_.mode(chosen_.data() + r, kLd);
+      } else {
+        categorical_.assign(head_.data() + r, kLd);
+        categorical_.mode(chosen_.data() + r, kLd);
+      }
+    }
+    for (int r = 0; r < rows; ++r) {
+      for (int d = 0; d < dimensions; ++d) {
+        actions[static_cast<std::size_t>(first + r) * dimensions + d] = chosen_[d * kLd + r];
+      }
+    }
+  }
+}
+
+void ActorCritic::values(std::span<const float> parameters, std::span<const float> observations, float* values) {
+  const int width = policy_.spec().observation_size;
+  const int total = static_cast<int>(observations.size()) / width;
+  for (int first = 0; first < total; first += kBlockRows) {
+    const int rows = std::min(kBlockRows, total - first);
+    forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width, nullptr, rows, false,
+            true);
+    std::copy_n(value_.data(), rows, values + first);
+  }
+}
+
+}  // namespace mobula::rl::nn

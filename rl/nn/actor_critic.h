@@ -1,0 +1,34 @@
+// Acting with the two networks of an actor-critic policy.
+#pragma once
+
+#include "rl/nn/actor.h"
+#include "rl/nn/distribution.h"
+#include "rl/nn/mlp.h"
+
+namespace mobula::rl::nn {
+
+class ActorCritic final : public Actor {
+ public:
+  explicit ActorCritic(const PolicySpec& spec);
+
+  const ParameterLayout& layout() const override { return policy_.layout(); }
+  bool has_values() const override { return true; }
+  void sample(std::span<const float> parameters, std::span<const float> observations,
+              std::span<const std::uint8_t> masks, std::span<Random> random, const Exploration& exploration,
+              float* actions, float* log_probs, float* values) override;
+  void mode(std::span<const float> parameters, std::span<const float> observations, std::span<const std::uint8_t> masks,
+            float* actions) override;
+  void values(std::span<const float> parameters, std::span<const float> observations, float* values) override;
+
+ private:
+  void forward(const float* parameters, const float* observations, const std::uint8_t* masks, int rows, bool act,
+               bool value);
+
+  Policy<float> policy_;
+  Mlp<float>::Workspace actor_workspace_, critic_workspace_;
+  AlignedVector<float> rows_, head_, value_, chosen_;
+  Categorical<float> categorical_;
+  DiagonalGaussian<float> gaussian_;
+};
+
+}  // namespace mobula::rl::nn

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <mobula/runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "rl/algos/learner.h"
+#include "rl/train/rollout.h"
+
+namespace mobula::rl {
+
+/// The environments of a run on its rollout actors. What comes out does not depend on how many actors there are, who
+/// collected what, or who died at it: it is what a single actor would have written.
+class Sampler {
+ public:
+  Sampler(const EnvironmentInfo& info, const RolloutSize& size);
+
+  /// Who collects from now on: at most one actor an environment, since more would have nothing to do.
+  void spawn(Runtime& runtime, int actors, const ActorSetup& setup);
+  bool spawned() const { return !actors_.empty(); }
+  void dismiss() { actors_.clear(); }
+
+  struct Collected {
+    ConstFragment fragment;         ///< of all environments; valid until the next collect()
+    std::vector<EpisodeEnd> ended;  ///< by time, then by environment
+    CostSums costs;
+  };
+  /// One rollout. Nothing, and the environments are where they were, if `interrupted` said so while waiting.
+  std::optional<Collected> collect(Runtime& runtime, const Ref<Array<float>>& policy, std::uint32_t iteration,
+                                   const nn::Exploration& exploration, const std::function<bool()>& interrupted,
+                                   CpuMeter& meter);
+
+  /// Where each environment stands; empty before the first rollout. The whole state of the sampler.
+  const std::vector<std::vector<std::byte>>& snapshots() const { return snapshots_; }
+  void restore(std::vector<std::vector<std::byte>> snapshots) { snapshots_ = std::move(snapshots); }
+
+ private:
+  Collected merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter);
+
+  const EnvironmentInfo info_;
+  const RolloutSize size_;
+  const FragmentLayout layout_;
+  std::vector<FragmentLine> memory_;  // the fragment of all environments
+  std::vector<Actor<RolloutActor>> actors_;
+  std::vector<std::vector<std::byte>> snapshots_;
+};
+
+}  // namespace mobula::rl

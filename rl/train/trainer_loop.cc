@@ -1,0 +1,128 @@
+// The training loop: rounds of collecting and learning, iterations, what is told and written after each.
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "rl/fairness/trade_svg.h"
+#include "rl/train/sha256.h"
+#include "rl/train/trainer.h"
+
+namespace mobula::rl {
+
+TrainResult Trainer::run(Runtime& runtime) {
+  StartEvent start;
+  start.progress = progress_;
+  start.total_env_steps = options_.stop.env_steps;
+  start.notes = notes_;
+  if (directory_) start.run_directory = directory_->path();
+  tell(callbacks_.on_start, start);
+
+  TrainResult result;
+  result.run_directory = start.run_directory;
+  Outcome outcome = Outcome::done;
+  {
+    const ActorSetup setup = actor_setup(options_, learner_->spec());
+    Evaluator evaluator(runtime, setup, options_.env.info, options_.fairness, options_.seed);
+    if (options_.evaluate.every > 0) evaluator.grow(options_.evaluate.workers);
+    for (;;) {
+      result.stopped_by = reason_to_stop();
+      if (!result.stopped_by.empty()) break;
+      if (!sampler_.spawned()) sampler_.spawn(runtime, options_.workers, setup);
+      outcome = iterate(runtime, evaluator);
+      if (outcome == Outcome::interrupted) break;
+    }
+    save_checkpoint();
+    sampler_.dismiss();
+    if (outcome == Outcome::done) outcome = evaluate_finally(runtime, evaluator);
+  }
+  result.interrupted = outcome == Outcome::interrupted;
+  if (result.interrupted) result.stopped_by = "interrupt";
+  if (log_) log_->flush();
+  progress_.wall_seconds = wall_seconds();
+  result.progress = progress_;
+  result.wall_seconds = progress_.wall_seconds;
+  result.cpu_seconds = cpu_before_ + meter_.seconds();
+  result.stages = stages_.seconds();
+  result.training_return_mean = training_return_mean();
+  result.parameters.assign(learner_->parameters().begin(), learner_->parameters().end());
+  result.parameters_sha256 = sha256(std::as_bytes(learner_->parameters()));
+  result.policies = policies_;
+  result.constraints = constraints_;
+  if (!result.interrupted) {
+    if (directory_) {
+      write_file(directory_->file(RunDirectory::result), result_json(options_, result));
+      const std::string picture = trade_svg(options_.fairness, policies_);
+      if (!picture.empty()) write_file(directory_->file(RunDirectory::trade), picture);
+    }
+    tell(callbacks_.on_finish, result);
+  }
+  return result;
+}
+
+Trainer::Outcome Trainer::iterate(Runtime& runtime, Evaluator& evaluator) {
+  IterationTotals totals;
+  bool last;
+  do {
+    if (interrupted()) return Outcome::interrupted;
+    const auto began = Clock::now();
+    const auto collected = collect(runtime);
+    if (!collected) return Outcome::interrupted;
+    const double seconds = seconds_since(began);
+    totals.collect_seconds += seconds;
+    last = (learner_->iteration() + 1) % learner_->rounds() == 0 ||
+           progress_.env_steps + learner_->rollout().total() >= options_.stop.env_steps;
+    learn(*collected, last, seconds, totals);
+  } while (!last);
+  if (evaluate_now_and_then(runtime, evaluator) == Outcome::interrupted) return Outcome::interrupted;
+  if (progress_.iteration % checkpoint_period() == 0) save_checkpoint();
+  return Outcome::done;
+}
+
+std::optional<Sampler::Collected> Trainer::collect(Runtime& runtime) {
+  const auto span = stages_.span(Stage::collect);
+  return sampler_.collect(runtime, weights(runtime), learner_->iteration(), learner_->exploration(),
+                          options_.interrupted, meter_);
+}
+
+const Ref<Array<float>>& Trainer::weights(Runtime& runtime) {
+  const auto span = stages_.span(Stage::broadcast);
+  if (!weights_) weights_ = runtime.put(Array<float>(learner_->policy()));
+  return weights_;
+}
+
+void Trainer::learn(const Sampler::Collected& collected, bool last, double collect_seconds, IterationTotals& totals) {
+  const auto span = stages_.span(Stage::update);
+  const auto began = Clock::now();
+  Progress next = progress_;
+  if (last) ++next.iteration;
+  next.env_steps += learner_->rollout().total();
+  next.episodes += static_cast<std::int64_t>(collected.ended.size());
+  next.wall_seconds = wall_seconds();
+  for (const auto& end : collected.ended) {
+    returns_.push_back(end.total);
+    if (returns_.size() > kReturnWindow) returns_.pop_front();
+  }
+  const double return_mean = training_return_mean();
+  tell(callbacks_.on_rollout, RolloutEvent{next, collected.ended, return_mean, collect_seconds});
+
+  fairness_.accumulate(collected.ended);
+  if (hooks_.accumulate) hooks_.accumulate(next, collected.costs);
+  if (last) fairness_.constrain(next.iteration);
+  if (last && hooks_.constrain) hooks_.constrain(next);
+  totals.add(learner_->learn(collected.fragment));
+  weights_ = {};
+  progress_ = next;
+  totals.update_seconds += seconds_since(began);
+  if (!last) return;
+
+  Statistics statistics = totals.means();
+  statistics.emplace_back("collect_seconds", totals.collect_seconds);
+  statistics.emplace_back("update_seconds", totals.update_seconds);
+  for (const auto& entry : fairness_.series()) statistics.push_back(entry);
+  if (log_) log_->add(progress_, return_mean, statistics);
+  std::vector<ConstraintProgress> constraints;
+  if (callbacks_.on_update) constraints = fairness_.progress();
+  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, totals.update_seconds, stages_.seconds(), constraints});
+}
+
+}  // namespace mobula::rl
