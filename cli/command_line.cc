@@ -107,7 +107,10 @@ int command_line(int argc, char** argv) {
       "  mobula train examples/cartpole.yaml\n"
       "  mobula tune examples/cartpole_sweep.yaml\n"
       "  mobula train examples/intersection.yaml --set workers=4 --run-dir runs/crossing\n"
-      "  mobula evaluate runs/crossing --render text"};
+      "  mobula evaluate runs/crossing --gate\n"
+      "  mobula config intersection\n"
+      "  mobula status --address HEAD:6390 --keys mobula.keys\n\n"
+      "mobula COMMAND --help tells more of each."};
   // A program with environments of its own is called by its own name.
   program.name(argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "mobula");
   program.set_version_flag("--version", "mobula " MOBULA_VERSION);

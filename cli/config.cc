@@ -47,7 +47,7 @@ int run(const Arguments& arguments) {
   } else if (arguments.markdown) {
     write_result(schema_page(parts));
   } else if (arguments.name.empty()) {
-    write_result(schema_overview(parts));
+    write_result(schema_overview(parts, result_width()));
   } else {
     std::string text;
     for (const auto& part : parts) text += (text.empty() ? "" : "\n") + schema_part_text(part);

@@ -64,7 +64,14 @@ Run load(const Arguments& arguments) {
   if (arguments.episodes) run.options.evaluate.episodes = *arguments.episodes;
   if (arguments.seed) run.options.seed = *arguments.seed;
   if (arguments.workers) run.options.workers = *arguments.workers;
-  const auto loaded = rl::CheckpointFolder(directory / "checkpoints").load_newest();
+  const rl::CheckpointFolder checkpoints(directory / "checkpoints");
+  if (checkpoints.files().empty()) {
+    throw UsageError(
+        fmt::format("{} has no checkpoint: it was stopped before the first; go on with it by mobula train "
+                    "--resume {}",
+                    directory.string(), directory.string()));
+  }
+  const auto loaded = checkpoints.load_newest();
   for (const auto& refused : loaded.refused) write_message(fmt::format("mobula: passed over {}\n", refused));
   run.policy = rl::policy_from_section(loaded.checkpoint.section("policy"));
   if (run.options.fairness.constraints.empty()) return run;
@@ -185,8 +192,8 @@ int render(const Run& run, const Arguments& arguments) {
   frames = chosen(std::move(frames), limit);
   if (svg) {
     const std::filesystem::path file = arguments.picture.empty() ? std::filesystem::path(arguments.run) /
-                                                                      fmt::format("episode-{}.svg", arguments.episode)
-                                                                : std::filesystem::path(arguments.picture);
+                                                                       fmt::format("episode-{}.svg", arguments.episode)
+                                                                 : std::filesystem::path(arguments.picture);
     rl::write_file(file, rl::animate_svg(frames, 0.25));
     write_result(fmt::format("{} frames in {}\n", frames.size(), file.string()));
   } else {

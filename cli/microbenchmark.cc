@@ -81,16 +81,8 @@ void print_table(const std::vector<BenchmarkRow>& rows) {
 }  // namespace
 
 Command add_microbenchmark(CLI::App& program) {
-  CLI::App* app = program.add_subcommand(
-      "microbenchmark",
-      "Measures tasks, actors and objects beside what the machine itself takes.\n\n"
-      "Every round measures all rows one after the other, so that a noisy neighbour hits them alike. The last rows "
-      "are\n"
-      "the floors: bare round trips of 64 bytes between two processes (a Unix socket, ZeroMQ over ipc, a futex, our\n"
-      "lanes), messages in batches over a lane, and a memcpy of 100 MB into touched shared memory.\n\n"
-      "ratio, against the row named as floor: of a latency, p50 over the floor's p50 (0.5 is twice as fast); of a "
-      "rate\n"
-      "(task_async, actor_async), the part of the floor's number a second; of put_100mb, the part of memcpy's speed");
+  CLI::App* app = program.add_subcommand("microbenchmark",
+                                         "Measure tasks, actors and objects beside what the machine itself takes");
   struct Arguments {
     BenchmarkOptions options;
     bool json = false;
@@ -105,7 +97,14 @@ Command add_microbenchmark(CLI::App& program) {
   app->footer(
       "Examples:\n"
       "  mobula microbenchmark\n"
-      "  mobula microbenchmark --rounds 5 --workers 1 --json");
+      "  mobula microbenchmark --rounds 5 --workers 1 --json\n\n"
+      "Every round measures all rows one after the other, so that a noisy neighbour hits\n"
+      "them alike. The last rows are the floors: bare round trips of 64 bytes between two\n"
+      "processes (a Unix socket, ZeroMQ over ipc, a futex, our lanes), messages in batches\n"
+      "over a lane, and a memcpy of 100 MB into touched shared memory.\n\n"
+      "ratio, against the row named as floor: of a latency, p50 over the floor's p50 (0.5\n"
+      "is twice as fast); of a rate (task_async, actor_async), the part of the floor's\n"
+      "number a second; of put_100mb, the part of memcpy's speed.");
   return {app, [arguments] {
             const std::vector<BenchmarkRow> rows = benchmark_rows(arguments->options);
             arguments->json ? print_json(rows) : print_table(rows);

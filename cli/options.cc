@@ -129,9 +129,14 @@ std::vector<std::string> words_of(const CLI::Option& option) {
 
 std::string usage_message(const CLI::App& program, const CLI::ParseError& error) {
   const CLI::App& app = chosen(program);
-  const std::string name = &app == &program ? program.get_name() : program.get_name() + " " + app.get_name();
-  const std::string text = complaint(app, error);
-  return fmt::format("{}: {}{} See {} --help", name, text, text.ends_with('?') ? "" : ".", name);
+  const bool of_command = &app != &program;
+  std::string text = complaint(app, error);
+  // What stands before the command belongs to the program.
+  if (const auto early = program.remaining(); of_command && !early.empty()) {
+    text = fmt::format("found '{}' before the command; options follow it", early.front());
+  }
+  return fmt::format("{}{}{} See {}{} --help", of_command ? app.get_name() + ": " : "", text,
+                     text.ends_with('?') ? "" : ".", program.get_name(), of_command ? " " + app.get_name() : "");
 }
 
 }  // namespace mobula::cli

@@ -23,7 +23,7 @@ CLI::Validator one_of(std::vector<std::string> words);
 std::vector<std::string> words_of(const CLI::Option& option);
 
 /// What is wrong with a command line, in one line that names the command, the place, what was expected and where help
-/// is: "mobula train: there is no option '--sett'; did you mean '--set'? See mobula train --help".
+/// is: "train: there is no option '--sett'; did you mean '--set'? See mobula train --help".
 std::string usage_message(const CLI::App& program, const CLI::ParseError& error);
 
 }  // namespace mobula::cli

@@ -55,11 +55,16 @@ std::vector<Part> whole_schema() {
   // Before the algorithms: sections stay together.
   auto at = parts.begin();
   while (at != parts.end() && (at->kind == Kind::top || at->kind == Kind::section)) ++at;
+  auto keys = config::describe_keys(tune::StudyOptions{.metric = "return"});
+  for (auto& key : keys) {  // what read_sweep() makes of them
+    if (key.path == "scheduler.max") key.default_value = "stop.env_steps";
+    if (key.path == "scheduler.grace") key.default_value = "max / 27";
+  }
   parts.insert(at, {.kind = Kind::section,
                     .name = "tune",
                     .path = "tune",
                     .help = "A search over settings; for `mobula tune` only.",
-                    .keys = config::describe_keys(tune::StudyOptions{.metric = "return"})});
+                    .keys = std::move(keys)});
   return parts;
 }
 
@@ -77,7 +82,7 @@ std::string title_of(const Part& part) {
   return {};
 }
 
-std::string schema_overview(const std::vector<Part>& parts) {
+std::string schema_overview(const std::vector<Part>& parts, int width) {
   std::string text = "A configuration file has these keys at its top, and the sections below.\n\n";
   text += config::format_keys(parts.front().keys);
   text += "\n";
@@ -85,9 +90,10 @@ std::string schema_overview(const std::vector<Part>& parts) {
   for (const auto& part : parts) {
     if (part.kind == Kind::section) rows.push_back({"  " + part.name + ":", part.help});
   }
-  rows.push_back({"  env:", "What is learned; `name:` is one of " + names_of(parts, Kind::environment)});
-  rows.push_back({"  algorithm:", "How; `name:` is one of " + names_of(parts, Kind::algorithm)});
-  text += aligned(rows);
+  rows.push_back({"  env:", "What is learned in; `name:` is one of the environments."});
+  rows.push_back({"  algorithm:", "What learns; `name:` is one of the algorithms."});
+  text += aligned(rows) + "\n" + wrapped("Environments: " + names_of(parts, Kind::environment), width) +
+          wrapped("Algorithms: " + names_of(parts, Kind::algorithm), width);
   return text + "\nmobula config NAME shows all keys of a section, an environment or an algorithm.\n";
 }
 
@@ -143,13 +149,14 @@ nlohmann::ordered_json schema_json(const Part& part) {
   static constexpr const char* kinds[] = {"top", "section", "algorithm", "environment"};
   nlohmann::ordered_json keys = nlohmann::ordered_json::array();
   for (const auto& key : part.keys) {
-    keys.push_back({{"path", part.path.empty() ? key.path : part.path + "." + key.path},
-                    {"type", key.type},
-                    {"default", key.required ? nlohmann::ordered_json(nullptr) : key.default_value},
-                    {"required", key.required},
-                    {"range", key.range},
-                    {"unit", key.unit},
-                    {"help", key.help}});
+    keys.push_back(
+        {{"path", part.path.empty() ? key.path : part.path + "." + key.path},
+         {"type", key.type},
+         {"default", key.required ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(key.default_value)},
+         {"required", key.required},
+         {"range", key.range},
+         {"unit", key.unit},
+         {"help", key.help}});
   }
   return {{"kind", kinds[static_cast<int>(part.kind)]},
           {"name", part.name},

@@ -12,7 +12,7 @@ namespace mobula::cli {
 std::vector<rl::SchemaPart> whole_schema();
 
 /// What there is, for `mobula config` alone.
-std::string schema_overview(const std::vector<rl::SchemaPart>& parts);
+std::string schema_overview(const std::vector<rl::SchemaPart>& parts, int width);
 /// Every key of a part, for a terminal.
 std::string schema_part_text(const rl::SchemaPart& part);
 /// The page docs/guide/configuration.md.

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -50,6 +51,7 @@ class TrainView {
 
   void note(const std::string& text) {
     if (mode_ == Mode::block) {
+      settle();
       std::string lines = wrapped(text, terminal_size(STDERR_FILENO).columns - 1);
       lines.pop_back();  // the block ends it
       block_.note(lines);
@@ -113,18 +115,22 @@ class TrainView {
       }
     }
   }
-  void finish() { block_.clear(); }
+  void finish() {
+    settle();
+    block_.clear();
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
 
+  /// An interrupt has said so below the block, which stays where it is then.
+  void settle() {
+    if (interrupt_.requested()) block_.leave();
+  }
+
   void show(Clock::duration at_most_every) {
     if (mode_ != Mode::block && mode_ != Mode::lines) return;
-    if (interrupt_.requested()) {
-      // It has said so below the block, and there is little left to follow.
-      block_.leave();
-      return;
-    }
+    if (interrupt_.requested()) return;  // there is little left to follow
     const auto now = Clock::now();
     const auto pause = mode_ == Mode::block ? at_most_every : std::chrono::seconds(5);
     if (shown_ != Clock::time_point{} && now - shown_ < pause) return;
@@ -148,12 +154,18 @@ int run(const Arguments& arguments) {
   if (resuming && !arguments.run_directory.empty()) {
     throw UsageError("--resume goes on in its own directory; leave out --run-dir");
   }
-  if (!resuming && arguments.file.empty()) throw UsageError("name a configuration FILE, or a run by --resume DIR");
+  if (!resuming && arguments.file.empty()) {
+    throw UsageError("train: name a configuration FILE, or a run by --resume DIR. See mobula train --help");
+  }
+  if (resuming && !std::filesystem::exists(std::filesystem::path(arguments.resume) / "config.yaml")) {
+    throw UsageError(arguments.resume + " is not a run directory: it has no config.yaml");
+  }
 
   // A resumed run is what was stored with it; the file is not asked again.
   auto document = config::Document::load(resuming ? std::filesystem::path(arguments.resume) / "config.yaml"
                                                   : std::filesystem::path(arguments.file));
   for (const auto& assignment : arguments.overrides) document.set(assignment);
+  if (document.has("tune")) throw document.error("tune", "this file asks for a search; run it by `mobula tune`");
   rl::TrainOptions options = rl::read_experiment(document);
   if (const auto problem = rl::check_before_training(options); problem.starts_with("fairness.")) {
     const auto colon = problem.find(": ");

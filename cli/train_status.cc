@@ -103,11 +103,12 @@ rl::Estimate TrainStatus::training_return() const {
 }
 
 std::string TrainStatus::Constraint::text(int columns) const {
+  // The verdict comes early, where no terminal cuts it off.
   std::string text = part.empty() ? metric : fmt::format("{} ({})", metric, part);
-  if (columns >= 110) text += " " + short_number(value);
-  text += fmt::format("  bound {}, {} {:g}", short_number(bound), upper ? "at most" : "at least", limit);
-  if (columns >= 110) text += fmt::format(", multiplier {}", short_number(multiplier));
-  return text + (std::isnan(bound) ? ": not known yet" : kept() ? ": kept" : ": not kept");
+  text += std::isnan(bound) ? ": not known yet" : kept() ? ": kept" : ": not kept";
+  text += fmt::format(", bound {}, {} {:g}", short_number(bound), upper ? "at most" : "at least", limit);
+  if (columns >= 110) text += fmt::format(", value {}, multiplier {}", short_number(value), short_number(multiplier));
+  return text;
 }
 
 std::string TrainStatus::stages_text() const {

@@ -253,7 +253,7 @@ std::string problem_with(const TrainOptions& options) {
     const std::string where = "evaluate.baselines." + std::to_string(i) + ": ";
     if (known.empty()) return where + "environment '" + options.env.name + "' has no baselines";
     return where + "environment '" + options.env.name + "' has no baseline '" + name + "'; it has " +
-           quoted_list(known);
+           quoted_list(known) + config::did_you_mean(name, known);
   }
   if (options.fairness.constraints.empty()) {
     return problem_with_fairness(options.fairness, options.env.info, options.evaluate.episodes);

@@ -47,6 +47,11 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
   return best == nullptr ? std::nullopt : std::optional(*best);
 }
 
+std::string did_you_mean(std::string_view word, std::span<const std::string> names) {
+  const auto meant = nearest(word, names);
+  return meant ? "; did you mean '" + *meant + "'?" : "";
+}
+
 std::string expected_one_of(std::string_view word, std::span<const std::string> names) {
   std::string text;
   if (names.size() == 1) {
@@ -55,8 +60,7 @@ std::string expected_one_of(std::string_view word, std::span<const std::string> 
     text = "; expected one of ";
     for (std::size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : ", ") + names[i];
   }
-  if (const auto meant = nearest(word, names)) text += "; did you mean '" + *meant + "'?";
-  return text;
+  return text + did_you_mean(word, names);
 }
 
 }  // namespace mobula::config

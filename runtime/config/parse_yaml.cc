@@ -152,7 +152,8 @@ class Builder : public YAML::EventHandler {
   }
 
   void open(Value::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (!open_.empty() && open_.back().key_is_next) fail(mark, "found a list or mapping as a key; expected a text");
+    if (!open_.empty() && open_.back().key_is_next)
+      fail(mark, "found a list or mapping as a key; expected a text (or is a bracket left open?)");
     if (open_.size() >= max_levels) fail(mark, "lists and mappings within each other, more than 100 deep");
     open_.push_back({make(kind, mark), anchor, kind == Value::Kind::map});
   }
@@ -204,6 +205,21 @@ class Builder : public YAML::EventHandler {
   std::size_t values_ = 0;
 };
 
+// What the parser says of it tells nobody that it is a tab.
+void refuse_tab_as_indentation(std::string_view text, int line, const std::shared_ptr<const std::string>& source,
+                               bool lines) {
+  std::size_t at = 0;
+  for (int i = 0; i < line && at != std::string_view::npos; ++i) {
+    at = text.find('\n', at);
+    if (at != std::string_view::npos) ++at;
+  }
+  if (at == std::string_view::npos) return;
+  const std::size_t end = text.find_first_not_of(" \t", at), tab = text.find('\t', at);
+  if (tab < std::min(end, text.size())) {
+    throw ConfigError(position_of(text, tab, source, lines).text() + ": a tab as indentation; YAML takes spaces only");
+  }
+}
+
 }  // namespace
 
 Value parse_yaml(const std::string& text, const std::shared_ptr<const std::string>& source, bool lines) {
@@ -219,6 +235,7 @@ Value parse_yaml(const std::string& text, const std::shared_ptr<const std::strin
     }
     return builder.take();
   } catch (const YAML::Exception& e) {
+    refuse_tab_as_indentation(text, e.mark.line, source, lines);
     const Position where{source, lines ? e.mark.line + 1 : 0, e.mark.column + 1};
     throw ConfigError(where.text() + ": not YAML: " + e.msg);
   }

@@ -123,7 +123,8 @@ TEST_F(Completion, WorksInAnInteractiveBash) {
   bash.type(
       "mobula train cross\t--set algorithm.lr_sch\tlin\t\x01"
       "echo \n");
-  EXPECT_TRUE(bash.wait_for("\nmobula train crossing.yaml --set algorithm.lr_schedule=linear")) << bash.out();
+  // As typed there is a space behind it, where the cursor stood.
+  EXPECT_TRUE(bash.wait_for("mobula train crossing.yaml --set algorithm.lr_schedule=linear\r\n")) << bash.out();
   bash.type("exit\n");
   bash.wait();
 }

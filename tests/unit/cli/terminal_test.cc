@@ -109,13 +109,5 @@ TEST_P(Terminal, EvaluationTellsWhichPolicyPlays) {
   EXPECT_THAT(shown(program.out()).text(), testing::Not(HasSubstr("evaluating")));
 }
 
-TEST_P(Terminal, HelpAndReferenceFit) {
-  for (const std::vector<std::string>& command : {std::vector<std::string>{"config"}, {"config", "ppo"}}) {
-    Program program(mobula(command), here());
-    EXPECT_EQ(program.wait().status, 0);
-    EXPECT_NE(program.out(), "");
-  }
-}
-
 }  // namespace
 }  // namespace mobula

@@ -97,12 +97,12 @@ TEST_F(TrainStatusTest, HoldsConstraintsAgainstTheirLimits) {
            .multiplier = 0},
           {.metric = "mean_wait", .part = "", .upper = true, .limit = 8, .value = nan, .bound = nan, .multiplier = 0}});
   EXPECT_THAT(status_.lines(80),
-              testing::IsSupersetOf({"limit   mean_wait_gap (side - main)  bound 13.1, at most 10: not kept",
-                                     "limit   throughput  bound 2090, at least 2000: kept",
-                                     "limit   mean_wait  bound -, at most 8: not known yet"}));
-  EXPECT_THAT(
-      status_.lines(140),
-      testing::Contains("limit   mean_wait_gap (side - main) 12  bound 13.1, at most 10, multiplier 0.42: not kept"));
+              testing::IsSupersetOf({"limit   mean_wait_gap (side - main): not kept, bound 13.1, at most 10",
+                                     "limit   throughput: kept, bound 2090, at least 2000",
+                                     "limit   mean_wait: not known yet, bound -, at most 8"}));
+  EXPECT_THAT(status_.lines(140),
+              testing::Contains(
+                  "limit   mean_wait_gap (side - main): not kept, bound 13.1, at most 10, value 12, multiplier 0.42"));
   EXPECT_THAT(status_.line(), HasSubstr("mean_wait_gap side - main 13.1 (limit 10)"));
   EXPECT_TRUE(status_.json().at("constraints").at(2).at("bound").is_null());
 }
@@ -120,7 +120,7 @@ TEST_F(TrainStatusTest, FitsEightyColumns) {
   rollout(124, 1'000'000, std::vector<double>(50, -12345.6789));
   update(124, 1'000'000,
          {{.metric = "long_wait_rate_gap",
-           .part = "north - south",
+           .part = "side - main",
            .upper = true,
            .limit = 0.05,
            .value = 0.123456,
