@@ -26,6 +26,9 @@ struct NodeCommandOptions {
 };
 
 int run_node(const NodeCommandOptions& options) {
+  if (options.join.find(':') == std::string::npos) {
+    throw UsageError("--join " + options.join + ": expected HOST:PORT, such as 10.0.0.1:6390");
+  }
   const auto keys = net::Keys::load(options.keys);
   if (!keys) throw UsageError(keys.error().message);
   daemon::NodeLoopOptions loop;

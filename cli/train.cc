@@ -157,10 +157,10 @@ int run(const Arguments& arguments) {
   if (!resuming && arguments.file.empty()) {
     throw UsageError("train: name a configuration FILE, or a run by --resume DIR. See mobula train --help");
   }
+
   if (resuming && !std::filesystem::exists(std::filesystem::path(arguments.resume) / "config.yaml")) {
     throw UsageError(arguments.resume + " is not a run directory: it has no config.yaml");
   }
-
   // A resumed run is what was stored with it; the file is not asked again.
   auto document = config::Document::load(resuming ? std::filesystem::path(arguments.resume) / "config.yaml"
                                                   : std::filesystem::path(arguments.file));

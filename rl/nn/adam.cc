@@ -33,6 +33,14 @@ template double norm<double>(std::span<const double>);
 template <class T>
 void Adam<T>::step(T* parameters, const T* gradient, double factor, double lr) {
   ++steps_;
+  const T scale = static_cast<T>(factor);
+  options_.weight_decay == 0 ? pass<false>(parameters, gradient, scale, lr)
+                             : pass<true>(parameters, gradient, scale, lr);
+}
+
+template <class T>
+template <bool decay>
+void Adam<T>::pass(T* parameters, const T* gradient, T scale, double lr) {
   const double bias1 = 1.0 - std::pow(options_.beta1, static_cast<double>(steps_));
   const double bias2 = 1.0 - std::pow(options_.beta2, static_cast<double>(steps_));
   const T step_size = static_cast<T>(lr / bias1);
@@ -40,15 +48,21 @@ void Adam<T>::step(T* parameters, const T* gradient, double factor, double lr) {
   const T beta1 = static_cast<T>(options_.beta1), beta2 = static_cast<T>(options_.beta2);
   const T rest1 = static_cast<T>(1.0 - options_.beta1), rest2 = static_cast<T>(1.0 - options_.beta2);
   const T eps = static_cast<T>(options_.eps);
-  const T scale = static_cast<T>(factor);
+  const T in_gradient = static_cast<T>(options_.decoupled ? 0.0 : options_.weight_decay);
+  const T keep = static_cast<T>(options_.decoupled ? 1.0 - lr * options_.weight_decay : 1.0);
   for (std::size_t k = 0; k < first_.size(); k += kLanes<T>) {
-    const Vector<T> g = load(gradient + k) * scale;
+    Vector<T> g = load(gradient + k) * scale;
+    Vector<T> p = load(parameters + k);
+    if constexpr (decay) {
+      g = fma(p, splat(in_gradient), g);
+      p = p * keep;
+    }
     const Vector<T> m = fma(g, splat(rest1), load(first_.data() + k) * beta1);
     const Vector<T> v = fma(g * g, splat(rest2), load(second_.data() + k) * beta2);
     store(first_.data() + k, m);
     store(second_.data() + k, v);
     const Vector<T> denominator = sqrt(v) * inverse_root_bias2 + eps;
-    store(parameters + k, load(parameters + k) - m * step_size / denominator);
+    store(parameters + k, p - m * step_size / denominator);
   }
 }
 

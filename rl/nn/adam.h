@@ -24,6 +24,8 @@ struct AdamOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
+  double weight_decay = 0;
+  bool decoupled = false;  // AdamW (Loshchilov, Hutter 2019): decay shrinks the parameters, not by way of the gradient
 };
 
 template <class T>
@@ -42,6 +44,9 @@ class Adam {
   void restore(std::int64_t steps, std::span<const T> first, std::span<const T> second);
 
  private:
+  template <bool decay>
+  void pass(T* parameters, const T* gradient, T factor, double lr);
+
   AdamOptions options_;
   std::int64_t steps_ = 0;
   AlignedVector<T> first_, second_;

@@ -52,8 +52,10 @@ typename Mlp<T>::Workspace Mlp<T>::make_workspace() const {
   // The first entry is a padded copy of the inputs, for networks without hidden layers.
   workspace.hidden_.emplace_back(shape_.hidden.empty() ? kBlockRows * padded(shape_.inputs) : 0);
   for (const int width : shape_.hidden) {
-    workspace.hidden_.emplace_back(kBlockRows * padded(width));
-    workspace.delta_.emplace_back(kBlockRows * padded(width));
+    const std::size_t size = static_cast<std::size_t>(kBlockRows) * padded(width);
+    workspace.hidden_.emplace_back(size);
+    workspace.before_.emplace_back(slope_needs_input(shape_.activation) ? size : 0);
+    workspace.delta_.emplace_back(size);
     workspace.transpose_.emplace_back();
   }
   for (std::size_t l = 1; l < shape_.hidden.size(); ++l) {
@@ -63,21 +65,40 @@ typename Mlp<T>::Workspace Mlp<T>::make_workspace() const {
 }
 
 template <class T>
+void Mlp<T>::initialize_layer(T* parameters, std::size_t l, int first, int outputs, double gain, Random& random) const {
+  const Layer& layer = layers_[l];
+  const bool head = l + 1 == layers_.size();
+  const int inputs = layer.inputs;
+  // [out][in], as the literature counts it.
+  const std::vector<double> matrix = orthogonal(outputs, inputs, gain, random);
+  for (int k = 0; k < outputs; ++k) {
+    const int o = first + k;
+    for (int i = 0; i < inputs; ++i) {
+      const std::size_t place = head ? static_cast<std::size_t>(o) * padded(inputs) + i
+                                     : static_cast<std::size_t>(i) * padded(layer.outputs) + o;
+      parameters[layer.weight + place] = static_cast<T>(matrix[static_cast<std::size_t>(k) * inputs + i]);
+    }
+    parameters[layer.bias + o] = 0;
+  }
+}
+
+template <class T>
 void Mlp<T>::initialize(T* parameters, double head_gain, Random& random) const {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
-    const auto& [inputs, outputs, weight, bias] = layers_[l];
     const bool head = l + 1 == layers_.size();
-    // [out][in], as the literature counts it.
-    const std::vector<double> matrix = orthogonal(outputs, inputs, head ? head_gain : std::sqrt(2.0), random);
-    for (int o = 0; o < outputs; ++o) {
-      for (int i = 0; i < inputs; ++i) {
-        const std::size_t place =
-            head ? static_cast<std::size_t>(o) * padded(inputs) + i : static_cast<std::size_t>(i) * padded(outputs) + o;
-        parameters[weight + place] = static_cast<T>(matrix[static_cast<std::size_t>(o) * inputs + i]);
-      }
-      parameters[bias + o] = 0;
-    }
+    initialize_layer(parameters, l, 0, layers_[l].outputs, head ? head_gain : std::sqrt(2.0), random);
   }
+}
+
+template <class T>
+void Mlp<T>::initialize(T* parameters, double head_gain, double last_gain, Random& random) const {
+  const std::size_t head = layers_.size() - 1;
+  const int first = layers_[head].outputs - 1;
+  for (std::size_t l = 0; l < head; ++l) {
+    initialize_layer(parameters, l, 0, layers_[l].outputs, std::sqrt(2.0), random);
+  }
+  initialize_layer(parameters, head, 0, first, head_gain, random);
+  initialize_layer(parameters, head, first, 1, last_gain, random);
 }
 
 template <class T>
@@ -103,9 +124,14 @@ void Mlp<T>::forward(const T* parameters, const T* x, std::ptrdiff_t ldx, int ro
     if (shape_.activation == Activation::tanh) {
       gemm(rows, width, layer.inputs, a, weight, width, y, width, start,
            [](Vector<T> value, int, int) { return tanh(value); });
-    } else {
+    } else if (shape_.activation == Activation::relu) {
       gemm(rows, width, layer.inputs, a, weight, width, y, width, start,
            [](Vector<T> value, int, int) { return maximum(value, Vector<T>{}); });
+    } else {  // the rarer ones in a second pass, to keep the code small
+      T* before = workspace.before_[l].empty() ? y : workspace.before_[l].data();
+      gemm(rows, width, layer.inputs, a, weight, width, before, width, start,
+           [](Vector<T> value, int, int) { return value; });
+      for (int k = 0; k < rows * width; k += kLanes<T>) store(y + k, activate<T>(shape_.activation, load(before + k)));
     }
     x = y;
     ldx = width;
@@ -119,9 +145,10 @@ void Mlp<T>::forward(const T* parameters, const T* x, std::ptrdiff_t ldx, int ro
 }
 
 template <class T>
-void Mlp<T>::prepare_backward(const T* parameters, Workspace& workspace) const {
-  for (std::size_t l = 1; l < shape_.hidden.size(); ++l) {
+void Mlp<T>::prepare_backward(const T* parameters, Workspace& workspace, bool inputs) const {
+  for (std::size_t l = inputs ? 0 : 1; l < shape_.hidden.size(); ++l) {
     const Layer& layer = layers_[l];
+    workspace.transpose_[l].resize(static_cast<std::size_t>(layer.outputs) * padded(layer.inputs));
     transpose(parameters + layer.weight, layer.inputs, layer.outputs, padded(layer.outputs),
               workspace.transpose_[l].data(), padded(layer.inputs));
   }
@@ -129,22 +156,40 @@ void Mlp<T>::prepare_backward(const T* parameters, Workspace& workspace) const {
 
 template <class T>
 void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace,
-                      const T* d_out, std::ptrdiff_t ldo, T* gradient) const {
+                      const T* d_out, std::ptrdiff_t ldo, T* gradient, T* d_x, std::ptrdiff_t ld_dx) const {
   constexpr int L = kLanes<T>;
   const auto as_is = [](Vector<T> value, int, int) { return value; };
+  const auto zero = [](int, int) { return Vector<T>{}; };
   const std::size_t depth = shape_.hidden.size();
-  const bool is_tanh = shape_.activation == Activation::tanh;
+  const Activation activation = shape_.activation;
+  const bool common = activation == Activation::tanh || activation == Activation::relu;
+  const bool is_tanh = activation == Activation::tanh;
 
-  // The slope of the activation follows from its value y.
-  const auto slope = [is_tanh](Vector<T> y) {
-    return is_tanh ? fma(-y, y, splat(T(1))) : y > T(0) ? splat(T(1)) : Vector<T>{};
+  // delta of hidden layer l = (rows of `a`) B * slope: a product with the slope, which follows from the value y, in its
+  // epilogue, or for the rarer activations in a second pass.
+  const auto delta_of = [&](std::size_t l, int depth_of_product, Strided<T> a, const T* b) {
+    const int width = padded(layers_[l].outputs);
+    const T* y = workspace.hidden_[l + 1].data();
+    T* delta = workspace.delta_[l].data();
+    if (common) {
+      const auto slope_of = [is_tanh](Vector<T> v) {
+        return is_tanh ? fma(-v, v, splat(T(1))) : v > T(0) ? splat(T(1)) : Vector<T>{};
+      };
+      gemm(rows, width, depth_of_product, a, b, width, delta, width, zero,
+           [=](Vector<T> value, int m, int n) { return value * slope_of(load(y + m * width + n)); });
+      return;
+    }
+    gemm(rows, width, depth_of_product, a, b, width, delta, width, zero, as_is);
+    const T* before = workspace.before_[l].empty() ? y : workspace.before_[l].data();
+    for (int k = 0; k < rows * width; k += L) {
+      store(delta + k, load(delta + k) * slope<T>(activation, load(before + k), load(y + k)));
+    }
   };
 
   const Layer& head = layers_.back();
-  {
-    const int width = padded(head.inputs);
+  const int head_width = padded(head.inputs);
+  if (gradient) {
     const T* y = workspace.hidden_[depth].data();
-    const T* weight = parameters + head.weight;
     T* d_weight = gradient + head.weight;
     for (int k = 0; k < head.outputs; ++k) {
       T sum = 0;
@@ -152,39 +197,42 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
       gradient[head.bias + k] += sum;
     }
     gemm(
-        head.outputs, width, rows, Strided<T>{d_out, ldo, 1}, y, width, d_weight, width,
-        [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
-    if (depth == 0) return;
-    T* delta = workspace.delta_[depth - 1].data();
-    gemm(
-        rows, width, head.outputs, Strided<T>{d_out, 1, ldo}, weight, width, delta, width,
-        [](int, int) { return Vector<T>{}; },
-        [=](Vector<T> value, int m, int n) { return value * slope(load(y + m * width + n)); });
+        head.outputs, head_width, rows, Strided<T>{d_out, ldo, 1}, y, head_width, d_weight, head_width,
+        [=](int m, int n) { return load(d_weight + m * head_width + n); }, as_is);
   }
+  const Strided<T> d_rows{d_out, 1, ldo};
+  if (depth == 0) {
+    if (d_x)
+      gemm(rows, head_width, head.outputs, d_rows, parameters + head.weight, head_width, d_x, ld_dx, zero, as_is);
+    return;
+  }
+  delta_of(depth - 1, head.outputs, d_rows, parameters + head.weight);
 
   for (std::size_t l = depth; l-- > 0;) {
     const Layer& layer = layers_[l];
     const int width = padded(layer.outputs);
     const T* delta = workspace.delta_[l].data();
-    T* d_bias = gradient + layer.bias;
-    for (int n = 0; n < width; n += L) {
-      Vector<T> sum{};
-      for (int r = 0; r < rows; ++r) sum += load(delta + r * width + n);
-      store(d_bias + n, load(d_bias + n) + sum);
+    if (gradient) {
+      T* d_bias = gradient + layer.bias;
+      for (int n = 0; n < width; n += L) {
+        Vector<T> sum{};
+        for (int r = 0; r < rows; ++r) sum += load(delta + r * width + n);
+        store(d_bias + n, load(d_bias + n) + sum);
+      }
+      const T* input = l == 0 ? x : workspace.hidden_[l].data();
+      const std::ptrdiff_t ld_input = l == 0 ? ldx : padded(layer.inputs);
+      T* d_weight = gradient + layer.weight;
+      gemm(
+          layer.inputs, width, rows, Strided<T>{input, 1, ld_input}, delta, width, d_weight, width,
+          [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
     }
-    const T* input = l == 0 ? x : workspace.hidden_[l].data();
-    const std::ptrdiff_t ld_input = l == 0 ? ldx : padded(layer.inputs);
-    T* d_weight = gradient + layer.weight;
-    gemm(
-        layer.inputs, width, rows, Strided<T>{input, 1, ld_input}, delta, width, d_weight, width,
-        [=](int m, int n) { return load(d_weight + m * width + n); }, as_is);
-    if (l == 0) return;
-    const int width_below = padded(layer.inputs);
-    T* delta_below = workspace.delta_[l - 1].data();
-    gemm(
-        rows, width_below, layer.outputs, Strided<T>{delta, width, 1}, workspace.transpose_[l].data(), width_below,
-        delta_below, width_below, [](int, int) { return Vector<T>{}; },
-        [=](Vector<T> value, int m, int n) { return value * slope(load(input + m * width_below + n)); });
+    const Strided<T> a{delta, width, 1};
+    if (l > 0) {
+      delta_of(l - 1, layer.outputs, a, workspace.transpose_[l].data());
+    } else if (d_x) {
+      const int width_below = padded(layer.inputs);
+      gemm(rows, width_below, layer.outputs, a, workspace.transpose_[0].data(), width_below, d_x, ld_dx, zero, as_is);
+    }
   }
 }
 

@@ -8,11 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "rl/nn/activation.h"
 #include "rl/nn/parameters.h"
 
 namespace mobula::rl::nn {
-
-enum class Activation { tanh, relu };
 
 struct MlpShape {
   int inputs = 0;
@@ -39,6 +38,7 @@ class Mlp {
   class Workspace {
     friend class Mlp;
     std::vector<AlignedVector<T>> hidden_;     // [layer][kBlockRows][width]
+    std::vector<AlignedVector<T>> before_;     // before the activation, where its slope depends on that
     std::vector<AlignedVector<T>> delta_;      // gradients with respect to the pre-activations, same shapes
     std::vector<AlignedVector<T>> transpose_;  // [layer]: weights as [out][in], for layers after the first
   };
@@ -52,20 +52,26 @@ class Mlp {
   // Orthogonal weights (gain sqrt 2 in the hidden layers, head_gain in the last; Saxe et al. 2014), zero biases.
   // Padding is zero.
   void initialize(T* parameters, double head_gain, Random& random) const;
+  // The same for a last layer that serves two: its first outputs - 1 rows together with head_gain, then the last row by
+  // itself with last_gain.
+  void initialize(T* parameters, double head_gain, double last_gain, Random& random) const;
 
   // rows <= kBlockRows rows of x (ldx numbers apart) to out. Leaves the activations in the workspace.
   void forward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, T* out,
                std::ptrdiff_t ldo) const;
 
-  // Once before backward() whenever the parameters changed.
-  void prepare_backward(const T* parameters, Workspace& workspace) const;
+  // Once before backward() whenever the parameters changed; `inputs`: for gradients with respect to x too.
+  void prepare_backward(const T* parameters, Workspace& workspace, bool inputs = false) const;
 
-  // After forward() of the same rows: adds the gradient of sum(d_out * out) to `gradient` (as the parameters). `x` must
-  // be what forward() got.
+  // After forward() of the same rows: adds the gradient of sum(d_out * out) to `gradient` (as the parameters), unless
+  // that is null, and writes its gradient with respect to x to d_x, unless that is null: rows of padded(inputs) numbers
+  // or more, ld_dx apart. `x` must be what forward() got.
   void backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, const T* d_out,
-                std::ptrdiff_t ldo, T* gradient) const;
+                std::ptrdiff_t ldo, T* gradient, T* d_x = nullptr, std::ptrdiff_t ld_dx = 0) const;
 
  private:
+  void initialize_layer(T* parameters, std::size_t layer, int first, int outputs, double gain, Random& random) const;
+
   struct Layer {
     int inputs, outputs;
     std::size_t weight, bias;

@@ -6,10 +6,23 @@
 namespace mobula::rl::nn {
 
 template <class T>
-Policy<T>::Policy(const PolicySpec& spec)
-    : spec_(spec),
-      actor_({spec.observation_size, spec.hidden, spec.action.head_size(), spec.activation}, "actor", layout_),
-      critic_({spec.observation_size, spec.hidden, 1, spec.activation}, "critic", layout_) {
+Policy<T>::Policy(const PolicySpec& spec) : spec_(spec) {
+  const auto add = [&](const std::string& name, int outputs, std::optional<Recurrent<T>>& memory,
+                       std::optional<Mlp<T>>& network) {
+    int inputs = spec.observation_size;
+    if (spec.memory != Memory::none) {
+      memory.emplace(RecurrentShape{spec.memory, inputs, spec.memory_units}, name + ".memory", layout_);
+      inputs = spec.memory_units;
+    }
+    network.emplace(MlpShape{inputs, spec.hidden, outputs, spec.activation}, name, layout_);
+  };
+  const int head = spec.action.head_size();
+  if (spec.shared_trunk && spec.value_function) {
+    add("shared", head + 1, actor_memory_, actor_);
+  } else {
+    add("actor", head, actor_memory_, actor_);
+    if (spec.value_function) add("critic", 1, critic_memory_, critic_);
+  }
   if (continuous()) log_std_ = layout_.add("actor.log_std", 1, spec.action.dimensions);
   trainable_ = layout_.size();
   if (spec.normalize_observation) {
@@ -22,8 +35,14 @@ template <class T>
 AlignedVector<T> Policy<T>::initial_parameters(std::uint64_t seed) const {
   AlignedVector<T> parameters(layout_.size());
   Random random(seed, Stream::parameters);
-  actor_.initialize(parameters.data(), 0.01, random);
-  critic_.initialize(parameters.data(), 1.0, random);
+  if (actor_memory_) actor_memory_->initialize(parameters.data(), random);
+  if (shared()) {
+    actor_->initialize(parameters.data(), 0.01, 1.0, random);
+  } else {
+    actor_->initialize(parameters.data(), 0.01, random);
+  }
+  if (critic_memory_) critic_memory_->initialize(parameters.data(), random);
+  if (critic_) critic_->initialize(parameters.data(), 1.0, random);
   if (continuous()) std::fill_n(parameters.data() + log_std_, spec_.action.dimensions, T(spec_.log_std_init));
   if (spec_.normalize_observation) std::fill_n(parameters.data() + scale_, spec_.observation_size, T(1));
   return parameters;

@@ -7,10 +7,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "rl/nn/mlp.h"
 #include "rl/nn/parameters.h"
+#include "rl/nn/recurrent.h"
 
 namespace mobula::rl::nn {
 
@@ -24,6 +26,10 @@ struct PolicySpec {
   Activation activation = Activation::tanh;
   double log_std_init = 0;
   bool normalize_observation = false;
+  bool shared_trunk = false;     // one network with a head for the policy and one for the value
+  Memory memory = Memory::none;  // a layer with memory between the observation and the hidden layers
+  int memory_units = 64;
+  bool value_function = true;
   bool operator==(const PolicySpec&) const = default;
 };
 
@@ -32,9 +38,10 @@ inline constexpr float kObservationClip = 10.0f;
 
 // Where everything lies in the flat array, and the passes through it; holds no parameters. T is float or double.
 //
-// Blocks: actor.*, actor.log_std (box actions only), critic.*: these are learnt, `trainable()` numbers in all. After
-// them, if the spec normalises observations, observation.mean and observation.scale, which start as 0 and 1: the
-// networks then see clip((observation - mean) * scale, +-kObservationClip).
+// Blocks: actor.* and critic.* (with a shared trunk shared.* alone), each with its memory.* first where there is one;
+// actor.log_std (box actions only): these are learnt, `trainable()` numbers in all. After them, if the spec normalises
+// observations, observation.mean and observation.scale, which start as 0 and 1: the networks then see clip((observation
+// - mean) * scale, +-kObservationClip).
 template <class T>
 class Policy {
  public:
@@ -44,8 +51,18 @@ class Policy {
   const ParameterLayout& layout() const { return layout_; }
   std::size_t size() const { return layout_.size(); }
   std::size_t trainable() const { return trainable_; }
-  const Mlp<T>& actor() const { return actor_; }
-  const Mlp<T>& critic() const { return critic_; }
+  bool shared() const { return spec_.shared_trunk && spec_.value_function; }
+  // With a shared trunk its last output is the value, and there is no critic.
+  const Mlp<T>& actor() const { return *actor_; }
+  bool has_critic() const { return critic_.has_value(); }
+  const Mlp<T>& critic() const { return *critic_; }
+  // Null without memory. The networks then see what these give, and not the observation.
+  const Recurrent<T>* actor_memory() const { return actor_memory_ ? &*actor_memory_ : nullptr; }
+  const Recurrent<T>* critic_memory() const { return critic_memory_ ? &*critic_memory_ : nullptr; }
+  // Numbers that an environment's memory holds from step to step: the actor's, then the critic's.
+  int state_size() const {
+    return (actor_memory_ ? actor_memory_->state_size() : 0) + (critic_memory_ ? critic_memory_->state_size() : 0);
+  }
   bool continuous() const { return spec_.action.kind == ActionSpace::Kind::box; }
   std::size_t log_std_offset() const { return log_std_; }
   std::size_t mean_offset() const { return mean_; }
@@ -60,7 +77,8 @@ class Policy {
  private:
   PolicySpec spec_;
   ParameterLayout layout_;
-  Mlp<T> actor_, critic_;
+  std::optional<Recurrent<T>> actor_memory_, critic_memory_;
+  std::optional<Mlp<T>> actor_, critic_;
   std::size_t log_std_ = 0, trainable_ = 0, mean_ = 0, scale_ = 0;
 };
 

@@ -56,7 +56,7 @@ std::string policy_section(const nn::PolicySpec& spec, std::span<const float> pa
   action["low"] = spec.action.low;
   action["high"] = spec.action.high;
   json["hidden"] = spec.hidden;
-  json["activation"] = spec.activation == nn::Activation::tanh ? "tanh" : "relu";
+  json["activation"] = nn::name_of(spec.activation);
   json["log_std_init"] = spec.log_std_init;
   json["normalize_observation"] = spec.normalize_observation;
   json["floats"] = parameters.size();
@@ -88,7 +88,11 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     policy.spec.action.low = action.at("low");
     policy.spec.action.high = action.at("high");
     policy.spec.hidden = json.at("hidden").get<std::vector<int>>();
-    policy.spec.activation = json.at("activation") == "tanh" ? nn::Activation::tanh : nn::Activation::relu;
+    try {
+      policy.spec.activation = nn::activation_named(json.at("activation").get<std::string>());
+    } catch (const std::invalid_argument& error) {
+      throw CheckpointError(std::string("the checkpoint's policy cannot be used: ") + error.what());
+    }
     policy.spec.log_std_init = json.at("log_std_init");
     policy.spec.normalize_observation = json.at("normalize_observation");
     const std::size_t floats = json.at("floats");

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 namespace mobula::config {
 
@@ -26,8 +27,18 @@ class Writer : public Fields {
 
   std::string out;
 
+  void number_or_group(NumberOrGroup& value) override {
+    if (value.is_number()) return number(value.number(), false);
+    if (!flow_) out += ' ';
+    const bool flow = std::exchange(flow_, true), present = std::exchange(only_present_, true);
+    group(value.group());
+    flow_ = flow;
+    only_present_ = present;
+  }
+
  private:
   bool enter(std::string_view name, const FieldInfo&) override {
+    before_ = {out.size(), first_};
     if (flow_) {
       out += std::string(first_ ? "" : ", ") + std::string(name) + ": ";
       first_ = false;
@@ -64,6 +75,9 @@ class Writer : public Fields {
   void optional(Optional& value) override {
     if (value.has_value()) {
       value.visit(*this);
+    } else if (only_present_) {
+      out.resize(before_.first);  // the name as well
+      first_ = before_.second;
     } else {
       write("~");
     }
@@ -87,6 +101,8 @@ class Writer : public Fields {
   int indent_;
   bool flow_ = false;
   bool first_ = true;
+  bool only_present_ = false;
+  std::pair<std::size_t, bool> before_;  // the last name
 };
 
 // Whether a YAML reader takes the bare text for a text, wherever it stands.
@@ -135,6 +151,12 @@ std::string yaml_scalar(std::string_view text) {
     }
   }
   return quoted + '"';
+}
+
+std::string dump_value(Fields::NumberOrGroup& value) {
+  Writer writer(0);
+  writer.number_or_group(value);
+  return writer.out.substr(1);
 }
 
 std::string dump_group(Fields::Group& group, const DumpOptions& options) {

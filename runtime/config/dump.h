@@ -16,6 +16,8 @@ struct DumpOptions {
 };
 
 std::string dump_group(Fields::Group& group, const DumpOptions& options);
+// "0.001" or "{linear: [0.001, 0]}".
+std::string dump_value(Fields::NumberOrGroup& value);
 
 // Every field with its value, in the order of description, one a line, ending in a newline. Floating-point numbers have
 // the fewest digits that read back to the same bits; absent optionals are written `~`. Sections are put together by

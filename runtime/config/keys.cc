@@ -97,6 +97,8 @@ class Lister : public Fields {
     }
   }
 
+  void number_or_group(NumberOrGroup& value) override { add({"number or schedule", dump_value(value)}); }
+
   void group(Group& value) override {
     if (shape_ == nullptr) value.describe(*this);
   }

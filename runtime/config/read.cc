@@ -241,6 +241,23 @@ class Reader : public Fields {
 
   void group(Group& value) override { read(value, {}); }
 
+  void number_or_group(NumberOrGroup& value) override {
+    if (value_->kind == Value::Kind::scalar) return number(value.number(), false);
+    const FieldInfo& info = *info_;
+    if (value_->kind != Value::Kind::map) {
+      wrong(value_->found(), expected("a number", info) + ", or a schedule such as {linear: [0.001, 0]}");
+    }
+    value.number() = 0;  // what another kind had held is gone
+    read(value.group(), {});
+    // An open bound is one that may be approached: a learning rate may fall to 0.
+    const auto [least, most] = value.range();
+    const auto low = info.above ? info.above : info.min, high = info.below ? info.below : info.max;
+    if ((low && least < *low) || (high && most > *high)) {
+      wrong("values from " + number_text(least) + " to " + number_text(most) + ", which are out of range",
+            expected("numbers", info));
+    }
+  }
+
   struct Outer {
     const Value* value;
     Position position;

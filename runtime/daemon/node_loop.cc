@@ -440,8 +440,8 @@ void NodeLoop::Impl::peers(const std::vector<wire::NodeView>& nodes) {
   for (const wire::NodeView& node : nodes) {
     const bool known = std::ranges::any_of(peers_, [&](const auto& other) { return other.node == node.node; });
     if (!known && node.node != id_)
-      log_->info("node {} ({}) at {} is a member: {}", node.name, to_string(node.node), node.address,
-                 to_string(node.total));
+      log_->info("node {} ({}) at {} is a member, with {}", node.name, to_string(node.node), node.address,
+                 node.total.empty() ? "no cpus (a driver)" : to_string(node.total));
   }
   peers_ = nodes;
 }

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "rl/algos/ppo/gradient.h"
+#include "rl/algos/actor_critic/gradient.h"
 #include "rl/buffers/advantage.h"
 #include "rl/buffers/normalizer.h"
 #include "rl/nn/adam.h"
@@ -37,7 +37,7 @@ nn::PolicySpec policy_spec(const EnvironmentInfo& info, const PpoOptions& option
   spec.observation_size = info.observation_size;
   spec.action = info.action;
   spec.hidden = options.hidden;
-  spec.activation = options.activation == "relu" ? nn::Activation::relu : nn::Activation::tanh;
+  spec.activation = nn::activation_named(options.activation);
   spec.log_std_init = options.log_std_init;
   spec.normalize_observation = options.normalize_observation;
   return spec;
@@ -195,12 +195,12 @@ PpoStats PpoLearner::update(const ConstFragment& fragment) {
 
   const double remaining = s.remaining(s.env_steps);
   PpoStats stats;
-  stats.learning_rate = o.lr * (o.lr_schedule == "linear" ? remaining : 1.0);
-  stats.clip_range = o.clip_range * (o.clip_schedule == "linear" ? remaining : 1.0);
+  stats.learning_rate = o.lr.at(s.env_steps, s.total_steps) * (o.lr_schedule == "linear" ? remaining : 1.0);
+  stats.clip_range = o.clip_range.at(s.env_steps, s.total_steps) * (o.clip_schedule == "linear" ? remaining : 1.0);
   stats.explained_variance = explained_variance(fragment.values, s.returns);
   const PpoLoss loss{.clip_range = stats.clip_range,
                      .clip_range_vf = o.clip_range_vf,
-                     .ent_coef = o.ent_coef,
+                     .ent_coef = o.ent_coef.at(s.env_steps, s.total_steps),
                      .vf_coef = o.vf_coef,
                      .normalize_advantage = o.normalize_advantage};
 

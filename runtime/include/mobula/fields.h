@@ -15,7 +15,9 @@
 // says what is wrong; it is asked after all fields were read.
 //
 // Fields may be bool, integers, float, double, std::string, std::optional, std::vector and std::array of these, and
-// structs that have `describe` themselves.
+// structs that have `describe` themselves. A described type that can also be written as a plain number has, beside
+// that, is_number(), number() (a reference, after making it one) and range() (the smallest and the largest value it
+// takes, which the bounds of the field hold for), and is constructible from a double: rl::Schedule is one.
 #pragma once
 
 #include <array>
@@ -28,6 +30,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace mobula {
@@ -37,6 +40,13 @@ class Fields;
 template <class T>
 concept Described = requires(T& t, Fields& f) {
   t.describe(f);
+};
+
+template <class T>
+concept NumberOrDescribed = Described<T> && std::constructible_from<T, double> && requires(T& t, const T& c) {
+  { c.is_number() } -> std::same_as<bool>;
+  { t.number() } -> std::same_as<double&>;
+  { c.range() } -> std::same_as<std::pair<double, double>>;
 };
 
 // What is said of a field beside its name and type. Bounds hold for each number of a list. Members are in the order in
@@ -93,6 +103,17 @@ class Fields {
     ~Group() = default;
   };
 
+  // Written as a plain number or as a mapping of which one key is there.
+  struct NumberOrGroup {
+    virtual bool is_number() const = 0;
+    virtual double& number() = 0;  // makes it a number
+    virtual Group& group() = 0;    // makes it no number; the group that describes what it is then
+    virtual std::pair<double, double> range() const = 0;
+
+   protected:
+    ~NumberOrGroup() = default;
+  };
+
   template <class T>
   void visit(T& value);
 
@@ -107,6 +128,9 @@ class Fields {
   virtual void list(List& value) = 0;
   virtual void optional(Optional& value) = 0;
   virtual void group(Group& value) = 0;
+  virtual void number_or_group(NumberOrGroup& value) {
+    value.is_number() ? number(value.number(), false) : group(value.group());
+  }
 };
 
 namespace fields_detail {
@@ -190,6 +214,17 @@ struct GroupOf final : Fields::Group {
 };
 
 template <class T>
+struct NumberOrGroupOf final : Fields::NumberOrGroup {
+  T& t;
+  GroupOf<T> described;
+  explicit NumberOrGroupOf(T& value) : t(value), described(value) {}
+  bool is_number() const override { return t.is_number(); }
+  double& number() override { return t.number(); }
+  Fields::Group& group() override { return described; }
+  std::pair<double, double> range() const override { return t.range(); }
+};
+
+template <class T>
 inline constexpr bool unsupported = false;
 
 }  // namespace fields_detail
@@ -219,6 +254,9 @@ void Fields::visit(T& value) {
   } else if constexpr (detail::Is<T>::vector || detail::Is<T>::array) {
     detail::ListOf<T> wrapped(value);
     list(wrapped);
+  } else if constexpr (NumberOrDescribed<T>) {
+    detail::NumberOrGroupOf<T> wrapped(value);
+    number_or_group(wrapped);
   } else if constexpr (Described<T>) {
     detail::GroupOf<T> wrapped(value);
     group(wrapped);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "rl/nn/distribution.h"
+#include "rl/nn/squashed_gaussian.h"
 #include "tests/support/golden.h"
 
 namespace mobula::rl::nn {
@@ -73,6 +74,32 @@ TEST(GoldenDistributions, DiagonalGaussianEqualsTorchTo1e10) {
     distribution.assign(mean.data(), L);
     other.assign(other_mean.data(), L);
     compare(row, distribution, other);
+  });
+}
+
+TEST(GoldenDistributions, SquashedGaussianEqualsTheReferenceTo1e10) {
+  golden::for_each_case("rl", "dist_tanh_gaussian", [](const json&, const json& row) {
+    const auto mean = lanes_of(numbers(row.at("mean"))), other_mean = lanes_of(numbers(row.at("other_mean")));
+    const auto log_std = lanes_of(numbers(row.at("log_std")));
+    const auto other_log_std = lanes_of(numbers(row.at("other_log_std")));
+    const auto u = lanes_of(numbers(row.at("pre_tanh"))), action = lanes_of(numbers(row.at("action")));
+    const int size = static_cast<int>(row.at("mean").size());
+    SquashedGaussian<double> exact(size), other(size), with_epsilon(size, 1e-6);
+    exact.assign(mean.data(), L, log_std.data(), L);
+    with_epsilon.assign(mean.data(), L, log_std.data(), L);
+    other.assign(other_mean.data(), L, other_log_std.data(), L);
+    // The normal numbers that lead to the recorded action.
+    AlignedVector<double> normal(u.size()), raw(u.size()), squashed(u.size());
+    for (std::size_t k = 0; k < u.size(); ++k) normal[k] = (u[k] - mean[k]) / std::exp(log_std[k]);
+    exact.sample(normal.data(), raw.data(), squashed.data(), L);
+    for (std::size_t k = 0; k < u.size(); ++k) golden::expect_close(squashed[k], action[k], kTolerance, "action");
+    for (int lane = 0; lane < L; ++lane) {
+      golden::expect_close(exact.log_prob_of(u.data(), L)[lane], row.at("log_prob"), kTolerance, "log_prob");
+      golden::expect_close(with_epsilon.log_prob_of(u.data(), L)[lane], row.at("log_prob_sb3_eps1e-6"), kTolerance,
+                           "log_prob_sb3_eps1e-6");
+      golden::expect_close(exact.base_entropy()[lane], row.at("base_entropy"), kTolerance, "base_entropy");
+      golden::expect_close(exact.kl(other)[lane], row.at("kl_to_other"), kTolerance, "kl_to_other");
+    }
   });
 }
 

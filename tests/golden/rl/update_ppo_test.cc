@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "rl/algos/ppo/gradient.h"
+#include "rl/algos/actor_critic/gradient.h"
 #include "rl/nn/adam.h"
 #include "tests/support/golden.h"
 

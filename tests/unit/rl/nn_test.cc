@@ -98,8 +98,26 @@ TEST(Orthogonal, RowsOrColumnsAreOrthogonalWithTheGain) {
 
 const MlpShape kShapes[] = {
     {4, {64, 64}, 2, Activation::tanh}, {7, {33, 20}, 5, Activation::relu},    {3, {16}, 1, Activation::tanh},
-    {18, {}, 3, Activation::tanh},      {1, {48, 8, 31}, 2, Activation::tanh},
+    {18, {}, 3, Activation::tanh},      {1, {48, 8, 31}, 2, Activation::tanh}, {5, {17, 9}, 2, Activation::elu},
+    {5, {17, 9}, 2, Activation::gelu},  {5, {17, 9}, 2, Activation::silu},
 };
+
+// As the papers write them.
+double plain_activation(Activation activation, double x) {
+  switch (activation) {
+    case Activation::tanh:
+      return std::tanh(x);
+    case Activation::relu:
+      return std::max(0.0, x);
+    case Activation::elu:
+      return x > 0 ? x : std::expm1(x);
+    case Activation::gelu:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::silu:
+      return x / (1 + std::exp(-x));
+  }
+  return x;
+}
 
 // Every output of every row must have the same bits whatever rows it is computed with.
 TEST(Mlp, ARowDoesNotDependOnItsBatch) {
@@ -139,7 +157,7 @@ double plain_loss(const MlpShape& shape, const ParameterLayout& layout, const Al
       for (int o = 0; o < shape.hidden[l]; ++o) {
         z[o] = parameters[b.offset + o];
         for (std::size_t i = 0; i < y.size(); ++i) z[o] += y[i] * parameters[w.offset + i * w.stride + o];
-        z[o] = shape.activation == Activation::tanh ? std::tanh(z[o]) : std::max(0.0, z[o]);
+        z[o] = plain_activation(shape.activation, z[o]);
       }
       y = z;
     }
@@ -168,8 +186,23 @@ TEST(Mlp, GradientsEqualFiniteDifferences) {
     for (double& value : c) value = random.normal();
     AlignedVector<double> out(kBlockRows * shape.outputs);
     mlp.forward(parameters.data(), x.data(), shape.inputs, rows, workspace, out.data(), kBlockRows);
-    mlp.prepare_backward(parameters.data(), workspace);
-    mlp.backward(parameters.data(), x.data(), shape.inputs, rows, workspace, c.data(), kBlockRows, gradient.data());
+    mlp.prepare_backward(parameters.data(), workspace, true);
+    AlignedVector<double> d_x(rows * padded(shape.inputs)), only_x(d_x.size());
+    mlp.backward(parameters.data(), x.data(), shape.inputs, rows, workspace, c.data(), kBlockRows, gradient.data(),
+                 d_x.data(), padded(shape.inputs));
+    mlp.backward(parameters.data(), x.data(), shape.inputs, rows, workspace, c.data(), kBlockRows, nullptr,
+                 only_x.data(), padded(shape.inputs));
+    EXPECT_EQ(d_x, only_x);
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      const double keep = x[k], h = 1e-5;
+      x[k] = keep + h;
+      const double up = plain_loss(shape, layout, parameters, x, c, rows, kBlockRows);
+      x[k] = keep - h;
+      const double down = plain_loss(shape, layout, parameters, x, c, rows, kBlockRows);
+      x[k] = keep;
+      const std::size_t place = k / shape.inputs * padded(shape.inputs) + k % shape.inputs;
+      ASSERT_NEAR(d_x[place], (up - down) / (2 * h), 1e-6) << "input " << k;
+    }
     for (const auto& block : layout.blocks()) {
       for (int row = 0; row < block.rows; ++row) {
         for (int column = 0; column < block.stride; ++column) {
@@ -190,6 +223,39 @@ TEST(Mlp, GradientsEqualFiniteDifferences) {
         }
       }
     }
+  }
+}
+
+TEST(Activation, FloatAgreesWithThePlainFormulas) {
+  for (const Activation activation : {Activation::elu, Activation::gelu, Activation::silu}) {
+    for (int k = -4000; k <= 4000; ++k) {
+      const float x = 0.0025f * static_cast<float>(k);
+      const double expected = plain_activation(activation, x);
+      ASSERT_NEAR(activate<float>(activation, splat(x))[0], expected, 3e-7 * std::max(1.0, std::abs(expected))) << x;
+      const double h = 1e-6;
+      const double expected_slope =
+          (plain_activation(activation, x + h) - plain_activation(activation, x - h)) / (2 * h);
+      const Floats y = activate<float>(activation, splat(x));
+      if (k != 0) {
+        ASSERT_NEAR(slope<float>(activation, splat(x), y)[0], expected_slope, 2e-6) << x;
+      }
+    }
+    EXPECT_EQ(activation_named(name_of(activation)), activation);
+  }
+  EXPECT_THROW(activation_named("sigmoid"), std::invalid_argument);
+}
+
+TEST(Mlp, ALastLayerForTwoHasItsTwoGains) {
+  ParameterLayout layout;
+  const Mlp<double> mlp({4, {32}, 4, Activation::tanh}, "net", layout);
+  AlignedVector<double> parameters(layout.size());
+  Random random(5, Stream::parameters);
+  mlp.initialize(parameters.data(), 0.01, 1.0, random);
+  const auto& weight = layout.block("net.head.weight");
+  for (int o = 0; o < 4; ++o) {
+    double squares = 0;
+    for (int k = 0; k < 32; ++k) squares += std::pow(parameters[weight.offset + o * weight.stride + k], 2);
+    EXPECT_NEAR(std::sqrt(squares), o < 3 ? 0.01 : 1.0, 1e-12) << o;
   }
 }
 

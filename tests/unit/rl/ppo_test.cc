@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "rl/algos/ppo/gradient.h"
+#include "rl/algos/actor_critic/gradient.h"
 #include "rl/envs/cartpole.h"
 #include "rl/envs/identity.h"
 #include "rl/nn/adam.h"

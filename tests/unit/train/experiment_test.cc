@@ -89,8 +89,8 @@ TEST(Experiment, ErrorsNameFileLineAndColumn) {
 TEST(Experiment, BaselinesMustBeTheEnvironments) {
   EXPECT_THAT(error_of("env: {name: intersection}\nevaluate: {baselines: [fixed_time, fixd]}\n"),
               testing::AllOf(StartsWith("run.yaml:2:36:"), HasSubstr("fixed_time, max_pressure, longest_queue")));
-  EXPECT_THAT(error_of("env: {name: cartpole}\nevaluate: {baselines: [fixed_time]}\n"),
-              HasSubstr("environment 'cartpole' has no baselines"));
+  EXPECT_THAT(error_of("env: {name: identity_discrete}\nevaluate: {baselines: [fixed_time]}\n"),
+              HasSubstr("environment 'identity_discrete' has no baselines"));
 }
 
 TEST(Options, SetInAProgramObeyTheSameRules) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <mobula/fields.h>
+#include <mobula/rl/schedule.h>
 
 #include <optional>
 #include <string>
@@ -14,7 +15,7 @@ namespace mobula::rl {
 struct PpoOptions {
   static constexpr std::string_view name = "ppo";
 
-  double lr = 3e-4;
+  Schedule lr = 3e-4;
   std::string lr_schedule = "constant";
   int n_envs = 8;
   int n_steps = 256;
@@ -22,10 +23,10 @@ struct PpoOptions {
   int n_epochs = 10;
   double gamma = 0.99;
   double gae_lambda = 0.95;
-  double clip_range = 0.2;
+  Schedule clip_range = 0.2;
   std::string clip_schedule = "constant";
   std::optional<double> clip_range_vf = {};
-  double ent_coef = 0.0;
+  Schedule ent_coef = 0.0;
   double vf_coef = 0.5;
   double max_grad_norm = 0.5;
   std::optional<double> target_kl = {};
@@ -64,9 +65,17 @@ struct PpoOptions {
     f("normalize_reward", normalize_reward,
       {.help = "Scale rewards by the running deviation of the discounted return."});
     f("hidden", hidden, {.min = 1, .help = "Widths of the hidden layers, of policy and value function each."});
-    f("activation", activation, {.choices = {"tanh", "relu"}, .help = "Activation of the hidden layers."});
+    f("activation", activation,
+      {.choices = {"tanh", "relu", "elu", "gelu", "silu"}, .help = "Activation of the hidden layers."});
     f("log_std_init", log_std_init, {.help = "Initial log standard deviation of continuous actions."});
     f("adam_eps", adam_eps, {.above = 0, .help = "Adam's epsilon, added to the root."});
+  }
+  std::string problem() const {
+    if (lr_schedule != "constant" && !lr.is_number()) return "lr is a schedule; leave lr_schedule out";
+    if (clip_schedule != "constant" && !clip_range.is_number()) {
+      return "clip_range is a schedule; leave clip_schedule out";
+    }
+    return {};
   }
 };
 
