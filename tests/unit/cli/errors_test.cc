@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/support/paths.h"
@@ -101,6 +102,19 @@ std::map<std::string, std::uintmax_t> listing(const std::filesystem::path& folde
   return found;
 }
 
+/// Whether the text is the pattern, in which each "[...]" stands for any text.
+bool matches(std::string_view text, std::string_view pattern) {
+  constexpr std::string_view any = "[...]";
+  const auto gap = pattern.find(any);
+  if (gap == std::string_view::npos) return text == pattern;
+  if (!text.starts_with(pattern.substr(0, gap))) return false;
+  const std::string_view rest = pattern.substr(gap + any.size());
+  for (std::size_t at = gap; at <= text.size(); ++at) {
+    if (matches(text.substr(at), rest)) return true;
+  }
+  return false;
+}
+
 TEST(CommandErrors, SayWhereWhatWasFoundAndWhatWasExpectedAndWriteNothing) {
   const auto cases = load_cases(tests::source_dir() / "tests/unit/cli/errors.txt");
   ASSERT_GE(cases.size(), 40U);
@@ -117,7 +131,7 @@ TEST(CommandErrors, SayWhereWhatWasFoundAndWhatWasExpectedAndWriteNothing) {
     if (!command.empty()) commands.insert(command.front());
     command.insert(command.begin(), tests::mobula_program());
     const auto ended = tests::run(std::move(command), {.directory = scratch.path()});
-    EXPECT_EQ(ended.err, c.message + "\n");
+    EXPECT_TRUE(matches(ended.err, c.message + "\n")) << ended.err << "and not\n" << c.message;
     EXPECT_EQ(ended.status, 2);
     EXPECT_EQ(ended.out, "");
     EXPECT_EQ(listing(scratch.path()), before) << "it wrote something";
