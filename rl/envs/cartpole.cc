@@ -4,34 +4,13 @@
 #include <cmath>
 #include <cstdio>
 
-#include "rl/envs/lanes.h"
+#include "rl/envs/cartpole_physics.h"
 
 namespace mobula::rl {
 namespace {
 
-constexpr double kGravity = 9.8;
-constexpr double kPoleMass = 0.1;
-constexpr double kTotalMass = kPoleMass + 1.0;
-constexpr double kHalfLength = 0.5;
-constexpr double kPoleMoment = kPoleMass * kHalfLength;
-constexpr double kForce = 10.0;
-constexpr double kTimeStep = 0.02;
 constexpr double kPositionLimit = 2.4;
 constexpr double kAngleLimit = 12 * 2 * 3.14159265358979323846 / 360;
-
-template <class V>
-MOBULA_LANES void advance(V& x, V& x_dot, V& theta, V& theta_dot, V force) {
-  V sine, cosine;
-  lanes::sincos(theta, sine, cosine);
-  const V push = (force + kPoleMoment * (theta_dot * theta_dot) * sine) / kTotalMass;
-  const V angular_acceleration =
-      (kGravity * sine - cosine * push) / (kHalfLength * (4.0 / 3.0 - kPoleMass * (cosine * cosine) / kTotalMass));
-  const V acceleration = push - kPoleMoment * angular_acceleration * cosine / kTotalMass;
-  x = x + kTimeStep * x_dot;
-  x_dot = x_dot + kTimeStep * acceleration;
-  theta = theta + kTimeStep * theta_dot;
-  theta_dot = theta_dot + kTimeStep * angular_acceleration;
-}
 
 bool fell(double x, double theta) {
   return x < -kPositionLimit || x > kPositionLimit || theta < -kAngleLimit || theta > kAngleLimit;
@@ -52,7 +31,8 @@ CartPole::Observation CartPole::reset(Random& random) {
 
 Step<CartPole::Observation> CartPole::step(const Action& action, Random&) {
   auto& [x, x_dot, theta, theta_dot] = state;
-  advance(x, x_dot, theta, theta_dot, action.index == 1 ? kForce : -kForce);
+  CartPolePhysics::advance(x, x_dot, theta, theta_dot,
+                           action.index == 1 ? CartPolePhysics::force : -CartPolePhysics::force);
   ++steps;
   return {observation(), 1.0, fell(x, theta), steps >= time_limit};
 }
@@ -66,8 +46,10 @@ void CartPole::step_batch(std::span<CartPole> envs, std::span<const float> actio
         Doubles x_dot = gather(n, [&](int k) { return env[k].state[1]; });
         Doubles theta = gather(n, [&](int k) { return env[k].state[2]; });
         Doubles theta_dot = gather(n, [&](int k) { return env[k].state[3]; });
-        advance(x, x_dot, theta, theta_dot,
-                gather(n, [&](int k) { return static_cast<int>(actions[first + k]) == 1 ? kForce : -kForce; }));
+        CartPolePhysics::advance(x, x_dot, theta, theta_dot, gather(n, [&](int k) {
+                                   return static_cast<int>(actions[first + k]) == 1 ? CartPolePhysics::force
+                                                                                    : -CartPolePhysics::force;
+                                 }));
         const Unpacked a(x), b(x_dot), c(theta), d(theta_dot);
         const UnpackedFloats fa(x), fb(x_dot), fc(theta), fd(theta_dot);
         for (int k = 0; k < n; ++k) {

@@ -1,6 +1,7 @@
 #include <mobula/rl/environment_spec.h>
 #include <mobula/rl/intersection.h>
 #include <mobula/rl/ring.h>
+#include <mobula/rl/wrappers.h>
 
 #include <algorithm>
 #include <vector>
@@ -10,7 +11,12 @@
 #include "rl/envs/identity.h"
 #include "rl/envs/mountain_car.h"
 #include "rl/envs/pendulum.h"
+#include "rl/envs/read_config.h"
 #include "runtime/config/dump.h"
+#ifdef MOBULA_HAVE_BOX2D
+#include "rl/box2d/bipedal_walker.h"
+#include "rl/box2d/lunar_lander.h"
+#endif
 
 namespace mobula::rl {
 namespace {
@@ -22,8 +28,21 @@ std::vector<EnvironmentSpec>& registry() {
       environment<Acrobot>("acrobot"),
       environment<MountainCar>("mountain_car"),
       environment<MountainCarContinuous>("mountain_car_continuous"),
+      environment<Partial<CartPole, 0, 2>>("stateless_cartpole"),
+      environment<Partial<Pendulum, 0, 1>>("stateless_pendulum"),
+      environment<Chaos<CartPole>>("chaos_cartpole"),
       environment<IdentityDiscrete<2>>("identity_discrete"),
+      environment<Identity<MultiDiscrete<2, 3>>>("identity_multi_discrete"),
       environment<IdentityBox<2>>("identity_box"),
+      environment<IdentityMasked<4>>("identity_masked"),
+      environment<Memory<Discrete<2>>>("memory_discrete"),
+      environment<Memory<MultiDiscrete<2, 3>>>("memory_multi_discrete"),
+      environment<Memory<Box<2>>>("memory_box"),
+#ifdef MOBULA_HAVE_BOX2D
+      environment<LunarLander>("lunar_lander"),
+      environment<LunarLanderContinuous>("lunar_lander_continuous"),
+      environment<BipedalWalker>("bipedal_walker"),
+#endif
       environment<Intersection>("intersection"),
       environment<Ring>("ring"),
   };
@@ -34,6 +53,17 @@ std::vector<EnvironmentSpec>& registry() {
 
 std::string write_environment_config(Fields::Group& config) {
   return config::dump_group(config, {});
+}
+
+EnvironmentSpec with_wrappers(EnvironmentSpec spec, std::span<const WrapperOptions> wrappers) {
+  const auto held = spec.make_config();
+  auto all = read_environment_config(spec.config, held->fields());
+  all.insert(all.end(), wrappers.begin(), wrappers.end());
+  spec.info = wrapped_info(std::move(spec.info), wrappers);
+  spec.config = write_environment_config(held->fields());
+  if (!all.empty() && spec.config == "{}\n") spec.config.clear();
+  spec.config += wrappers_yaml(all);
+  return spec;
 }
 
 void environment_detail::add(EnvironmentSpec spec) {

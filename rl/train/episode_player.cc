@@ -21,7 +21,7 @@ std::optional<EpisodeEnd> play_episode(const EnvironmentSpec& env, const StoredP
       actor->mode(policy.parameters, envs->observations(), envs->masks(), action.data());
     }
     envs->step(action);
-    if (!envs->ended().empty()) return envs->ended()[0];
+    if (!envs->ended().empty() && !envs->ended()[0].crashed) return envs->ended()[0];
   }
   return std::nullopt;
 }

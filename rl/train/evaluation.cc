@@ -27,6 +27,7 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
   }
   std::vector<float> actions(count * static_cast<std::size_t>(envs->info().action.dimensions));
   EvaluationResult result;
+  std::vector<bool> done(count);
   envs->reset(0);
   while (result.episodes.size() < count) {
     if (call.baseline >= 0) {
@@ -37,9 +38,11 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
       actor_->sample(parameters, envs->observations(), envs->masks(), random, {}, actions.data(), nullptr, nullptr);
     }
     envs->step(actions);
-    // Environments whose episode is over run on into the next one until the last is done; that is not counted.
+    // Environments whose episode is over run on into the next one until the last is done; that is not counted. One that
+    // broke starts again, and its first whole episode counts.
     for (const EpisodeEnd& end : envs->ended()) {
-      if (end.episode != 0) continue;
+      if (end.crashed || done[end.env - call.first]) continue;
+      done[end.env - call.first] = true;
       result.episodes.push_back(end);
       for (const auto& metric : setup_.metrics) metric(result.episodes.back().report);
     }

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "rl/algos/algorithms.h"
+#include "rl/envs/read_config.h"
 #include "rl/fairness/check.h"
 #include "rl/train/files.h"
 #include "rl/train/schema.h"
@@ -170,8 +171,15 @@ TrainOptions read_experiment(const config::Document& document) {
   for (const auto& spec : registered_environments()) names.push_back(spec.name);
   options.env = *find_environment(document.choose("env.name", names));
   const auto held = options.env.make_config();
-  config::read_group(document, "env", held->fields(), {"name"});
+  const auto wrappers = read_environment(document, "env", held->fields());
   options.env.config = config::dump_group(held->fields(), {});
+  try {
+    options.env = with_wrappers(std::move(options.env), wrappers);
+  } catch (const std::invalid_argument& problem) {
+    const std::string text = problem.what();
+    const auto colon = text.find(": ");
+    throw document.error("env." + text.substr(0, colon), text.substr(colon + 2));
+  }
 
   if (document.has("algorithm")) {
     if (document.has("algorithm.name")) {
@@ -260,7 +268,7 @@ std::string problem_with(const TrainOptions& options) {
   }
   const auto held = options.env.make_config();
   const auto document = config::Document::parse(options.env.config.empty() ? "{}" : options.env.config, "env");
-  config::read_group(document, "", held->fields(), {"name"});
+  config::read_group(document, "", held->fields(), {"name", "wrappers"});
   if (std::string overload = held->overload(); !overload.empty()) return "env: " + overload;
   return problem_with_fairness(options.fairness, options.env.info, options.evaluate.episodes);
 }

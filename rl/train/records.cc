@@ -98,6 +98,7 @@ std::string result_json(const TrainOptions& options, const TrainResult& result) 
   json["iterations"] = result.progress.iteration;
   json["env_steps"] = result.progress.env_steps;
   json["episodes"] = result.progress.episodes;
+  json["env_restarts"] = result.progress.env_restarts;
   json["wall_seconds"] = result.wall_seconds;
   json["cpu_seconds"] = result.cpu_seconds;
   json["training_return_mean"] = number(result.training_return_mean);

@@ -34,8 +34,7 @@ void CostSums::merge(const CostSums& other) {
 
 RolloutResult RolloutActor::collect(const Array<float>& parameters, const RolloutCall& call) {
   if (!envs_ || envs_->options().first != call.first || envs_->size() != call.count) {
-    envs_.emplace(setup_.factory, setup_.config,
-                  VecEnvOptions{.count = call.count, .first = call.first, .seed = setup_.seed});
+    envs_ = setup_.factory(setup_.config, {.count = call.count, .first = call.first, .seed = setup_.seed});
   }
   if (call.snapshots.empty()) {
     envs_->reset(0);

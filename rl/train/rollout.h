@@ -8,12 +8,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "rl/nn/actor.h"
-#include "rl/train/composite_vec_env.h"
 #include "rl/train/cpu_meter.h"
 
 namespace mobula::rl {
@@ -109,7 +107,7 @@ class RolloutActor {
  private:
   const ActorSetup setup_;
   const std::unique_ptr<nn::Actor> actor_;
-  std::optional<CompositeVecEnv> envs_;
+  std::unique_ptr<AnyVecEnv> envs_;
 };
 
 }  // namespace mobula::rl

@@ -73,7 +73,7 @@ std::optional<Sampler::Collected> Sampler::collect(Runtime& runtime, const Ref<A
 Sampler::Collected Sampler::merge(const std::vector<Ref<RolloutResult>>& parts, CpuMeter& meter) {
   Fragment whole(layout_, std::as_writable_bytes(std::span(memory_)));
   std::vector<std::vector<std::byte>> snapshots;
-  Collected collected{ConstFragment(layout_, std::as_bytes(std::span(memory_))), {}, {}};
+  Collected collected{.fragment = ConstFragment(layout_, std::as_bytes(std::span(memory_))), .ended = {}, .costs = {}};
   for (const auto& ref : parts) {
     RolloutResult part = ref.get();
     const int first = static_cast<int>(snapshots.size());
@@ -85,6 +85,9 @@ Sampler::Collected Sampler::merge(const std::vector<Ref<RolloutResult>>& parts, 
     meter.report(part.time);
   }
   collected.ended = in_order_of_time(std::move(collected.ended), collected.fragment);
+  for (const auto& end : collected.ended) collected.env_restarts += end.crashes;
+  // What a broken environment did is in the fragment, cut short; its episode says nothing about the policy.
+  std::erase_if(collected.ended, [](const EpisodeEnd& end) { return end.crashed; });
   snapshots_ = std::move(snapshots);
   return collected;
 }

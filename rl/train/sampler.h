@@ -28,6 +28,7 @@ class Sampler {
     ConstFragment fragment;         ///< of all environments; valid until the next collect()
     std::vector<EpisodeEnd> ended;  ///< by time, then by environment
     CostSums costs;
+    std::int64_t env_restarts = 0;  ///< environments made anew; the episodes they broke off are not in `ended`
   };
   /// One rollout. Nothing, and the environments are where they were, if `interrupted` said so while waiting.
   std::optional<Collected> collect(Runtime& runtime, const Ref<Array<float>>& policy, std::uint32_t iteration,

@@ -28,6 +28,7 @@ auto parsed(const char* what, Parse parse) {
 std::string to_json(const Counters& counters) {
   Json json;
   json["episodes"] = counters.episodes;
+  json["env_restarts"] = counters.env_restarts;
   json["wall_seconds"] = counters.wall_seconds;
   json["cpu_seconds"] = counters.cpu_seconds;
   json["returns"] = counters.returns;
@@ -39,6 +40,7 @@ Counters counters_from_json(const std::string& text) {
     const auto json = Json::parse(text);
     Counters counters;
     counters.episodes = json.at("episodes");
+    counters.env_restarts = json.value("env_restarts", std::int64_t{0});
     counters.wall_seconds = json.at("wall_seconds");
     counters.cpu_seconds = json.at("cpu_seconds");
     counters.returns = json.at("returns").get<std::vector<double>>();

@@ -16,6 +16,7 @@ namespace mobula::rl {
 
 struct Counters {
   std::int64_t episodes = 0;
+  std::int64_t env_restarts = 0;
   double wall_seconds = 0;
   double cpu_seconds = 0;
   std::vector<double> returns;  ///< of the last training episodes, oldest first

@@ -73,6 +73,7 @@ Checkpoint Trainer::state() const {
   checkpoint.env_steps = progress_.env_steps;
   Counters counters;
   counters.episodes = progress_.episodes;
+  counters.env_restarts = progress_.env_restarts;
   counters.wall_seconds = wall_seconds();
   counters.cpu_seconds = cpu_before_ + meter_.reported_seconds();
   counters.returns.assign(returns_.begin(), returns_.end());
@@ -93,6 +94,7 @@ void Trainer::load(const Checkpoint& checkpoint) {
   progress_.iteration = checkpoint.iteration;
   progress_.env_steps = checkpoint.env_steps;
   progress_.episodes = counters.episodes;
+  progress_.env_restarts = counters.env_restarts;
   progress_.wall_seconds = counters.wall_seconds;
   wall_before_ = counters.wall_seconds;
   cpu_before_ = counters.cpu_seconds;

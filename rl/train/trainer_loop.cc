@@ -97,6 +97,7 @@ void Trainer::learn(const Sampler::Collected& collected, bool last, double colle
   if (last) ++next.iteration;
   next.env_steps += learner_->rollout().total();
   next.episodes += static_cast<std::int64_t>(collected.ended.size());
+  next.env_restarts += collected.env_restarts;
   next.wall_seconds = wall_seconds();
   for (const auto& end : collected.ended) {
     returns_.push_back(end.total);
@@ -116,6 +117,7 @@ void Trainer::learn(const Sampler::Collected& collected, bool last, double colle
   if (!last) return;
 
   Statistics statistics = totals.means();
+  statistics.emplace_back("env_restarts", static_cast<double>(progress_.env_restarts));
   statistics.emplace_back("collect_seconds", totals.collect_seconds);
   statistics.emplace_back("update_seconds", totals.update_seconds);
   for (const auto& entry : fairness_.series()) statistics.push_back(entry);

@@ -43,6 +43,38 @@ TEST(CartPole, IsSolvedWithinTheStepsOfTheExampleOnEverySeed) {
   }
 }
 
+struct Score {
+  const char* file;
+  double at_least;  // rl-zoo's mean less its standard deviation, with deterministic actions
+};
+void PrintTo(const Score& score, std::ostream* out) {
+  *out << score.file;
+}
+
+class RlZoo : public testing::TestWithParam<Score> {};
+
+TEST_P(RlZoo, ScoreIsReachedWithinItsStepsOnFourOfFiveSeeds) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  int reached = 0;
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    TrainOptions options = example(GetParam().file);
+    options.seed = seed;
+    options.evaluate.baselines.clear();
+    const TrainResult result = train(runtime, options);
+    const Estimate& held_out = *find(*result.find("trained"), "return");
+    std::cout << "seed " << seed << ": " << held_out.value << " [" << held_out.low << ", " << held_out.high << "]\n";
+    reached += held_out.value >= GetParam().at_least;
+  }
+  EXPECT_GE(reached, 4) << "score " << GetParam().at_least;
+}
+INSTANTIATE_TEST_SUITE_P(ClassicControl, RlZoo,
+                         testing::Values(Score{"pendulum.yaml", -172 - 104}, Score{"acrobot.yaml", -73.5 - 18.2},
+                                         Score{"mountain_car.yaml", -110.4 - 19.5}),
+                         [](const auto& info) {
+                           const std::string file = info.param.file;
+                           return file.substr(0, file.find('.'));
+                         });
+
 // A fifth of the example's steps is enough to beat every hand-written controller; intervals must not touch.
 TEST(Intersection, IsBetterThanEveryBaselineOnEverySeed) {
   Runtime runtime = Runtime::start({.workers = 0});

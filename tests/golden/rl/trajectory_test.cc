@@ -111,7 +111,7 @@ TEST(GoldenRl, ListsTheFilesItDoesNotCover) {
   golden::list_not_covered(
       "rl", {"traj_CartPole-v1", "traj_Pendulum-v1", "traj_Acrobot-v1", "traj_MountainCar-v0",
              "traj_MountainCarContinuous-v0", "returns", "optimizers", "dist_categorical", "dist_masked_categorical",
-             "dist_multicategorical", "dist_diag_gaussian", "dist_tanh_gaussian", "update_ppo"});
+             "dist_multicategorical", "dist_diag_gaussian", "dist_tanh_gaussian", "update_ppo", "box2d_random"});
 }
 
 }  // namespace

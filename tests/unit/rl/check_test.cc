@@ -38,6 +38,9 @@ enum class Fault {
   endless,
   wrong_group,
   impure_baseline,
+  nan_reset,
+  nan_cost,
+  impure_report,
   shared_copies,
   batch_differs,
   throws,
@@ -77,7 +80,12 @@ struct Faulty {
                        random.below(20) == 0;
     return {observe(), reward, falls || (limit && fault == Fault::limit_as_end), limit && fault != Fault::limit_as_end};
   }
-  Annotation<1> annotate() const { return {{1.0f}, {fault == Fault::wrong_group ? 1 : 0}}; }
+  Annotation<1> annotate() const {
+    return {{fault == Fault::nan_cost && steps == 2 ? NAN : 1.0f}, {fault == Fault::wrong_group ? 1 : 0}};
+  }
+  void report(EpisodeReport& report) const requires(fault == Fault::impure_report) {
+    report.add_total("calls", "", 1000 * ++calls);
+  }
   static std::span<const Baseline<Faulty>> baselines() {
     static constexpr Baseline<Faulty> all[] = {{"only", [](const Faulty&) -> Action {
                                                   if (fault == Fault::impure_baseline) return {++calls % 2};
@@ -94,6 +102,7 @@ struct Faulty {
 
   Observation observe() const {
     if (fault == Fault::nan_observation && steps == 3) return {NAN, 0};
+    if (fault == Fault::nan_reset && steps == 0) return {0, INFINITY};
     return {position + static_cast<float>(fault == Fault::unsaved ? unsaved : 0), memory};
   }
   static void step_batch(std::span<Faulty> envs, std::span<const float> actions,
@@ -131,6 +140,11 @@ TEST(CheckEnvironment, NamesEachFault) {
   EXPECT_THAT(check_environment<Faulty<Fault::wrong_group>>(), Contains(HasSubstr("not an index of group_names")));
   EXPECT_THAT(check_environment<Faulty<Fault::impure_baseline>>(), Contains(HasSubstr("pure function")));
   EXPECT_THAT(check_environment<Faulty<Fault::baseline_range>>(), Contains(HasSubstr("action out of range")));
+  EXPECT_THAT(check_environment<Faulty<Fault::nan_reset>>(),
+              Contains(HasSubstr("reset() gives an observation that is not")));
+  EXPECT_THAT(check_environment<Faulty<Fault::nan_cost>>(), Contains(HasSubstr("a cost 'cost' that is not finite")));
+  EXPECT_THAT(check_environment<Faulty<Fault::impure_report>>(),
+              Contains(HasSubstr("report() gives different reports")));
   EXPECT_THAT(check_environment<Faulty<Fault::shared_copies>>(), Contains(HasSubstr("they share state")));
   EXPECT_THAT(check_environment<Faulty<Fault::batch_differs>>(), Contains(HasSubstr("in a batch of 11")));
   EXPECT_THAT(check_environment<Faulty<Fault::throws>>(),

@@ -7,6 +7,7 @@
 
 #include "rl/envs/cartpole.h"
 #include "tests/unit/rl/environments.h"
+#include "tests/unit/rl/rows.h"
 
 namespace mobula::rl {
 namespace {
@@ -16,23 +17,7 @@ using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 
-// All that the columns of a vector show after a step, one row an environment.
-std::vector<std::vector<double>> rows_of(const AnyVecEnv& env) {
-  std::vector<std::vector<double>> rows(env.size());
-  const auto add = [&](const auto& table) {
-    const std::size_t width = table.size() / env.size();
-    for (std::size_t k = 0; k < table.size(); ++k) rows[k / width].push_back(static_cast<double>(table[k]));
-  };
-  add(env.observations());
-  add(env.rewards());
-  add(env.terminated());
-  add(env.truncated());
-  add(env.costs());
-  add(env.groups());
-  add(env.masks());
-  add(env.episodes());
-  return rows;
-}
+using test::rows_of;
 
 // Actions that depend on the environment's index over all vectors.
 std::vector<float> actions_at(const AnyVecEnv& env, int t) {

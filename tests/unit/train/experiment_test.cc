@@ -67,6 +67,30 @@ TEST(Experiment, ReadsBackWhatItWrites) {
   EXPECT_THAT(text, HasSubstr("seed: 18446744073709551615"));
 }
 
+TEST(Experiment, ReadsAndWritesWrappers) {
+  const std::string yaml =
+      "env: {name: pendulum, gravity: 9.81, wrappers: [{time_limit: 100}, {rescale_action: true}, {frame_stack: 4}, "
+      "{normalize_reward: 0.9}, {clip_observation: 2.5}, {record: some folder}]}\n";
+  const TrainOptions options = read(yaml);
+  EXPECT_EQ(options.env.info.observation_size, 12);
+  EXPECT_EQ(options.env.info.action.high, 1);
+  EXPECT_THAT(options.env.config, HasSubstr("wrappers: [{time_limit: 100}, {rescale_action: true}, {frame_stack: 4}"));
+  const std::string text = write_experiment(options);
+  EXPECT_EQ(write_experiment(read(text)), text);
+  EXPECT_EQ(read(text).env.info.observation_size, 12);
+  // Also around an environment without settings of its own.
+  EXPECT_EQ(read("env: {name: identity_box, wrappers: [{frame_stack: 2}]}\n").env.info.observation_size, 4);
+}
+
+TEST(Experiment, ErrorsInWrappersNameTheirPlace) {
+  EXPECT_THAT(error_of("env: {name: cartpole, wrappers: [{frame_stak: 4}]}\n"),
+              HasSubstr("did you mean 'frame_stack'"));
+  EXPECT_THAT(error_of("env: {name: cartpole, wrappers: [{time_limit: 5}, {rescale_action: true}]}\n"),
+              HasSubstr("env.wrappers.1.rescale_action: the actions of this environment are not a box"));
+  EXPECT_THAT(error_of("env:\n  name: cartpole\n  wrappers:\n    - {time_limit: 5, frame_stack: 2}\n"),
+              StartsWith("run.yaml:4:"));
+}
+
 TEST(Experiment, AnEnvironmentWithoutSettingsIsWrittenToo) {
   const std::string text = write_experiment(read("env: {name: identity_box}\n"));
   EXPECT_EQ(read(text).env.name, "identity_box");

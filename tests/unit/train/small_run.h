@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <variant>
+#include <vector>
 
 namespace mobula::rl {
 
@@ -43,6 +44,18 @@ inline TrainOptions small_intersection() {
   options.evaluate.baselines = {"fixed_time"};
   options.workers = 1;
   options.write = false;
+  return options;
+}
+
+/// Environments that crash in steps and in resets, inside wrappers that keep a state of their own.
+inline TrainOptions small_chaos() {
+  TrainOptions options = small_cartpole();
+  options.experiment = "chaos";
+  options.env = *find_environment("chaos_cartpole");
+  options.env.config = "crash_step: 0.01\ncrash_reset: 0.1\n";
+  const std::vector<WrapperOptions> wrappers{
+      {.time_limit = 30}, {.normalize_observation = true}, {.normalize_reward = 0.99}, {.frame_stack = 3}};
+  options.env = with_wrappers(std::move(options.env), wrappers);
   return options;
 }
 

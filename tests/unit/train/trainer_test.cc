@@ -22,7 +22,7 @@ std::string parameters_of(Runtime& runtime, TrainOptions options) {
 
 TEST(Training, DoesNotDependOnHowEnvironmentsAreSpreadOverActors) {
   Runtime runtime = in_process();
-  for (auto options : {small_cartpole(), small_intersection()}) {
+  for (auto options : {small_cartpole(), small_intersection(), small_chaos()}) {
     std::set<std::string> hashes;
     for (const int workers : {1, 2, 3, 8, 20}) {
       options.workers = workers;
@@ -32,6 +32,33 @@ TEST(Training, DoesNotDependOnHowEnvironmentsAreSpreadOverActors) {
     options.seed = 1;
     EXPECT_FALSE(hashes.contains(parameters_of(runtime, options))) << "another seed gives the same parameters";
   }
+}
+
+TEST(Training, CountsEnvironmentsThatWereMadeAnewAndLeavesTheirEpisodesOut) {
+  Runtime runtime = in_process();
+  auto options = small_chaos();
+  std::int64_t crashed = 0, episodes = 0;
+  double series = -1;
+  Callbacks callbacks;
+  callbacks.on_rollout = [&](const RolloutEvent& event) {
+    for (const auto& end : event.ended) {
+      crashed += end.crashed;
+      ++episodes;
+    }
+  };
+  callbacks.on_update = [&](const UpdateEvent& event) {
+    for (const auto& [name, value] : event.statistics) {
+      if (name == "env_restarts") series = value;
+    }
+  };
+  const TrainResult result = train(runtime, options, callbacks);
+  // A hundredth of 3072 steps and a tenth of some 150 resets.
+  EXPECT_GT(result.progress.env_restarts, 15);
+  EXPECT_LT(result.progress.env_restarts, 120);
+  EXPECT_EQ(series, static_cast<double>(result.progress.env_restarts));
+  EXPECT_EQ(crashed, 0);
+  EXPECT_EQ(episodes, result.progress.episodes);
+  EXPECT_EQ(find(*result.find("trained"), "return")->n, 3);
 }
 
 TEST(Training, IsNotChangedByEvaluation) {
@@ -46,7 +73,7 @@ TEST(Training, IsNotChangedByEvaluation) {
 
 TEST(Training, ResumedAnywhereEndsInTheSameParameters) {
   Runtime runtime = in_process();
-  for (auto options : {small_cartpole(), small_intersection()}) {
+  for (auto options : {small_cartpole(), small_intersection(), small_chaos()}) {
     const TrainResult whole = train(runtime, options);
     const std::int64_t iterations = whole.progress.iteration;
     for (const std::int64_t cut : {std::int64_t{1}, iterations / 2, iterations - 1}) {
@@ -69,6 +96,7 @@ TEST(Training, ResumedAnywhereEndsInTheSameParameters) {
       EXPECT_EQ(second.parameters_sha256, whole.parameters_sha256) << options.experiment << " cut at " << cut;
       EXPECT_EQ(second.progress.env_steps, whole.progress.env_steps);
       EXPECT_EQ(second.progress.episodes, whole.progress.episodes);
+      EXPECT_EQ(second.progress.env_restarts, whole.progress.env_restarts);
       EXPECT_EQ(second.training_return_mean, whole.training_return_mean);
       EXPECT_EQ(second.find("trained")->front().second.value, whole.find("trained")->front().second.value);
       options.write = false;

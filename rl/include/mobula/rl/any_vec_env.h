@@ -4,11 +4,13 @@
 #include <mobula/rl/report.h>
 #include <mobula/rl/space.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace mobula::rl {
@@ -41,11 +43,13 @@ struct EpisodeEnd {
   std::uint32_t length = 0;   // steps
   double total = 0;           // the undiscounted return
   bool terminated = false;
-  EpisodeReport report;  // empty where the environment has none
+  bool crashed = false;       // the environment broke and was made anew: length, total and report say little
+  std::uint32_t crashes = 0;  // failed attempts to begin this episode, and one more where it ended by a crash
+  EpisodeReport report;       // empty where the environment has none, or crashed
   bool operator==(const EpisodeEnd&) const = default;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(env, episode, length, total, terminated, report);
+    archive(env, episode, length, total, terminated, crashed, crashes, report);
   }
 };
 
@@ -64,6 +68,11 @@ struct VecEnvOptions {
 // All tables are contiguous, one row an environment, owned by the vector and overwritten by the next step; they can be
 // viewed as row-major matrices (Eigen::Map). An environment whose episode ends is reset in the same step: its
 // observation is then the first of the next episode, and the last one of the old is in final_observations.
+//
+// An environment that throws is made anew and starts its next episode; the step that broke it ends the old one as
+// truncated, with reward 0 and the last observation there was, and its EpisodeEnd says `crashed`. One that crashes ten
+// times without a step in between, or a hundred times without a whole episode, is taken to be broken for good:
+// std::runtime_error.
 // Not synchronised.
 class AnyVecEnv {
  public:
@@ -80,17 +89,28 @@ class AnyVecEnv {
   // One step of every environment; actions is [size][action.dimensions] as in ActionCodec.
   virtual void step(std::span<const float> actions) = 0;
 
+  // Ends the episode of environment i as truncated, after a step and as though that step had done it. Does nothing
+  // where the step did end it. What limits from outside are made of.
+  virtual void cut(int i) = 0;
+
   // Actions of the k-th baseline in the present states, written as rows to `actions`.
   virtual void baseline_actions(int k, std::span<float> actions) const = 0;
   // Empty where the environment cannot draw itself.
   virtual std::string render_text(int env) const = 0;
   virtual std::string render_svg(int env) const = 0;
 
-  // The whole dynamic state: environments, random numbers, counters, present observations. A vector made with the same
-  // configuration and options that restores it continues with the same bytes. restore() throws std::runtime_error if
-  // the bytes do not fit; the vector must then be reset.
-  virtual std::vector<std::byte> snapshot() const = 0;
-  virtual void restore(std::span<const std::byte> bytes) = 0;
+  // The whole dynamic state of environment i: its own, random numbers, counters, present observation. An environment of
+  // the same configuration, seed and index that loads it, in whatever vector, continues with the same bytes. save()
+  // appends; load() takes what it needs from the front and throws std::runtime_error if the bytes do not fit; the
+  // vector must then be reset.
+  virtual void save(int i, std::vector<std::byte>& bytes) const = 0;
+  virtual void load(int i, std::span<const std::byte>& bytes) = 0;
+
+  // All of them, one after another or apart. Restoring takes as many as there are environments.
+  std::vector<std::byte> snapshot() const;
+  void restore(std::span<const std::byte> bytes);
+  std::vector<std::vector<std::byte>> snapshot_each() const;
+  void restore_each(std::span<const std::vector<std::byte>> snapshots);
 
   std::span<const float> observations() const { return observations_; }              // [size][observation_size]
   std::span<const float> final_observations() const { return final_observations_; }  // rows valid where ended
@@ -115,6 +135,12 @@ class AnyVecEnv {
     groups_.resize(n * info_.cost_names.size());
     masks_.assign(n * info_.mask_size, 1);
     episodes_.resize(n);
+  }
+
+  // Puts an end that was not there after the step into its place.
+  void add_end(EpisodeEnd end) {
+    const auto later = [](std::uint32_t env, const EpisodeEnd& other) { return env < other.env; };
+    ended_.insert(std::upper_bound(ended_.begin(), ended_.end(), end.env, later), std::move(end));
   }
 
   const EnvironmentInfo info_;

@@ -50,8 +50,9 @@ class Callback {
 struct Progress {
   std::int64_t iteration = 0;  ///< iterations done since the run began, over all its resumptions
   std::int64_t env_steps = 0;
-  std::int64_t episodes = 0;  ///< finished ones
-  double wall_seconds = 0;    ///< over all resumptions
+  std::int64_t episodes = 0;      ///< finished ones
+  std::int64_t env_restarts = 0;  ///< environments made anew because they threw or stalled
+  double wall_seconds = 0;        ///< over all resumptions
 };
 
 struct StartEvent {

@@ -28,7 +28,7 @@ using VecEnvFunction = Function<std::unique_ptr<AnyVecEnv>(const std::string&, c
 /// workers because they run the same program; the name is for people and files.
 struct EnvironmentSpec {
   std::string name;
-  std::string config;  ///< its Config as YAML, every field written
+  std::string config;  ///< its Config as YAML, every field written; and its wrappers, where it has some
   EnvironmentInfo info;
   VecEnvFunction factory;
   std::unique_ptr<AnyConfig> (*make_config)() = nullptr;  ///< a Config with its defaults
@@ -70,6 +70,10 @@ EnvironmentSpec environment(std::string name, const typename E::Config& config =
   return {std::move(name), write_environment_config(held.fields()), environment_info<E>(),
           mobula::function<&make_vec_env<E>>(), &environment_detail::make_config<typename E::Config>};
 }
+
+/// The same inside these wrappers, around those it may have already. Throws std::invalid_argument where one does not
+/// fit.
+EnvironmentSpec with_wrappers(EnvironmentSpec spec, std::span<const WrapperOptions> wrappers);
 
 /// Makes E known to configuration files as `env: {name: NAME}`. Called before mobula::command_line; a name that exists
 /// is replaced. Not synchronised.

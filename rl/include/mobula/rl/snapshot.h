@@ -24,6 +24,7 @@ namespace mobula::rl {
 namespace snapshot_detail {
 
 inline void append(std::vector<std::byte>& bytes, const void* data, std::size_t size) {
+  if (size == 0) return;
   const std::size_t old_size = bytes.size();
   bytes.resize(old_size + size);
   std::memcpy(bytes.data() + old_size, data, size);
@@ -35,6 +36,7 @@ inline void take(std::span<const std::byte>& bytes, void* data, std::size_t size
         "Reading a snapshot: it ends before the state is complete. It is damaged, or was written by another build or "
         "another configuration; start from a checkpoint of this one.");
   }
+  if (size == 0) return;
   std::memcpy(data, bytes.data(), size);
   bytes = bytes.subspan(size);
 }
@@ -120,6 +122,18 @@ void take_snapshot(std::span<const std::byte>& bytes, T& value) {
     snapshot_detail::Reader reader(bytes);
     reader(value);
   }
+}
+
+// Row i of a table with `width` columns.
+template <class T>
+void append_row(std::vector<std::byte>& bytes, const std::vector<T>& table, int i, int width) {
+  const std::size_t row = static_cast<std::size_t>(width);
+  snapshot_detail::append(bytes, table.data() + static_cast<std::size_t>(i) * row, row * sizeof(T));
+}
+template <class T>
+void take_row(std::span<const std::byte>& bytes, std::vector<T>& table, int i, int width) {
+  const std::size_t row = static_cast<std::size_t>(width);
+  snapshot_detail::take(bytes, table.data() + static_cast<std::size_t>(i) * row, row * sizeof(T));
 }
 
 }  // namespace mobula::rl

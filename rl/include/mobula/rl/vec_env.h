@@ -5,7 +5,12 @@
 #include <mobula/rl/environment.h>
 #include <mobula/rl/snapshot.h>
 
+#include <mobula/rl/wrapper_options.h>
+
 #include <algorithm>
+#include <exception>
+#include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -13,8 +18,9 @@
 
 namespace mobula::rl {
 
-// Fills a described struct from YAML text; what `make_vec_env` reads configurations with. Throws config::ConfigError.
-void read_environment_config(const std::string& config_yaml, Fields::Group& config);
+// Fills a described struct from YAML text; what `make_vec_env` reads configurations with. Returns the wrappers that the
+// text asks for. Throws config::ConfigError.
+std::vector<WrapperOptions> read_environment_config(const std::string& config_yaml, Fields::Group& config);
 
 template <Environment E>
 EnvironmentInfo environment_info() {
@@ -57,10 +63,14 @@ class VecEnv final : public AnyVecEnv {
  public:
   VecEnv(const typename E::Config& config, const VecEnvOptions& options)
       : AnyVecEnv(environment_info<E>(), options),
-        envs_(options.count, E(config)),
+        fresh_(config),
+        envs_(options.count, fresh_),
         random_(options.count),
         totals_(options.count),
-        lengths_(options.count) {}
+        lengths_(options.count),
+        crashes_(options.count),
+        broken_episodes_(options.count),
+        failed_resets_(options.count) {}
 
   const E& env(int i) const { return envs_[i]; }
 
@@ -81,36 +91,26 @@ class VecEnv final : public AnyVecEnv {
       E::step_batch(std::span<E>(envs_), actions,
                     {observations_.data(), rewards_.data(), terminated_.data(), truncated_.data()});
       for (int i = 0; i < size(); ++i) {
-        totals_[i] += rewards_[i];
-        ++lengths_[i];
-        annotate(i);
-        if (terminated_[i] | truncated_[i]) [[unlikely]] {
+        if (after_step(i)) [[unlikely]] {
           std::copy_n(observations_.data() + i * K, K, final_observations_.data() + i * K);
           end_episode(i, terminated_[i]);
         } else {
           mask(i);
         }
       }
-      return;
+    } else {
+      for (int i = 0; i < size(); ++i) step_one(i, actions.data() + i * info_.action.dimensions);
     }
-    const int width = info_.action.dimensions;
-    for (int i = 0; i < size(); ++i) {
-      E& env = envs_[i];
-      const auto result = env.step(Codec::decode(actions.data() + static_cast<std::size_t>(i) * width), random_[i]);
-      rewards_[i] = result.reward;
-      terminated_[i] = result.terminated;
-      truncated_[i] = result.truncated;
-      totals_[i] += result.reward;
-      ++lengths_[i];
-      annotate(i);
-      if (result.terminated || result.truncated) [[unlikely]] {
-        std::copy_n(result.observation.data(), K, final_observations_.data() + i * K);
-        end_episode(i, result.terminated);
-      } else {
-        std::copy_n(result.observation.data(), K, observations_.data() + i * K);
-        mask(i);
-      }
-    }
+  }
+
+  void cut(int i) override {
+    if (terminated_[i] || truncated_[i]) return;
+    truncated_[i] = 1;
+    std::copy_n(observations_.data() + i * K, K, final_observations_.data() + i * K);
+    end_episode(i, false);
+    EpisodeEnd end = std::move(ended_.back());
+    ended_.pop_back();
+    add_end(std::move(end));
   }
 
   void baseline_actions(int k, std::span<float> actions) const override {
@@ -134,51 +134,116 @@ class VecEnv final : public AnyVecEnv {
     return (void)env, std::string();
   }
 
-  std::vector<std::byte> snapshot() const override {
-    std::vector<std::byte> bytes;
-    append_snapshot(bytes, static_cast<std::uint64_t>(envs_.size()));
-    for (const E& env : envs_) append_snapshot(bytes, env);
-    for (const Random& random : random_) append_snapshot(bytes, random);
-    append_snapshot(bytes, episodes_);
-    append_snapshot(bytes, lengths_);
-    append_snapshot(bytes, totals_);
-    append_snapshot(bytes, observations_);
-    append_snapshot(bytes, masks_);
-    return bytes;
+  void save(int i, std::vector<std::byte>& bytes) const override {
+    append_snapshot(bytes, envs_[i]);
+    append_snapshot(bytes, random_[i]);
+    append_snapshot(bytes, episodes_[i]);
+    append_snapshot(bytes, lengths_[i]);
+    append_snapshot(bytes, crashes_[i]);
+    append_snapshot(bytes, broken_episodes_[i]);
+    append_snapshot(bytes, failed_resets_[i]);
+    append_snapshot(bytes, totals_[i]);
+    append_row(bytes, observations_, i, K);
+    append_row(bytes, masks_, i, info_.mask_size);
   }
 
-  void restore(std::span<const std::byte> bytes) override {
-    std::uint64_t count = 0;
-    take_snapshot(bytes, count);
-    if (count != envs_.size()) {
-      throw std::runtime_error("Restoring a vector of " + std::to_string(envs_.size()) +
-                               " environments: the snapshot holds " + std::to_string(count) +
-                               ". Use the number of environments that it was taken with.");
-    }
-    for (E& env : envs_) take_snapshot(bytes, env);
-    for (Random& random : random_) take_snapshot(bytes, random);
-    take_snapshot(bytes, episodes_);
-    take_snapshot(bytes, lengths_);
-    take_snapshot(bytes, totals_);
-    take_snapshot(bytes, observations_);
-    take_snapshot(bytes, masks_);
-    if (!bytes.empty() || observations_.size() != count * K || episodes_.size() != count || lengths_.size() != count ||
-        totals_.size() != count || masks_.size() != count * info_.mask_size) {
-      throw std::runtime_error(
-          "Restoring a vector of environments: the snapshot has another shape. It was written by "
-          "another build or another configuration.");
-    }
-    ended_.clear();
+  void load(int i, std::span<const std::byte>& bytes) override {
+    take_snapshot(bytes, envs_[i]);
+    take_snapshot(bytes, random_[i]);
+    take_snapshot(bytes, episodes_[i]);
+    take_snapshot(bytes, lengths_[i]);
+    take_snapshot(bytes, crashes_[i]);
+    take_snapshot(bytes, broken_episodes_[i]);
+    take_snapshot(bytes, failed_resets_[i]);
+    take_snapshot(bytes, totals_[i]);
+    take_row(bytes, observations_, i, K);
+    take_row(bytes, masks_, i, info_.mask_size);
+    rewards_[i] = 0;
+    terminated_[i] = truncated_[i] = 0;
   }
 
  private:
+  static constexpr std::uint32_t kMostWithoutStep = 10, kMostWithoutEpisode = 100;
+
+  void step_one(int i, const float* action) {
+    Step<typename E::Observation> result;
+    try {
+      result = envs_[i].step(Codec::decode(action), random_[i]);
+    } catch (const std::exception& error) {
+      return crash(i, error.what());
+    }
+    rewards_[i] = result.reward;
+    terminated_[i] = result.terminated;
+    truncated_[i] = result.truncated;
+    const bool end = after_step(i);
+    auto& table = end ? final_observations_ : observations_;
+    std::copy_n(result.observation.data(), K, table.data() + i * K);
+    if (end) {
+      end_episode(i, result.terminated);
+    } else {
+      mask(i);
+    }
+  }
+
+  // Books the step; whether it ended the episode.
+  bool after_step(int i) {
+    totals_[i] += rewards_[i];
+    ++lengths_[i];
+    crashes_[i] = 0;
+    if constexpr (Annotated<E>) annotate(i);
+    return terminated_[i] | truncated_[i];
+  }
+
+  // The environment threw: what it holds is worth nothing any more.
+  void crash(int i, const char* what) {
+    refuse_endless_crashes(i, what);
+    rewards_[i] = 0;
+    terminated_[i] = 0;
+    truncated_[i] = 1;
+    if constexpr (Annotated<E>) {
+      constexpr std::size_t C = E::cost_names.size();  // (the groups stay those of the last step)
+      std::fill_n(costs_.data() + i * C, C, 0.0f);
+    }
+    std::copy_n(observations_.data() + i * K, K, final_observations_.data() + i * K);
+    auto& end = ended_.emplace_back();
+    end.env = options_.first + static_cast<std::uint32_t>(i);
+    end.episode = episodes_[i];
+    end.length = lengths_[i];
+    end.total = totals_[i];
+    end.crashed = true;
+    end.crashes = std::exchange(failed_resets_[i], 0) + 1;
+    envs_[i] = fresh_;
+    ++episodes_[i];
+    begin_episode(i);
+  }
+
+  void refuse_endless_crashes(int i, const char* what) {
+    const bool never_steps = ++crashes_[i] >= kMostWithoutStep;
+    const bool never_ends = ++broken_episodes_[i] >= kMostWithoutEpisode;
+    if (!never_steps && !never_ends) return;
+    throw std::runtime_error(
+        "Environment " + std::to_string(options_.first + static_cast<std::uint32_t>(i)) + " crashed " +
+        (never_steps ? std::to_string(kMostWithoutStep) + " times without a step in between"
+                     : std::to_string(kMostWithoutEpisode) + " times without a whole episode in between") +
+        ", the last time in its episode " + std::to_string(episodes_[i]) + ": " + what);
+  }
+
   void begin_episode(int i) {
-    random_[i] = Random(options_.seed, options_.stream, options_.first + static_cast<std::uint32_t>(i), episodes_[i]);
-    totals_[i] = 0;
-    lengths_[i] = 0;
-    const auto observation = envs_[i].reset(random_[i]);
-    std::copy_n(observation.data(), K, observations_.data() + i * K);
-    mask(i);
+    for (;; ++episodes_[i]) {
+      random_[i] = Random(options_.seed, options_.stream, options_.first + static_cast<std::uint32_t>(i), episodes_[i]);
+      totals_[i] = 0;
+      lengths_[i] = 0;
+      try {
+        const auto observation = envs_[i].reset(random_[i]);
+        std::copy_n(observation.data(), K, observations_.data() + i * K);
+        mask(i);
+        return;
+      } catch (const std::exception& error) {
+        refuse_endless_crashes(i, error.what());
+        ++failed_resets_[i];
+        envs_[i] = fresh_;
+      }
+    }
   }
 
   void end_episode(int i, bool terminated) {
@@ -188,20 +253,18 @@ class VecEnv final : public AnyVecEnv {
     end.length = lengths_[i];
     end.total = totals_[i];
     end.terminated = terminated;
+    end.crashes = std::exchange(failed_resets_[i], 0);
+    broken_episodes_[i] = 0;
     if constexpr (Reporting<E>) envs_[i].report(end.report);
     ++episodes_[i];
     begin_episode(i);
   }
 
-  void annotate(int i) {
-    if constexpr (Annotated<E>) {
-      constexpr std::size_t C = E::cost_names.size();
-      const Annotation<C> annotation = envs_[i].annotate();
-      std::copy_n(annotation.cost.data(), C, costs_.data() + i * C);
-      std::copy_n(annotation.group.data(), C, groups_.data() + i * C);
-    } else {
-      (void)i;
-    }
+  void annotate(int i) requires Annotated<E> {
+    constexpr std::size_t C = E::cost_names.size();
+    const Annotation<C> annotation = envs_[i].annotate();
+    std::copy_n(annotation.cost.data(), C, costs_.data() + i * C);
+    std::copy_n(annotation.group.data(), C, groups_.data() + i * C);
   }
 
   void mask(int i) {
@@ -214,10 +277,14 @@ class VecEnv final : public AnyVecEnv {
     }
   }
 
+  const E fresh_;  // as made from the configuration; what a broken one is replaced by
   std::vector<E> envs_;
   std::vector<Random> random_;
   std::vector<double> totals_;
   std::vector<std::uint32_t> lengths_;
+  std::vector<std::uint32_t> crashes_;          // since the last step that went well
+  std::vector<std::uint32_t> broken_episodes_;  // crashes since the last episode that ended by itself
+  std::vector<std::uint32_t> failed_resets_;    // before the present episode
 };
 
 // The factory of an environment: its address is how the environment reaches worker processes.
@@ -225,8 +292,10 @@ template <Environment E>
 std::unique_ptr<AnyVecEnv> make_vec_env(const std::string& config_yaml, const VecEnvOptions& options) {
   typename E::Config config;
   fields_detail::GroupOf<typename E::Config> group(config);
-  read_environment_config(config_yaml, group);
-  return std::make_unique<VecEnv<E>>(config, options);
+  const auto wrappers = read_environment_config(config_yaml, group);
+  if (wrappers.empty()) return std::make_unique<VecEnv<E>>(config, options);
+  return wrap([config](const VecEnvOptions& some) { return std::make_unique<VecEnv<E>>(config, some); }, options,
+              wrappers);
 }
 
 }  // namespace mobula::rl
