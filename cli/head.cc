@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/resource_options.h"
 #include "runtime/daemon/serve.h"
 #include "runtime/net/keys.h"
 
@@ -20,6 +21,7 @@ struct HeadOptions {
   std::uint16_t port = 6390;
   std::string keys = "mobula.keys";
   std::uint32_t cpus = daemon::usable_cpus();
+  ResourceOptions resources;
   std::string name;
   std::string log_level = "info";
 };
@@ -39,6 +41,7 @@ int run_head(const HeadOptions& options) {
   prepare_keys(options.keys);
   daemon::NodeLoopOptions loop;
   loop.cpus = options.cpus;
+  loop.resources = resources_of(options.resources, options.cpus);
   loop.name = options.name;
   loop.log_level = options.log_level;
   loop.is_head = true;
@@ -71,6 +74,7 @@ Command add_head(CLI::App& program) {
   app->add_option("--cpus", options->cpus, "Worker slots of this machine; 0: none")
       ->check(whole_number(0, 1000))
       ->capture_default_str();
+  add_resource_options(*app, options->resources);
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->check(one_of({"debug", "info", "warning", "error", "off"}))

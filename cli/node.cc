@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/resource_options.h"
 #include "runtime/daemon/serve.h"
 #include "runtime/net/keys.h"
 
@@ -20,6 +21,7 @@ struct NodeCommandOptions {
   std::string host;
   std::uint16_t port = 0;
   std::uint32_t cpus = daemon::usable_cpus();
+  ResourceOptions resources;
   std::string name;
   std::string log_level = "info";
   double wait = 30;
@@ -33,6 +35,7 @@ int run_node(const NodeCommandOptions& options) {
   if (!keys) throw UsageError(keys.error().message);
   daemon::NodeLoopOptions loop;
   loop.cpus = options.cpus;
+  loop.resources = resources_of(options.resources, options.cpus);
   loop.name = options.name;
   loop.log_level = options.log_level;
   loop.is_head = false;
@@ -60,6 +63,7 @@ Command add_node(CLI::App& program) {
   app->add_option("--cpus", options->cpus, "Worker slots of this machine")
       ->check(whole_number(0, 1000))
       ->capture_default_str();
+  add_resource_options(*app, options->resources);
   app->add_option("--host", options->host, "Address or interface to listen on for other nodes; default: all");
   app->add_option("--port", options->port, "TCP port to listen on for other nodes; 0: any that is free")
       ->check(whole_number(0, 65535))

@@ -32,7 +32,8 @@ double units(std::int64_t amount) {
 
 std::string role_of(const wire::MemberStatus& member) {
   if (member.head) return "head";
-  return member.view.total.empty() ? "driver" : "node";  // a node that lends nothing is there for its own program
+  // A member that lends no cpu is there for its own program.
+  return member.view.total.amount("cpu") == 0 ? "driver" : "node";
 }
 
 std::string age(std::int64_t ms) {
@@ -42,12 +43,14 @@ std::string age(std::int64_t ms) {
   return fmt::format("{:.1f} h", seconds / 3600);
 }
 
-/// "cpu 1 of 2, gpu 0 of 1".
+/// "cpu 1 of 2, memory 3.5 of 8 GB".
 std::string free_text(const Resources& available, const Resources& total) {
   std::string text;
   for (const auto& [name, amount] : total.amounts) {
-    text +=
-        fmt::format("{}{} {:g} of {:g}", text.empty() ? "" : ", ", name, units(available.amount(name)), units(amount));
+    const bool bytes = name == "memory";
+    const double part = units(available.amount(name)), whole = units(amount), scale = bytes ? 1e9 : 1;
+    text += fmt::format("{}{} {:.3g} of {:.3g}{}", text.empty() ? "" : ", ", name, part / scale, whole / scale,
+                        bytes ? " GB" : "");
   }
   return text.empty() ? "-" : text;
 }

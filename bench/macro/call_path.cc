@@ -26,7 +26,7 @@ struct DriverSink final : OwnerSink {
     return SendStatus::accepted;
   }
   bool withdraw(const ProcessId&, const CallTicket&) override { return false; }
-  void raise_stop(const ProcessId&, const CallTicket&) override {}
+  void raise_stop(const ProcessId&, const CallTicket&, bool) override {}
   void send(const ProcessId&, wire::Message&&) override {}
   void ready(RefHandle) override {}
   std::string function_name(const FunctionId&) override { return "no-op"; }
@@ -40,7 +40,7 @@ struct WorkerSide final : OwnerSink, WorkerSink {
     return SendStatus::dead;
   }
   bool withdraw(const ProcessId&, const CallTicket&) override { return false; }
-  void raise_stop(const ProcessId&, const CallTicket&) override {}
+  void raise_stop(const ProcessId&, const CallTicket&, bool) override {}
   void send(const ProcessId&, wire::Message&&) override {}
   void ready(RefHandle) override {}
   std::string function_name(const FunctionId&) override { return {}; }
@@ -48,7 +48,7 @@ struct WorkerSide final : OwnerSink, WorkerSink {
              std::span<const RefId>) override {
     replies.push_back({self, header});
   }
-  void raise_stop() override {}
+  void raise_stop(RunningCall&) override {}
   void destroy_actor() override {}
   void exit() override {}
 };
@@ -81,7 +81,9 @@ int main() {
       refs.clear();
       for (int i = 0; i < 1000; ++i) refs.push_back(owner.submit({.function = {1, 1}}, now));
       while (!lane.empty()) {
-        if (machine.accept(lane.front(), now)) machine.finish(wire::ReplyKind::value_inline, {}, {}, now);
+        if (RunningCall* call = machine.accept(lane.front(), now)) {
+          machine.finish(*call, wire::ReplyKind::value_inline, {}, {}, now);
+        }
         lane.pop_front();
       }
       while (!side.replies.empty()) {

@@ -23,10 +23,6 @@ double used_by(int who) {
   return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
 }
 
-// Children that this process had waited for before its program began: what is executed in place of a shell script, as
-// the launcher does with `mobula`, inherits the time of all that the script ran, compilers among it.
-const double ended_before_program = used_by(RUSAGE_CHILDREN);
-
 const std::string& this_host() {
   static const std::string name = [] {
     char text[256] = {};
@@ -85,7 +81,7 @@ double CpuMeter::reported_seconds() const {
 }
 
 double CpuMeter::seconds() const {
-  double total = used_by(RUSAGE_SELF) + used_by(RUSAGE_CHILDREN) - ended_before_program;
+  double total = used_by(RUSAGE_SELF) + used_by(RUSAGE_CHILDREN);
   for (const auto& [process, seconds] : reported_) {
     if (process.first != this_host()) total += seconds;
   }

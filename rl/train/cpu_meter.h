@@ -28,8 +28,8 @@ class CpuMeter {
 
   /// This process and the workers as far as they reported. Cheap.
   double reported_seconds() const;
-  /// This process, all that descend from it on this machine (also those that ended and were waited for, since this
-  /// program began), and what workers on other machines reported. Looks at every process of the machine.
+  /// This process, all that descend from it on this machine (also those that ended and were waited for), and what
+  /// workers on other machines reported. Looks at every process of the machine.
   double seconds() const;
 
  private:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <iterator>
 
 namespace mobula {
 
@@ -42,11 +43,24 @@ Resources& Resources::operator-=(const Resources& other) {
   return *this;
 }
 
+namespace {
+std::string bytes_text(double bytes) {
+  static constexpr const char* units[]{"bytes", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  while (bytes >= 1024 && unit + 1 < std::size(units)) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.4g} {}", bytes, units[unit]);
+}
+}  // namespace
+
 std::string to_string(const Resources& resources) {
   std::string text;
   for (const auto& [name, units] : resources.amounts) {
-    text += fmt::format("{}{} {:g}", text.empty() ? "" : ", ", name,
-                        static_cast<double>(units) / static_cast<double>(Resources::unit));
+    const double amount = static_cast<double>(units) / static_cast<double>(Resources::unit);
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
+                        name == "memory" ? bytes_text(amount) : fmt::format("{:.10g}", amount));
   }
   return text.empty() ? "nothing" : text;
 }

@@ -21,10 +21,11 @@ struct Resources {
   bool empty() const { return amounts.empty(); }
   Resources& operator+=(const Resources& other);
   Resources& operator-=(const Resources& other);  // may go below zero: see Node, "oversubscribed"
+  friend Resources operator-(Resources a, const Resources& b) { return a -= b; }
   friend bool operator==(const Resources&, const Resources&) = default;
   friend auto operator<=>(const Resources&, const Resources&) = default;
 };
 
-std::string to_string(const Resources& resources);  // "cpu 2, gpu 0.5"; "nothing"
+std::string to_string(const Resources& resources);  // "cpu 2, gpu 0.5, memory 4 GiB"; "nothing"
 
 }  // namespace mobula

@@ -77,6 +77,8 @@ std::string_view to_string(ErrorCode code) {
       return "would_deadlock";
     case ErrorCode::invalid:
       return "invalid";
+    case ErrorCode::too_many_calls:
+      return "too_many_calls";
   }
   return "unknown";
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <mobula/runtime.h>
@@ -12,8 +13,7 @@ namespace mobula {
 namespace client {
 namespace {
 
-thread_local detail::Core* current = nullptr;
-thread_local const detail::StopFlag* current_stop = nullptr;
+thread_local Context current;
 
 struct Cores {
   std::mutex mutex;
@@ -41,20 +41,12 @@ void after_fork_in_child() {
 
 }  // namespace
 
-TaskScope::TaskScope(detail::Core* core, const detail::StopFlag* stop)
-    : previous_core_(current), previous_stop_(current_stop) {
-  current = core;
-  current_stop = stop;
-}
+TaskScope::TaskScope(const Context& context) : previous_(std::exchange(current, context)) {}
 TaskScope::~TaskScope() {
-  current = previous_core_;
-  current_stop = previous_stop_;
+  current = previous_;
 }
-detail::Core* TaskScope::core() {
+const Context& TaskScope::now() {
   return current;
-}
-const detail::StopFlag* TaskScope::stop() {
-  return current_stop;
 }
 
 void register_core(CoreBase* core) {
@@ -87,8 +79,33 @@ Core& current_core() {
 
 }  // namespace detail
 
+bool detail::stop_requested_here() {
+  const StopFlag* const stop = client::TaskScope::now().stop;
+  return stop != nullptr && stop->raised();
+}
+
 StopToken stop_token() {
-  return StopToken(client::TaskScope::stop());
+  return StopToken(client::TaskScope::now().stop);
+}
+
+TaskInfo this_task() {
+  const detail::CallInfo* const info = client::TaskScope::now().info;
+  if (info == nullptr) return {};
+  return {.name = std::string(info->name),
+          .metadata = info->metadata != nullptr ? *info->metadata : std::map<std::string, std::string>(),
+          .node = std::string(info->node),
+          .attempt = info->attempt,
+          .incarnation = info->incarnation};
+}
+
+void exit_actor() {
+  const client::Context& context = client::TaskScope::now();
+  if (context.core == nullptr || context.info == nullptr || context.info->incarnation == 0) {
+    throw TaskError({.code = ErrorCode::invalid,
+                     .message = "exit_actor() ends the actor whose method calls it; this thread runs no method of one. "
+                                "From outside an actor is ended by rt.kill(actor), or with its last handle"});
+  }
+  context.core->exit_actor();
 }
 
 }  // namespace mobula

@@ -7,21 +7,28 @@
 
 namespace mobula::client {
 
+// What a thread runs.
+struct Context {
+  detail::Core* core = nullptr;  // whose task or call it is; null: none
+  const detail::StopFlag* stop = nullptr;
+  const detail::CallInfo* info = nullptr;
+  void* run = nullptr;  // the core's own
+};
+
 // Set while a thread runs a task or an actor call; the previous context comes back at the end.
 class TaskScope {
  public:
-  TaskScope(detail::Core* core, const detail::StopFlag* stop);
+  explicit TaskScope(const Context& context);
   ~TaskScope();
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
 
+  static const Context& now();
   // The core whose task this thread runs, or null.
-  static detail::Core* core();
-  static const detail::StopFlag* stop();
+  static detail::Core* core() { return now().core; }
 
  private:
-  detail::Core* previous_core_;
-  const detail::StopFlag* previous_stop_;
+  const Context previous_;
 };
 
 // The runtimes that this process has started and not yet ended, told of its forks. Any thread.

@@ -3,6 +3,7 @@
 #include <mobula/codec.h>
 #include <mobula/detail/call.h>
 #include <mobula/ref.h>
+#include <mobula/runtime.h>
 
 #include <fmt/format.h>
 
@@ -39,6 +40,23 @@ Core& RefBase::checked_core() const {
 }
 Core& ActorBase::checked_core() const {
   return checked(core_, "Actor");
+}
+
+bool give_item(Invocation& in, const Encoded& item) {
+  return in.item(in, item);
+}
+Encoded encode_item(Invocation& in, const void* value, void (*encode)(Encoder&, const void*)) {
+  Scratch& s = scratch();
+  s.clear();
+  return encode_with(in.core, s, s.buffer.get(), inline_limit, [&](Encoder& e) { encode(e, value); });
+}
+void nobody_reads() {
+  throw TaskError({.code = ErrorCode::cancelled, .message = "writing to a stream that nobody reads any more"});
+}
+void completions_late(std::size_t pending) {
+  throw TaskError({.code = ErrorCode::timed_out,
+                   .message = fmt::format(
+                       "as_completed: {} values were not there within the time given; their tasks go on", pending)});
 }
 
 Scratch& scratch() {

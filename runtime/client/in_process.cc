@@ -50,6 +50,9 @@ struct InProcessCore::Work {
   SlabHandle result;  // none for an actor's constructor
   SlabHandle actor;   // none for a task
   Options options;
+  std::vector<SlabHandle> more_results;
+  bool stream = false;
+  bool exits = false;  // the actor ends after it
   bool running = false;
   struct Stop final : detail::StopFlag {
     std::atomic<bool> flag = false;
@@ -110,10 +113,15 @@ void InProcessCore::release_locked(SlabHandle ref) {
   Entry& e = refs_[ref];
   if (--e.count > 0) return;
   if (e.work != nullptr) {
-    // Nobody will ask for the result; the task runs all the same.
-    e.work->result = {};
+    // Nobody will ask for the result; the task runs all the same. A stream ends with its reader.
+    if (e.work->result == ref) e.work->result = {};
+    if (e.work->stream) {
+      e.work->stop.flag = true;
+      changed_.notify_all();
+    }
   }
-  const Contained contained = std::move(e.value.contained);
+  for (const SlabHandle item : std::exchange(refs_[ref].items, {})) release_locked(item);
+  const Contained contained = std::move(refs_[ref].value.contained);
   refs_.erase(ref);
   release_all(contained);
 }
@@ -163,6 +171,25 @@ void InProcessCore::enqueue(std::unique_ptr<Work> work) {
   waiting_.push_back(std::move(work));
 }
 
+void InProcessCore::retire(Work& work) {
+  if (work.actor) {
+    ActorEntry& actor = actors_[work.actor];
+    actor.busy = false;
+    if (work.exits && !actor.gone) {
+      actor.gone =
+          Error{.code = ErrorCode::actor_died, .message = "the actor ended itself by exit_actor()", .task = actor.name};
+      if (actor.instance != nullptr) to_destroy_.emplace_back(std::exchange(actor.instance, nullptr), actor.destroy);
+    }
+  }
+  const auto done = std::ranges::find_if(waiting_, [&](const auto& w) { return w.get() == &work; });
+  const std::unique_ptr<Work> finished = std::move(*done);
+  waiting_.erase(done);
+  for (const SlabHandle dependency : finished->dependencies) release_locked(dependency);
+  release_all(finished->contained);
+  if (finished->actor) release_actor_locked(finished->actor);
+  changed_.notify_all();
+}
+
 void InProcessCore::run_what_can() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -171,15 +198,21 @@ void InProcessCore::run_what_can() {
     Work& work = **next;
     work.running = true;
     if (work.actor) actors_[work.actor].busy = true;
+    if (work.stream && !closed_) {
+      ++executing_;  // readers wait for it, rather than being told that nothing can come
+      makers_.emplace_back([this, &work] {
+        {
+          std::unique_lock inner(mutex_);
+          --executing_;
+          run(work, inner);
+          retire(work);
+        }
+        run_what_can();
+      });
+      continue;
+    }
     run(work, lock);
-    if (work.actor) actors_[work.actor].busy = false;
-    const auto done = std::ranges::find_if(waiting_, [&](const auto& w) { return w.get() == &work; });
-    const std::unique_ptr<Work> finished = std::move(*done);
-    waiting_.erase(done);
-    for (const SlabHandle dependency : finished->dependencies) release_locked(dependency);
-    release_all(finished->contained);
-    if (finished->actor) release_actor_locked(finished->actor);
-    changed_.notify_all();
+    retire(work);
   }
   // Destructors are code of the user's.
   while (!to_destroy_.empty()) {
@@ -187,7 +220,7 @@ void InProcessCore::run_what_can() {
     to_destroy_.pop_back();
     lock.unlock();
     {
-      TaskScope scope(this, nullptr);
+      TaskScope scope({.core = this, .stop = nullptr, .info = nullptr, .run = nullptr});
       destroy(instance);
     }
     lock.lock();
@@ -197,25 +230,45 @@ void InProcessCore::run_what_can() {
 namespace {
 // The part of an Invocation that Core::run gets back.
 struct Taken : detail::Invocation {
-  std::function<void(const detail::Encoded&)> take;
+  std::function<void(const detail::Encoded&)> take, take_part;
+  std::function<bool(const detail::Encoded&)> take_item;
   static void finished(detail::Invocation& in, const detail::Encoded& result) { static_cast<Taken&>(in).take(result); }
+  static void parted(detail::Invocation& in, const detail::Encoded& value) { static_cast<Taken&>(in).take_part(value); }
+  static bool item_made(detail::Invocation& in, const detail::Encoded& item) {
+    return static_cast<Taken&>(in).take_item(item);
+  }
 };
+
+// Whether the options want another attempt after this error. Runs code of the user's.
+bool wants_retry(const Options& options, const Error& error) {
+  if (options.retry_if.entry() == nullptr) return options.retry_exceptions;
+  try {
+    return reinterpret_cast<bool (*)(const Error&)>(options.retry_if.entry()->target)(error);
+  } catch (...) {
+    return false;
+  }
+}
 }  // namespace
 
 void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
-  const int attempts = work.options.retry_exceptions ? work.options.max_retries : 0;
+  const bool is_call = work.function->kind == detail::FunctionEntry::Kind::actor_call;
+  const int attempts = is_call ? actors_[work.actor].max_call_retries : work.options.max_retries;
+  const auto settle_all = [&](const Error& error) {
+    for (const SlabHandle ref : work.more_results) settle(ref, error);
+    settle(work.result, error);
+  };
   for (int attempt = 1;; ++attempt) {
     const Where where{.task = work.name, .node = {}, .pid = getpid(), .attempt = attempt};
     const bool is_create = work.function->kind == detail::FunctionEntry::Kind::actor_create;
-    if (closed_) return settle(work.result, closed("running a queued call"));
+    if (closed_) return settle_all(closed("running a queued call"));
     if (work.stop.raised()) {
-      return settle(work.result,
-                    Error{.code = ErrorCode::cancelled, .message = "cancelled before it started", .task = work.name});
+      return settle_all(
+          Error{.code = ErrorCode::cancelled, .message = "cancelled before it started", .task = work.name});
     }
     if (work.actor && !is_create && actors_[work.actor].gone) {
       Error error{.code = ErrorCode::actor_died, .message = "the actor of this call is gone", .task = work.name};
       error.causes.push_back(*actors_[work.actor].gone);
-      return settle(work.result, std::move(error));
+      return settle_all(error);
     }
     std::vector<detail::Bytes> dependencies;
     for (const SlabHandle dependency : work.dependencies) {
@@ -225,7 +278,7 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
         if (is_create)
           actors_[work.actor].gone = std::move(error);
         else
-          settle(work.result, std::move(error));
+          settle_all(error);
         return;
       }
       if (e.value.object) {
@@ -235,35 +288,54 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
       }
     }
     Value value;
+    std::vector<Value> parts;
     Taken in{{.core = *this,
               .args = work.args,
               .dependencies = dependencies,
               .instance = work.actor ? actors_[work.actor].instance : nullptr,
               .destroy = nullptr,
-              .finish = &Taken::finished},
+              .finish = &Taken::finished,
+              .part = &Taken::parted,
+              .item = &Taken::item_made},
+             {},
+             {},
              {}};
-    in.take = [&](const detail::Encoded& result) {
-      value.bytes.assign(result.bytes.begin(), result.bytes.end());
-      value.object = result.object;
-      if (value.object) static_cast<HeapObject&>(*value.object).given_ = true;
-      std::lock_guard inner(mutex_);
-      value.contained = retain_all(result.contained, result.contained_actors);
-    };
+    in.take = [&](const detail::Encoded& result) { value = value_of(result); };
+    in.take_part = [&](const detail::Encoded& result) { parts.push_back(value_of(result)); };
+    in.take_item = [&](const detail::Encoded& item) { return take_item(work, item); };
     ++executing_;
     lock.unlock();
     std::optional<Error> error;
+    bool again = false;
     ++nested_here;
     try {
-      TaskScope scope(this, &work.stop);
+      const detail::CallInfo info{.name = work.name,
+                                  .metadata = &work.options.metadata,
+                                  .node = {},
+                                  .attempt = attempt,
+                                  .incarnation = work.actor ? 1 : 0};
+      TaskScope scope({.core = this, .stop = &work.stop, .info = &info, .run = &work});
       work.function->run(in);
+      if (in.suspended) {
+        throw TaskError({.code = ErrorCode::invalid,
+                         .message = "a coroutine stopped at something that is no mobula::Ref and no mobula::Task"});
+      }
     } catch (...) {
       error = error_of_current_exception(where);
+      again = !is_create && wants_retry(work.options, *error);
     }
+    in.suspended.reset();
     --nested_here;
     lock.lock();
     --executing_;
-    if (error && error->code == ErrorCode::exception && attempt <= attempts && !work.stop.raised() && !is_create)
+    if (error && again && (attempts < 0 || attempt <= attempts) && !work.stop.raised() && !work.stream) {
+      if (work.options.backoff.first.count() > 0) {
+        ++executing_;
+        changed_.wait_for(lock, work.options.backoff.first, [&] { return closed_ || work.stop.raised(); });
+        --executing_;
+      }
       continue;
+    }
     if (is_create) {
       ActorEntry& actor = actors_[work.actor];
       actor.instance = in.instance;
@@ -275,18 +347,118 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
       }
     } else if (work.stop.raised()) {
       release_all(value.contained);
-      settle(work.result, Error{.code = ErrorCode::cancelled,
-                                .message = "cancelled while it ran",
-                                .task = work.name,
-                                .pid = getpid(),
-                                .attempt = attempt});
+      for (const Value& part : parts) release_all(part.contained);
+      settle_all(Error{.code = ErrorCode::cancelled,
+                       .message = "cancelled while it ran",
+                       .task = work.name,
+                       .pid = getpid(),
+                       .attempt = attempt});
     } else if (error) {
-      settle(work.result, std::move(*error));
+      settle_all(*error);
+    } else if (!parts.empty()) {
+      settle(work.result, std::move(parts[0]));
+      for (std::size_t i = 1; i < parts.size(); ++i) settle(work.more_results[i - 1], std::move(parts[i]));
     } else {
       settle(work.result, std::move(value));
     }
     return;
   }
+}
+
+InProcessCore::Value InProcessCore::value_of(const detail::Encoded& encoded) {
+  Value value;
+  value.bytes.assign(encoded.bytes.begin(), encoded.bytes.end());
+  value.object = encoded.object;
+  if (value.object) static_cast<HeapObject&>(*value.object).given_ = true;
+  std::lock_guard lock(mutex_);
+  value.contained = retain_all(encoded.contained, encoded.contained_actors);
+  return value;
+}
+
+bool InProcessCore::take_item(Work& work, const detail::Encoded& encoded) {
+  Value value = value_of(encoded);
+  std::unique_lock lock(mutex_);
+  const auto unread = [&] {
+    const Entry* stream = work.result ? refs_.find(work.result) : nullptr;
+    return stream != nullptr ? stream->items.size() : 0;
+  };
+  changed_.wait(lock, [&] {
+    return closed_ || work.stop.raised() || unread() < static_cast<std::size_t>(work.options.max_unread_items);
+  });
+  if (closed_ || work.stop.raised() || !work.result) {
+    release_all(value.contained);
+    return false;
+  }
+  const SlabHandle item = refs_.emplace();
+  settle(item, std::move(value));
+  refs_[work.result].items.push_back(item);
+  changed_.notify_all();
+  return true;
+}
+
+InProcessCore::Work& InProcessCore::add_work(const detail::Submission& s, SlabHandle result, detail::Slot actor) {
+  auto work = make_work(s, result, handle(actor));
+  if (actor) ++actor_entry(actor).count;
+  refs_[result].work = work.get();
+  Work& added = *work;
+  enqueue(std::move(work));
+  return added;
+}
+
+void InProcessCore::submit_many(detail::Slot actor, const detail::Submission& s, std::span<detail::Slot> results) {
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_) throw_closed("submitting a call");
+    for (detail::Slot& slot : results) {
+      hold();
+      slot = slot_of(refs_.emplace());
+    }
+    Work& work = add_work(s, handle(results[0]), actor);
+    for (const detail::Slot slot : results.subspan(1)) {
+      refs_[handle(slot)].work = &work;
+      work.more_results.push_back(handle(slot));
+    }
+  }
+  run_what_can();
+}
+
+detail::Slot InProcessCore::open_stream(detail::Slot actor, const detail::Submission& s) {
+  SlabHandle result;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_) throw_closed("opening a stream");
+    result = refs_.emplace();
+    hold();
+    add_work(s, result, actor).stream = true;
+  }
+  run_what_can();
+  return slot_of(result);
+}
+
+Result<detail::Slot> InProcessCore::stream_next(detail::Slot stream, detail::Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  Entry& e = entry(stream);
+  const auto there = [&] { return !e.items.empty() || e.state != Entry::State::pending || closed_; };
+  if (deadline == detail::Deadline::max()) {
+    changed_.wait(lock, there);
+  } else if (!changed_.wait_until(lock, deadline, there)) {
+    return Error{.code = ErrorCode::timed_out, .message = "the next item was not there in time; the stream goes on"};
+  }
+  if (!e.items.empty()) {
+    const SlabHandle item = e.items.front();
+    e.items.pop_front();
+    hold();
+    changed_.notify_all();
+    return slot_of(item);
+  }
+  if (e.state == Entry::State::error) return e.error;
+  if (e.state == Entry::State::pending) return closed("reading a stream");
+  return detail::Slot{};
+}
+
+void InProcessCore::exit_actor() {
+  std::lock_guard lock(mutex_);
+  static_cast<Work*>(TaskScope::now().run)->exits = true;
 }
 
 detail::Slot InProcessCore::submit(const detail::Submission& s) {
@@ -296,9 +468,7 @@ detail::Slot InProcessCore::submit(const detail::Submission& s) {
     if (closed_) throw_closed("submitting a task");
     result = refs_.emplace();
     hold();
-    auto work = make_work(s, result, {});
-    refs_[result].work = work.get();
-    enqueue(std::move(work));
+    add_work(s, result, {});
   }
   run_what_can();
   return slot_of(result);
@@ -314,6 +484,7 @@ detail::Slot InProcessCore::create_actor(const detail::Submission& s) {
     auto work = make_work(s, {}, actor);
     ActorEntry& a = actors_[actor];
     a.name = work->name;
+    a.max_call_retries = work->options.max_call_retries;
     ++a.count;  // of the work
     enqueue(std::move(work));
   }
@@ -328,10 +499,7 @@ detail::Slot InProcessCore::call(detail::Slot actor, const detail::Submission& s
     if (closed_) throw_closed("calling an actor");
     result = refs_.emplace();
     hold();
-    auto work = make_work(s, result, handle(actor));
-    ++actor_entry(actor).count;
-    refs_[result].work = work.get();
-    enqueue(std::move(work));
+    add_work(s, result, actor);
   }
   run_what_can();
   return slot_of(result);
@@ -404,6 +572,7 @@ void InProcessCore::wait(std::span<const detail::Slot> refs, std::size_t count, 
 void InProcessCore::cancel(detail::Slot ref, const CancelOptions&) {
   std::lock_guard lock(mutex_);
   if (Work* work = entry(ref).work) work->stop.flag = true;
+  changed_.notify_all();
 }
 
 void InProcessCore::kill(detail::Slot actor) {
@@ -498,6 +667,7 @@ void InProcessCore::shutdown() {
     changed_.notify_all();
   }
   run_what_can();
+  for (std::thread& maker : makers_) maker.join();
   drop();
 }
 

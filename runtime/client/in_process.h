@@ -3,6 +3,8 @@
 // so that a program can be stepped through in a debugger. There is no fault tolerance, for there is nothing that dies
 // alone.
 //
+// A stream is made by a thread of its own, which waits when it is too far ahead of its reader.
+//
 // A call of an actor that is busy (it called itself, or another thread is in it) waits in line; it runs when the busy
 // call ends. get() on something that can only run after the caller has returned is ErrorCode::would_deadlock.
 #pragma once
@@ -15,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "runtime/base/slab.h"
@@ -30,6 +33,10 @@ class InProcessCore final : public CoreBase {
   detail::Slot create_actor(const detail::Submission&) override;
   detail::Slot call(detail::Slot actor, const detail::Submission&) override;
   detail::Slot put(const detail::Encoded&) override;
+  void submit_many(detail::Slot actor, const detail::Submission&, std::span<detail::Slot> results) override;
+  detail::Slot open_stream(detail::Slot actor, const detail::Submission&) override;
+  Result<detail::Slot> stream_next(detail::Slot stream, detail::Deadline) override;
+  void exit_actor() override;
   Result<detail::Bytes> get(detail::Slot ref, detail::Deadline) override;
   void wait(std::span<const detail::Slot> refs, std::size_t count, detail::Deadline, std::vector<bool>& ready) override;
   void cancel(detail::Slot ref, const CancelOptions&) override;
@@ -63,7 +70,8 @@ class InProcessCore final : public CoreBase {
     enum class State : std::uint8_t { pending, value, error } state = State::pending;
     Value value;
     Error error;
-    Work* work = nullptr;  // while pending
+    Work* work = nullptr;          // while pending
+    std::deque<SlabHandle> items;  // of a stream: made and not read, with a count each
   };
   struct ActorEntry {
     std::uint32_t count = 1;
@@ -71,6 +79,7 @@ class InProcessCore final : public CoreBase {
     void* instance = nullptr;
     void (*destroy)(void*) = nullptr;
     bool busy = false;
+    int max_call_retries = 0;
     std::optional<Error> gone;  // why calls fail
   };
 
@@ -79,6 +88,10 @@ class InProcessCore final : public CoreBase {
   void enqueue(std::unique_ptr<Work> work);
   void run_what_can();
   void run(Work& work, std::unique_lock<std::mutex>& lock);
+  void retire(Work& work);
+  Work& add_work(const detail::Submission&, SlabHandle result, detail::Slot actor);
+  bool take_item(Work& work, const detail::Encoded& item);
+  Value value_of(const detail::Encoded& encoded);
   void settle(SlabHandle ref, Value value);
   void settle(SlabHandle ref, Error error);
   Contained retain_all(std::span<const detail::Slot> refs, std::span<const detail::Slot> actors);
@@ -95,6 +108,7 @@ class InProcessCore final : public CoreBase {
   std::deque<std::unique_ptr<Work>> waiting_;
   std::vector<std::pair<void*, void (*)(void*)>> to_destroy_;  // instances whose last handle has gone
   int executing_ = 0;                                          // nested runs, over all threads
+  std::vector<std::thread> makers_;                            // of streams: they run beside their readers
   bool closed_ = false;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,6 +9,8 @@
 #include <mobula/detail/registry.h>
 
 #include "runtime/client/arena_object.h"
+#include "runtime/client/call_extras.h"
+#include "runtime/client/request.h"
 #include "runtime/daemon/frame.h"
 #include "runtime/wire/codec.h"
 
@@ -61,17 +62,6 @@ std::vector<RefHandle> ProcessCore::contained_of(std::span<const detail::Slot> r
 }
 
 namespace {
-mobula::Resources resources_of(const ResourceRequest& request, double default_cpu) {
-  mobula::Resources out = mobula::Resources::cpus(request.cpu.value_or(default_cpu));
-  for (const auto& [name, amount] : request.custom) {
-    out.set(name, std::llround(amount * static_cast<double>(mobula::Resources::unit)));
-  }
-  return out;
-}
-bool same(const Options& a, const Options& b) {
-  return a.max_retries == b.max_retries && a.retry_exceptions == b.retry_exceptions && a.name == b.name &&
-         a.resources == b.resources;
-}
 FunctionId code_id(const detail::FunctionEntry& entry) {
   const detail::FunctionId id = detail::id_of(entry);
   return {id.module, id.offset};
@@ -79,19 +69,26 @@ FunctionId code_id(const detail::FunctionEntry& entry) {
 }  // namespace
 
 TaskSpec ProcessCore::make_spec(const detail::Submission& s) {
+  if (concurrent_) enter_context();
   TaskSpec spec;
   spec.function = code_id(*s.function);
   if (s.options != nullptr) {
-    if (!same(*s.options, last_options_) || last_class_ == 0) {
-      last_class_ = owner_->task_class({.name = s.options->name,
-                                        .max_retries = s.options->max_retries,
-                                        .retry_exceptions = s.options->retry_exceptions,
-                                        .resources = resources_of(s.options->resources, 1)});
+    if (!(*s.options == last_options_) || last_class_ == 0) {
+      last_class_ = owner_->task_class(task_options(*s.options));
+      last_extras_ = extras_of(*s.options);
+      last_group_ = group_number(s.options->group);
       last_options_ = *s.options;
     }
     spec.task_class = last_class_;
+    spec.group = last_group_;
   }
-  spec.args.assign(s.args);
+  if (s.options != nullptr && !last_extras_.empty()) {
+    spec.flags = has_extras;
+    std::byte* to = spec.args.resize_for_overwrite(last_extras_.size() + s.args.size());
+    std::ranges::copy(s.args, std::ranges::copy(last_extras_, to).out);
+  } else {
+    spec.args.assign(s.args);
+  }
   if (!s.dependencies.empty()) {
     spec.deps.reserve(s.dependencies.size());
     for (const detail::Slot slot : s.dependencies) spec.deps.push_back(handle_of(slot));
@@ -140,21 +137,87 @@ detail::Slot ProcessCore::create_actor(const detail::Submission& s) {
                  .args = std::move(call.args),
                  .deps = std::move(call.deps),
                  .contained = std::move(call.contained),
-                 .options = {.name = options.name,
-                             .max_restarts = options.max_restarts,
-                             .max_call_retries = options.max_call_retries,
-                             .resources = resources_of(options.resources, 0)}};
+                 .options = actor_options(options)};
+  if (spec.options.resources.amount("cpu") == 0) spec.flags |= lends_nothing;
+  if (const auto extras = extras_of_actor(options); !extras.empty()) {
+    spec.flags |= has_extras;
+    std::byte* to = spec.args.resize_for_overwrite(extras.size() + s.args.size());
+    std::ranges::copy(s.args, std::ranges::copy(extras, to).out);
+  }
   const RefHandle actor = owner_->create_actor(std::move(spec), steady_now());
   opportunistic_read();
   return with_result(actor);
 }
 
+RefHandle ProcessCore::submit_spec(detail::Slot actor, TaskSpec&& spec, std::vector<RefHandle>* more) {
+  const Time now = steady_now();
+  if (!actor) return owner_->submit(std::move(spec), now, more);
+  if (!owner_->has_room_for_call(handle_of(actor))) {
+    throw TaskError(
+        {.code = ErrorCode::too_many_calls, .message = too_many_calls(owner_->max_pending_calls(handle_of(actor)))});
+  }
+  return owner_->call(handle_of(actor), std::move(spec), now, more);
+}
+
 detail::Slot ProcessCore::call(detail::Slot actor, const detail::Submission& s) {
   const Lock lock(mutex_);
   if (closed_) throw_closed("calling an actor");
-  const RefHandle result = owner_->call(handle_of(actor), make_spec(s), steady_now());
+  const RefHandle result = submit_spec(actor, make_spec(s), nullptr);
   opportunistic_read();
   return with_result(result);
+}
+
+void ProcessCore::submit_many(detail::Slot actor, const detail::Submission& s, std::span<detail::Slot> results) {
+  const Lock lock(mutex_);
+  if (closed_) throw_closed("submitting a call");
+  TaskSpec spec = make_spec(s);
+  spec.results = static_cast<std::uint32_t>(results.size());
+  std::vector<RefHandle> more;
+  results[0] = with_result(submit_spec(actor, std::move(spec), &more));
+  for (std::size_t i = 0; i < more.size(); ++i) results[i + 1] = with_result(more[i]);
+  opportunistic_read();
+}
+
+detail::Slot ProcessCore::open_stream(detail::Slot actor, const detail::Submission& s) {
+  const Lock lock(mutex_);
+  if (closed_) throw_closed("opening a stream");
+  TaskSpec spec = make_spec(s);
+  spec.stream = true;
+  spec.window = window_of(s.options);
+  const RefHandle result = submit_spec(actor, std::move(spec), nullptr);
+  opportunistic_read();
+  return with_result(result);
+}
+
+Result<detail::Slot> ProcessCore::stream_next(detail::Slot stream, detail::Deadline deadline) {
+  Lock lock(mutex_);
+  if (forked_) return closed("reading a stream");
+  const RefHandle handle = handle_of(stream);
+  RefHandle item = owner_->next(handle);
+  if (!item && owner_->view(handle).state == RefState::pending) {
+    if (!closed_) owner_->watch(handle);
+    const bool there = wait_until(lock, deadline, deadline == never ? handle : RefHandle{}, [&] {
+      item = owner_->next(handle);
+      if (item || owner_->view(handle).state != RefState::pending) return true;
+      owner_->watch(handle);
+      return false;
+    });
+    if (!there) {
+      owner_->unwatch(handle);
+      return closed_ ? closed("reading a stream") : late();
+    }
+  }
+  if (item) {
+    note_activity();
+    return with_result(item);
+  }
+  const RefView end = owner_->view(handle);
+  if (end.state == RefState::error) return *end.error;
+  return detail::Slot{};
+}
+
+void ProcessCore::exit_actor() {
+  throw TaskError({.code = ErrorCode::invalid, .message = "exit_actor(): this process is not the home of an actor"});
 }
 
 detail::Slot ProcessCore::put(const detail::Encoded& value) {
@@ -167,6 +230,7 @@ detail::Slot ProcessCore::put(const detail::Encoded& value) {
   } else {
     stored.bytes.assign(value.bytes);
   }
+  if (concurrent_) enter_context();
   // Refs inside: put() counts them itself.
   const RefHandle ref = owner_->put(std::move(stored), contained_of(value.contained, value.contained_actors));
   opportunistic_read();
@@ -180,26 +244,6 @@ std::shared_ptr<detail::Object> ProcessCore::allocate(std::size_t bytes) {
 
 // Waiting.
 
-template <class Done>
-bool ProcessCore::wait_until(Lock& lock, Time deadline, const Done& done) {
-  if (done()) return true;
-  if (closed_) return false;
-  note_activity();
-  if (!pumping_) read_lanes();
-  if (done()) return true;
-  begin_blocking(lock);
-  bool is_done = false;
-  for (;;) {
-    is_done = done();
-    if (is_done || closed_) break;
-    if (deadline != never && steady_now() >= deadline) break;
-    pump(lock, deadline);
-  }
-  end_blocking(lock);
-  note_activity();
-  return is_done;
-}
-
 Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadline) {
   Lock lock(mutex_);
   if (forked_) return closed("reading a value");
@@ -207,14 +251,14 @@ Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadli
   RefView view = owner_->view(handle);
   if (view.state == RefState::pending) {
     if (!closed_) owner_->watch(handle);
-    const bool there = wait_until(lock, deadline, [&] {
+    const bool there = wait_until(lock, deadline, deadline == never ? handle : RefHandle{}, [&] {
       view = owner_->view(handle);
       return view.state != RefState::pending;
     });
     if (!there) return closed_ ? closed("waiting for a value") : late();
   }
   if (view.state == RefState::object && !closed_ && owner_->localize(handle)) {
-    const bool there = wait_until(lock, deadline, [&] {
+    const bool there = wait_until(lock, deadline, {}, [&] {
       view = owner_->view(handle);
       return view.state != RefState::object || view.location.node == self_.node;
     });
@@ -254,7 +298,7 @@ void ProcessCore::wait(std::span<const detail::Slot> refs, std::size_t count, de
   }
   // Each event makes at most one ref ready, so looking at all of them again can wait for as many events as are missing.
   std::uint64_t looked_at = ready_events_;
-  wait_until(lock, deadline, [&] {
+  wait_until(lock, deadline, {}, [&] {
     if (ready_events_ - looked_at < count - there) return false;
     looked_at = ready_events_;
     there = look();
@@ -282,8 +326,9 @@ void ProcessCore::pump(Lock& lock, Time deadline, net::Endpoint::Interest intere
   pumping_ = true;
   const Time until = std::min(deadline, owner_->next_timer());
   net::Endpoint& endpoint = *endpoint_;
+  const auto until_call = calls_wanted_ ? net::Endpoint::Interest::messages_and_calls : interest;
   lock.unlock();
-  endpoint.wait(until, interest);
+  endpoint.wait(until, until_call);
   lock.lock();
   if (!closed_) read_lanes();
   pumping_ = false;
@@ -338,13 +383,20 @@ void ProcessCore::on_frame(net::Peer from, std::span<const std::byte> bytes) {
 void ProcessCore::on_reply(const ProcessId& from, std::span<const std::byte> bytes) {
   const auto frame = wire::parse_reply(bytes);
   if (!frame) return;
-  if (frame->header.kind == wire::ReplyKind::value_object) {
-    // The object was the worker's until now. One that died first took it along: its death is told next.
-    const auto location = wire::decode_location(frame->payload);
-    if (!location) return;
-    if (location->node == self_.node && !arena_->adopt(in_arena(*location))) return;
+  // The objects were the worker's until now. One that died first took them along: its death is told next.
+  const auto adopted = [this](std::span<const std::byte> place) {
+    const auto location = wire::decode_location(place);
+    return location && (location->node != self_.node || arena_->adopt(in_arena(*location)));
+  };
+  const wire::ReplyKind kind = frame->header.kind;
+  if (kind == wire::ReplyKind::value_object || kind == wire::ReplyKind::item_object) {
+    if (!adopted(frame->payload)) return;
+  } else if (kind == wire::ReplyKind::values) {
+    for (const wire::Part& part : wire::parse_values(frame->payload)) {
+      if (part.object && !adopted(part.bytes)) return;
+    }
   }
-  if (!shipped_.empty()) {
+  if (!shipped_.empty() && kind != wire::ReplyKind::item_inline && kind != wire::ReplyKind::item_object) {
     if (const auto shipped = shipped_.extract({frame->header.index, frame->header.generation})) {
       for (const object::Location& location : shipped.mapped()) arena_->free(location);
     }
@@ -418,8 +470,8 @@ SendStatus ProcessCore::send_call_by_objects(const ProcessId& worker, const wire
 bool ProcessCore::withdraw(const ProcessId&, const CallTicket& ticket) {
   return !closed_ && transport_->withdraw(ticket);
 }
-void ProcessCore::raise_stop(const ProcessId& worker, const CallTicket& ticket) {
-  if (!closed_) transport_->raise_stop(worker, ticket);
+void ProcessCore::raise_stop(const ProcessId& worker, const CallTicket& ticket, bool recursive) {
+  if (!closed_) transport_->raise_stop(worker, ticket, recursive);
 }
 void ProcessCore::send(const ProcessId& to, wire::Message&& message) {
   if (const auto* free = std::get_if<wire::FreeObject>(&message); free && to.node == self_.node) {
@@ -438,7 +490,11 @@ std::string ProcessCore::function_name(const FunctionId& function) {
 void ProcessCore::cancel(detail::Slot ref, const CancelOptions& options) {
   const Lock lock(mutex_);
   if (closed_) return;
-  owner_->cancel(handle_of(ref), options.force, steady_now());
+  owner_->cancel(handle_of(ref),
+                 {.force = options.force,
+                  .recursive = options.recursive,
+                  .grace = options.grace ? Duration(*options.grace) : Owner::Cancel::never_kill},
+                 steady_now());
   note_activity();
 }
 
@@ -472,6 +528,7 @@ detail::WireId ProcessCore::export_ref(detail::Slot ref) {
 
 RefHandle ProcessCore::import(const detail::WireId& id, bool actor, detail::Slot cover) {
   const Lock lock(mutex_);
+  if (concurrent_) enter_context();
   return owner_->borrow(std::bit_cast<RefId>(id), actor, handle_of(cover));
 }
 detail::Slot ProcessCore::import_ref(const detail::WireId& id, detail::Slot cover) {

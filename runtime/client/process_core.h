@@ -46,6 +46,9 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   detail::Slot create_actor(const detail::Submission&) override;
   detail::Slot call(detail::Slot actor, const detail::Submission&) override;
   detail::Slot put(const detail::Encoded&) override;
+  void submit_many(detail::Slot actor, const detail::Submission&, std::span<detail::Slot> results) override;
+  detail::Slot open_stream(detail::Slot actor, const detail::Submission&) override;
+  Result<detail::Slot> stream_next(detail::Slot stream, detail::Deadline) override;
   Result<detail::Bytes> get(detail::Slot ref, detail::Deadline) override;
   void wait(std::span<const detail::Slot> refs, std::size_t count, detail::Deadline, std::vector<bool>& ready) override;
   void cancel(detail::Slot ref, const CancelOptions&) override;
@@ -59,6 +62,7 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   detail::Slot import_ref(const detail::WireId&, detail::Slot cover) override;
   detail::Slot import_actor(const detail::WireId&, detail::Slot cover) override;
   std::shared_ptr<detail::Object> allocate(std::size_t bytes) override;
+  void exit_actor() override;
   int cpus() const override { return cpus_; }
   bool in_process() const override { return false; }
 
@@ -79,14 +83,17 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   std::size_t read_lanes();
   // Sleeps until done() or the deadline; false: the deadline passed, or the core was closed.
   template <class Done>
-  bool wait_until(Lock& lock, Time deadline, const Done& done);
+  bool wait_until(Lock& lock, Time deadline, RefHandle on, const Done& done);
   // The end: later calls fail with `unavailable`, frames go nowhere, waiting threads return.
   void close(Lock& lock);
   void note_activity();
 
   // Hooks, called with the mutex.
-  virtual void begin_blocking(Lock&) {}
+  // `on`: the ref that is waited for until it is there; none: for some of several, or only for a while.
+  virtual void begin_blocking(Lock&, RefHandle) {}
   virtual void end_blocking(Lock&) {}
+  // Before the Owner is used for what a call does, where several calls run (concurrent_): tells it which.
+  virtual void enter_context() {}
   // What the Owner did not take, and what others want to see too (BorrowAck, ObjectHere).
   virtual void on_other_message(const ProcessId&, const wire::Message&) {}
   virtual void on_process_gone(const ProcessId&) {}
@@ -104,7 +111,7 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   SendStatus send_call(const ProcessId& worker, const wire::CallHeader& header, std::span<const std::byte> args,
                        std::span<const wire::Dependency> deps, CallTicket& ticket) override;
   bool withdraw(const ProcessId& worker, const CallTicket& ticket) override;
-  void raise_stop(const ProcessId& worker, const CallTicket& ticket) override;
+  void raise_stop(const ProcessId& worker, const CallTicket& ticket, bool recursive) override;
   void send(const ProcessId& to, wire::Message&& message) override;
   void ready(RefHandle) override { ++ready_events_; }
   std::string function_name(const FunctionId& function) override;
@@ -125,6 +132,8 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   bool pumping_ = false;             // someone has the baton
   bool background_pumping_ = false;  // and it is the background thread
   int waiting_ = 0;                  // threads that wait for a round to end
+  bool concurrent_ = false;          // several calls run in this process
+  bool calls_wanted_ = false;        // whoever pumps shall wake up for a call too
   std::condition_variable round_ended_;
   std::uint64_t ready_events_ = 0;
   std::uint64_t activity_ = 0;     // grows with everything the program does
@@ -135,6 +144,7 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   void on_reply(const ProcessId& from, std::span<const std::byte> frame);
   void on_message(const ProcessId& from, const wire::Message& message);
   TaskSpec make_spec(const detail::Submission&);
+  RefHandle submit_spec(detail::Slot actor, TaskSpec&& spec, std::vector<RefHandle>* more);
   std::vector<RefHandle> contained_of(std::span<const detail::Slot> refs, std::span<const detail::Slot> actors);
   RefHandle import(const detail::WireId& id, bool actor, detail::Slot cover);
   void opportunistic_read();
@@ -148,6 +158,28 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   std::map<RefHandle, std::vector<object::Location>> shipped_;
   Options last_options_;  // interned as last_class_
   TaskClass last_class_ = 0;
+  std::vector<std::byte> last_extras_;
+  std::uint32_t last_group_ = 0;
 };
+
+template <class Done>
+bool ProcessCore::wait_until(Lock& lock, Time deadline, RefHandle on, const Done& done) {
+  if (done()) return true;
+  if (closed_) return false;
+  note_activity();
+  if (!pumping_) read_lanes();
+  if (done()) return true;
+  begin_blocking(lock, on);
+  bool is_done = false;
+  for (;;) {
+    is_done = done();
+    if (is_done || closed_) break;
+    if (deadline != never && steady_now() >= deadline) break;
+    pump(lock, deadline);
+  }
+  end_blocking(lock);
+  note_activity();
+  return is_done;
+}
 
 }  // namespace mobula::client

@@ -58,8 +58,13 @@ Table& table() {
 }  // namespace
 
 FunctionEntry::FunctionEntry(Kind entry_kind, std::string_view entry_name, std::string_view entry_type,
-                             void (*entry_run)(Invocation&), void (*entry_target)())
-    : kind(entry_kind), name(entry_name), type(entry_type), run(entry_run), target(entry_target) {
+                             void (*entry_run)(Invocation&), void (*entry_target)(), bool is_coroutine)
+    : kind(entry_kind),
+      name(entry_name),
+      type(entry_type),
+      run(entry_run),
+      target(entry_target),
+      coroutine(is_coroutine) {
   next = entries.load(std::memory_order_relaxed);
   while (!entries.compare_exchange_weak(next, this, std::memory_order_release, std::memory_order_relaxed)) {
   }

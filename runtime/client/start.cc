@@ -67,6 +67,7 @@ Runtime Runtime::start(const StartOptions& options) {
     refuse("this is a task; inside of tasks the runtime that runs them is Runtime::current()");
   }
   return Runtime(*client::DriverCore::start({.cpus = static_cast<std::uint32_t>(workers),
+                                             .resources = {options.gpus, options.memory, options.resources},
                                              .address = address,
                                              .keys = given_or(options.keys, "MOBULA_KEYS"),
                                              .name = options.name,

@@ -15,8 +15,8 @@ using daemon::Relay;
 Transport::Transport(NodeId node, net::Endpoint& endpoint, net::Segment& segment)
     : self_{node, endpoint.self().slot, endpoint.self().generation}, endpoint_(endpoint), segment_(segment) {}
 
-std::uint64_t Transport::stop_key(std::uint32_t lane, std::uint64_t position) {
-  return hash_mix(lane + 1, position) | 1;  // 0 is no key
+std::uint64_t Transport::stop_key(std::uint32_t lane, std::uint64_t position, bool recursive) {
+  return hash_mix(lane + 1, recursive ? position : ~position) | 1;  // 0 is no key
 }
 
 template <class Write>
@@ -81,9 +81,10 @@ bool Transport::withdraw(const CallTicket& ticket) {
                              .position = ticket.position});
 }
 
-void Transport::raise_stop(const ProcessId& worker, const CallTicket& ticket) {
+void Transport::raise_stop(const ProcessId& worker, const CallTicket& ticket, bool recursive) {
   if (local(worker)) {
-    segment_.request_stop(peer_of(worker), stop_key(static_cast<std::uint32_t>(ticket.lane), ticket.position));
+    segment_.request_stop(peer_of(worker),
+                          stop_key(static_cast<std::uint32_t>(ticket.lane), ticket.position, recursive));
   }
 }
 

@@ -29,7 +29,7 @@ class Transport {
                        std::span<const wire::Dependency> deps, CallTicket& ticket);
   bool withdraw(const CallTicket& ticket);
   // Tells the worker's stop flag; see stop_key().
-  void raise_stop(const ProcessId& worker, const CallTicket& ticket);
+  void raise_stop(const ProcessId& worker, const CallTicket& ticket, bool recursive);
   void send_message(const ProcessId& to, const wire::Message& message);
   void send_reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
                   std::span<const RefId> contained);
@@ -44,7 +44,8 @@ class Transport {
   void forget(const ProcessId& dead);
 
   // What both ends of a calls lane know of a call: the caller by its ticket, the worker by where it took it.
-  static std::uint64_t stop_key(std::uint32_t lane, std::uint64_t position);
+  // (Two keys a call: stop it with its children, or without them.)
+  static std::uint64_t stop_key(std::uint32_t lane, std::uint64_t position, bool recursive = true);
 
  private:
   net::Peer peer_of(const ProcessId& process) const { return {process.slot, process.generation}; }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -26,6 +27,10 @@ namespace {
 constexpr Duration look_every = std::chrono::milliseconds(5);
 // A task keeps an idle worker just long enough for a loop of calls: its siblings wait for the same cpus.
 constexpr Duration nested_lease_keep = std::chrono::milliseconds(1);
+// Calls of one actor on their way in one thread, unless it says otherwise.
+constexpr std::uint32_t coroutines_at_once = 1000;
+// Calls that wait here for their concurrency group; further ones wait in their lanes.
+constexpr std::size_t most_parked = 256;
 
 }  // namespace
 
@@ -43,7 +48,8 @@ int WorkerProcess::main(const process::WorkerStart& start) {
         .self = {start.slot, start.generation},
         .arena = std::make_shared<object::Arena>(told.arena, start.slot),
         .program = {process::program_path(), fmt::format("{:016x}", process::build_id_of_program())},
-        .cpus = 0};
+        .cpus = 0,
+        .idle_lease_keep = nested_lease_keep};
     auto* worker = new WorkerProcess(setup);
     register_core(worker);
     worker->serve();
@@ -57,44 +63,111 @@ int WorkerProcess::main(const process::WorkerStart& start) {
 WorkerProcess::WorkerProcess(const ProcessSetup& setup)
     : ProcessCore(setup),
       pid_(getpid()),
-      worker_(self_, setup.node_name, pid_, *owner_, static_cast<WorkerSink&>(*this)) {
-  stop_.segment = segment_;
-  stop_.slot = self_.slot;
-}
+      worker_(self_, setup.node_name, pid_, *owner_, static_cast<WorkerSink&>(*this)) {}
 
 void WorkerProcess::serve() {
   Lock lock(mutex_);
   while (!exit_ || !transport_->idle()) {
     if (destroy_) destroy_instance(lock);
+    if (!resumable_.empty()) {
+      CallRun* const run = resumable_.front();
+      resumable_.pop_front();
+      resume(lock, *run);
+      continue;
+    }
     if (!pumping_) {
       read_lanes();
-      if (worker_.ready() && !exit_) {
-        if (const auto call = endpoint_->take_call()) {
-          run(lock, *call);
-          continue;
-        }
+      if (!resumable_.empty()) continue;
+    }
+    if (!parked_.empty()) unpark(lock);
+    if (worker_.ready() && !exit_ && parked_.size() < most_parked && !pumping_) {
+      if (const auto call = endpoint_->take_call()) {
+        take(lock, *call);
+        continue;
       }
     }
     if (destroy_ || (exit_ && transport_->idle())) continue;
-    pump(lock, never,
-         worker_.ready() ? net::Endpoint::Interest::messages_and_calls : net::Endpoint::Interest::messages);
+    const bool wanted = worker_.ready() && parked_.size() < most_parked;
+    if (concurrent_) calls_wanted_ = wanted;
+    pump(lock, never, wanted ? net::Endpoint::Interest::messages_and_calls : net::Endpoint::Interest::messages);
+    calls_wanted_ = false;
   }
 }
 
-void WorkerProcess::run(Lock& lock, const net::Call& call) {
-  Result<wire::CallFrame> frame = wire::parse_call(call.frame);
-  if (frame && worker_.accept(frame->header, now_)) {
-    stop_.flag = false;
-    stop_.key = Transport::stop_key(call.lane, call.position);
-    if (background_.joinable()) note_activity();
-    Outcome outcome;
-    execute(lock, *frame, outcome);
-    if (background_.joinable()) note_activity();
-    if (stop_.raised()) worker_.stop(now_);  // the message that says so may still be on its way
-    worker_.finish(outcome.kind, outcome.payload, outcome.contained, steady_now());
-    for (const RefHandle ref : outcome.contained) owner_->release(ref, now_);
+void WorkerProcess::take(Lock& lock, const net::Call& lane) {
+  const Result<wire::CallFrame> frame = wire::parse_call(lane.frame);
+  if (!frame) return endpoint_->finish_call(lane);
+  if (worker_.room(frame->header)) return start(lock, lane, *frame);
+  parked_.push_back(lane);
+}
+
+void WorkerProcess::unpark(Lock& lock) {
+  for (std::size_t i = 0; i < parked_.size();) {
+    const net::Call lane = parked_[i];
+    const Result<wire::CallFrame> frame = wire::parse_call(lane.frame);
+    if (!worker_.room(frame->header)) {
+      ++i;
+      continue;
+    }
+    parked_.erase(parked_.begin() + static_cast<std::ptrdiff_t>(i));
+    start(lock, lane, *frame);
+    i = 0;  // the lock was given up in between
   }
-  endpoint_->finish_call(call);
+}
+
+void WorkerProcess::start(Lock& lock, const net::Call& lane, const wire::CallFrame& frame) {
+  RunningCall* const call = worker_.accept(frame.header, now_);
+  if (call == nullptr) return endpoint_->finish_call(lane);
+  if (free_runs_.empty()) {
+    CallRun* const made = runs_.emplace_back(std::make_unique<CallRun>(*this)).get();
+    made->stop.segment = segment_;
+    made->stop.slot = self_.slot;
+    free_runs_.push_back(made);
+  }
+  CallRun& run = *free_runs_.back();
+  free_runs_.pop_back();
+  call->shell = &run;
+  run.call = call;
+  run.lane = lane;
+  run.in_lane = true;
+  run.frame = frame;
+  run.stop.flag = false;
+  run.stop.key = Transport::stop_key(lane.lane, lane.position);
+  run.stop.key_alone = Transport::stop_key(lane.lane, lane.position, false);
+  run.outcome.clear();
+  run.entry = detail::find_function({frame.header.function.module, frame.header.function.offset});
+  const bool plain = run.entry != nullptr && !run.entry->coroutine && frame.header.kind == wire::CallKind::actor_call;
+  if (threads_wanted_ == 0 || !plain) {
+    execute(lock, run);
+    return;
+  }
+  handed_out_.push_back(&run);
+  if (idle_threads_ < handed_out_.size() && pool_.size() < threads_wanted_) {
+    pool_.emplace_back([this] { pool_thread(); });
+  }
+  handed_out_wake_.notify_one();
+}
+
+void WorkerProcess::pool_thread() {
+  Lock lock(mutex_);
+  while (!exit_) {
+    if (handed_out_.empty()) {
+      ++idle_threads_;
+      handed_out_wake_.wait(lock);
+      --idle_threads_;
+      continue;
+    }
+    CallRun* const run = handed_out_.front();
+    handed_out_.pop_front();
+    execute(lock, *run);
+    call_room_changed();
+  }
+}
+
+// A thread of the pool has ended a call: the first thread may have to take another one, to unpark one, or to end.
+void WorkerProcess::call_room_changed() {
+  round_ended_.notify_all();
+  if (pumping_) endpoint_->wake();
 }
 
 void WorkerProcess::fail(Outcome& outcome, const Error& error) {
@@ -104,40 +177,87 @@ void WorkerProcess::fail(Outcome& outcome, const Error& error) {
   outcome.payload.assign(bytes.data(), bytes.data() + bytes.size());
 }
 
-void WorkerProcess::execute(Lock& lock, wire::CallFrame& frame, Outcome& outcome) {
-  const wire::CallHeader& header = frame.header;
-  const auto* entry = detail::find_function({header.function.module, header.function.offset});
-  if (entry == nullptr) {
-    return fail(outcome, {.code = ErrorCode::build_mismatch,
-                          .message = "the worker's program has no " + to_string(header.function) +
-                                     "; caller and worker must be the same build",
-                          .node = node_name_,
-                          .pid = pid_,
-                          .attempt = static_cast<std::int32_t>(header.attempt)});
+void WorkerProcess::execute(Lock& lock, CallRun& run) {
+  if (background_.joinable()) note_activity();
+  if (prepare(lock, run)) {
+    enter(lock, run, false);
   }
-  const Where where{
-      .task = entry->name, .node = node_name_, .pid = getpid(), .attempt = static_cast<int>(header.attempt)};
-  publish_name(*entry);
-  dependencies_.clear();
+  leave_or_wait(lock, run);
+}
+
+bool WorkerProcess::prepare(Lock& lock, CallRun& run) {
+  const wire::CallHeader& header = run.call->header;
+  run.info = {.name = {},
+              .metadata = nullptr,
+              .node = node_name_,
+              .attempt = static_cast<int>(header.attempt),
+              .incarnation = header.kind == wire::CallKind::task ? 0 : static_cast<int>(header.incarnation)};
+  if (run.entry == nullptr) {
+    fail(run.outcome, {.code = ErrorCode::build_mismatch,
+                       .message = "the worker's program has no " + to_string(header.function) +
+                                  "; caller and worker must be the same build",
+                       .node = node_name_,
+                       .pid = pid_,
+                       .attempt = static_cast<std::int32_t>(header.attempt)});
+    return false;
+  }
+  run.info.name = run.entry->name;
+  run.args = run.frame.args;
+  if ((header.flags & has_extras) != 0) {
+    try {
+      const auto prefix = cut_extras(run.args);
+      if (!extras_ || !std::ranges::equal(prefix, extras_bytes_)) {
+        extras_ = std::make_shared<const CallExtras>(decode_extras(prefix));
+        extras_bytes_.assign(prefix.begin(), prefix.end());
+      }
+    } catch (const TaskError& e) {
+      fail(run.outcome, e.error());
+      return false;
+    }
+    run.extras = extras_;
+    if (!run.extras->name.empty() && header.kind != wire::CallKind::actor_create) run.info.name = run.extras->name;
+    run.info.metadata = &run.extras->metadata;
+  }
+  publish_name(*run.entry);
+  run.dependency_values.clear();
   for (std::uint32_t i = 0; i < header.deps; ++i) {
-    Result<detail::Bytes> bytes = dependency(lock, frame.next_dependency());
-    if (!bytes) return fail(outcome, error_of_dependency(where, bytes.error()));
-    dependencies_.push_back(*std::move(bytes));
+    Result<detail::Bytes> bytes = dependency(lock, run.frame.next_dependency());
+    if (!bytes) {
+      fail(
+          run.outcome,
+          error_of_dependency(
+              {.task = run.info.name, .node = node_name_, .pid = getpid(), .attempt = static_cast<int>(header.attempt)},
+              bytes.error()));
+      return false;
+    }
+    run.dependency_values.push_back(*std::move(bytes));
   }
-  detail::Invocation in{.core = *this,
-                        .args = frame.args,
-                        .dependencies = dependencies_,
-                        .instance = instance_,
-                        .destroy = nullptr,
-                        .finish = &WorkerProcess::take_result};
-  outcome_ = &outcome;
+  run.dependencies = run.dependency_values;
+  run.instance = instance_;
+  run.destroy = nullptr;
+  run.finish = &WorkerProcess::take_result;
+  run.part = &WorkerProcess::take_part;
+  run.item = &WorkerProcess::take_item;
+  return true;
+}
+
+// Runs code of the user's: the function, or the coroutine from where it waits.
+void WorkerProcess::enter(Lock& lock, CallRun& run, bool again) {
   lock.unlock();
   try {
-    const TaskScope scope(this, &stop_);
-    entry->run(in);
+    const TaskScope scope({.core = this, .stop = &run.stop, .info = &run.info, .run = &run});
+    if (again) {
+      std::exchange(run.waiting, nullptr).resume();
+      if (run.suspended->done()) run.suspended->finish(run);
+    } else {
+      run.entry->run(run);
+    }
   } catch (...) {
-    outcome.contained.clear();
-    fail(outcome, error_of_current_exception(where));
+    const Error error = error_of_current_exception(
+        {.task = run.info.name, .node = node_name_, .pid = getpid(), .attempt = run.info.attempt});
+    run.outcome.kind = wire::ReplyKind::error;
+    run.outcome.flags = retry_flags(run, error);
+    fail(run.outcome, error);
   }
   if (forked_) {  // a child forked by the task, and come back from it: its parent answers
     std::fflush(nullptr);
@@ -145,17 +265,190 @@ void WorkerProcess::execute(Lock& lock, wire::CallFrame& frame, Outcome& outcome
   }
   process::flush_output();
   lock.lock();
-  outcome_ = nullptr;
-  dependencies_.clear();
-  if (header.kind == wire::CallKind::actor_create) {
-    instance_ = in.instance;
-    destroy_instance_ = in.destroy;
+}
+
+std::uint8_t WorkerProcess::retry_flags(const CallRun& run, const Error& error) const {
+  if (!run.extras || run.extras->retry_on == RetryOn::deaths) return 0;
+  if (run.extras->retry_on == RetryOn::exceptions) return wire::reply_may_retry;
+  const auto* test = detail::find_function({run.extras->retry_module, run.extras->retry_offset});
+  if (test == nullptr) return 0;
+  try {
+    return reinterpret_cast<bool (*)(const Error&)>(test->target)(error) ? wire::reply_may_retry : std::uint8_t{0};
+  } catch (...) {
+    return 0;  // a test that fails says nothing for another attempt
+  }
+}
+
+void WorkerProcess::leave_or_wait(Lock& lock, CallRun& run) {
+  const bool failed = run.outcome.kind == wire::ReplyKind::error;
+  if (run.suspended && !failed && !run.suspended->done()) {
+    give_back_lane(run);
+    // The caller's memory for its stop flag goes with the lane: from here on only messages tell.
+    if (run.stop.raised_with_children() || run.stop.raised_alone()) run.stop.flag = true;
+    if (run.waiting) {
+      run.blocked = true;
+      worker_.block(*run.call);
+      return;
+    }
+    fail(run.outcome,
+         {.code = ErrorCode::invalid,
+          .message = "a coroutine stopped at something that is no mobula::Ref and no mobula::Task, so that "
+                     "nothing would ever resume it",
+          .task = std::string(run.info.name),
+          .node = node_name_,
+          .pid = pid_,
+          .attempt = run.info.attempt});
+  }
+  if (run.suspended) {
+    // Frames of the user's end outside of the mutex.
+    lock.unlock();
+    {
+      const TaskScope scope({.core = this, .stop = &run.stop, .info = &run.info, .run = &run});
+      run.suspended.reset();
+    }
+    lock.lock();
+  }
+  finish(run);
+}
+
+void WorkerProcess::resume(Lock& lock, CallRun& run) {
+  if (std::exchange(run.blocked, false)) worker_.unblock(*run.call);
+  if (!concurrent_) owner_->set_context(run.call->header.depth + 1, run.call->number);
+  enter(lock, run, true);
+  leave_or_wait(lock, run);
+}
+
+bool WorkerProcess::resume_when_ready(detail::Slot ref, std::coroutine_handle<> waiting) {
+  const Context& context = TaskScope::now();
+  if (context.core != this || context.run == nullptr) return false;
+  auto& run = *static_cast<CallRun*>(context.run);
+  if (run.entry == nullptr || !run.entry->coroutine) return false;
+  const Lock lock(mutex_);
+  const RefHandle handle = handle_of(ref);
+  if (run.stop.raised() || closed_ || forked_) return false;
+  if (owner_->view(handle).state == RefState::pending) {
+    owner_->watch(handle);
+  } else if (!owner_->localize(handle)) {
+    return false;
+  }
+  run.waiting = waiting;
+  run.waits_for = handle;
+  awaiting_.emplace(handle, &run);
+  note_activity();
+  return true;
+}
+
+void WorkerProcess::ready(RefHandle ref) {
+  ProcessCore::ready(ref);
+  if (awaiting_.empty()) return;
+  const auto [first, last] = awaiting_.equal_range(ref);
+  for (auto it = first; it != last; ++it) resumable_.push_back(it->second);
+  awaiting_.erase(first, last);
+}
+
+void WorkerProcess::raise_stop(RunningCall& call) {
+  auto* const run = static_cast<CallRun*>(call.shell);
+  if (run == nullptr) return;
+  run->stop.flag = true;
+  // A coroutine that waits is woken, to find that it was cancelled.
+  for (auto it = awaiting_.begin(); it != awaiting_.end(); ++it) {
+    if (it->second != run) continue;
+    awaiting_.erase(it);
+    resumable_.push_back(run);
+    break;
+  }
+}
+
+void WorkerProcess::give_back_lane(CallRun& run) {
+  if (!std::exchange(run.in_lane, false)) return;
+  run.dependency_values.clear();
+  run.dependencies = {};
+  run.args = {};
+  endpoint_->finish_call(run.lane);
+}
+
+namespace {
+// Private, resident bytes of this process.
+std::uint64_t private_memory() {
+  std::uint64_t pages = 0, shared = 0;
+  if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
+    if (std::fscanf(file, "%*u %lu %lu", &pages, &shared) != 2) pages = shared = 0;
+    std::fclose(file);
+  }
+  return (pages - std::min(pages, shared)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+}  // namespace
+
+void WorkerProcess::finish(CallRun& run) {
+  if (background_.joinable()) note_activity();
+  const wire::CallKind kind = run.call->header.kind;
+  if (kind == wire::CallKind::actor_create) {
+    instance_ = run.instance;
+    destroy_instance_ = run.destroy;
+    if (run.outcome.kind == wire::ReplyKind::value_inline) adopt_manners(run);
+  }
+  // The message that says so may still be on its way.
+  if (run.stop.raised_with_children()) {
+    worker_.stop(*run.call, true, now_);
+  } else if (run.stop.raised_alone()) {
+    worker_.stop(*run.call, false, now_);
+  }
+  if (run.extras && kind == wire::CallKind::task) {
+    const CallExtras& extras = *run.extras;
+    if ((extras.max_calls != 0 && ++counted_calls_[run.entry] >= extras.max_calls) ||
+        (extras.max_worker_memory != 0 && private_memory() > extras.max_worker_memory)) {
+      worker_.recycle(*run.call);
+    }
+  }
+  run.call->shell = nullptr;
+  worker_.finish(*run.call, run.outcome.kind, run.outcome.payload, run.outcome.contained, steady_now(),
+                 run.outcome.flags);
+  for (const RefHandle ref : run.outcome.contained) owner_->release(ref, now_);
+  run.outcome.contained.clear();
+  run.dependency_values.clear();
+  if (std::exchange(run.in_lane, false)) endpoint_->finish_call(run.lane);
+  run.extras.reset();
+  run.call = nullptr;
+  free_runs_.push_back(&run);
+}
+
+void WorkerProcess::adopt_manners(CallRun& run) {
+  ActorManners manners{.max_concurrency = coroutines_at_once, .groups = {}, .holds_cpu = true};
+  manners.holds_cpu = (run.call->header.flags & lends_nothing) == 0;
+  threads_wanted_ = 0;
+  if (run.extras) {
+    const CallExtras& extras = *run.extras;
+    if (extras.max_concurrency != 0) manners.max_concurrency = extras.max_concurrency;
+    if (extras.max_concurrency > 1 || !extras.concurrency_groups.empty()) {
+      threads_wanted_ = std::max(1u, extras.max_concurrency);
+    }
+    // Without a number of its own the default group is one thread beside those of the others.
+    if (!extras.concurrency_groups.empty() && extras.max_concurrency == 0) manners.max_concurrency = 1;
+    for (const auto& [name, at_once] : extras.concurrency_groups) {
+      manners.groups[group_number(name)] = at_once;
+      threads_wanted_ += at_once;
+    }
+  }
+  worker_.set_manners(manners);
+  concurrent_ = true;
+}
+
+void WorkerProcess::keep_contained(CallRun& run, const detail::Encoded& value) {
+  if (value.contained.empty() && value.contained_actors.empty()) return;
+  const Lock lock(mutex_);
+  for (const auto slots : {value.contained, value.contained_actors}) {
+    for (const detail::Slot slot : slots) {
+      owner_->retain(handle_of(slot));
+      run.outcome.contained.push_back(handle_of(slot));
+    }
   }
 }
 
 void WorkerProcess::take_result(detail::Invocation& in, const detail::Encoded& result) {
   auto& self = static_cast<WorkerProcess&>(in.core);
-  Outcome& outcome = *self.outcome_;
+  CallRun& run = static_cast<CallRun&>(in);
+  Outcome& outcome = run.outcome;
+  if (outcome.kind == wire::ReplyKind::values) return;  // its parts are there
   if (result.object) {
     const wire::ObjectLocation location = on_node(self.self_.node, static_cast<ArenaObject&>(*result.object).give());
     const Bytes bytes = wire::encode_location(location);
@@ -164,13 +457,68 @@ void WorkerProcess::take_result(detail::Invocation& in, const detail::Encoded& r
   } else {
     outcome.payload.assign(result.bytes.begin(), result.bytes.end());
   }
-  if (result.contained.empty() && result.contained_actors.empty()) return;
-  const Lock lock(self.mutex_);
-  for (const auto slots : {result.contained, result.contained_actors}) {
-    for (const detail::Slot slot : slots) {
-      self.owner_->retain(handle_of(slot));
-      outcome.contained.push_back(handle_of(slot));
-    }
+  self.keep_contained(run, result);
+}
+
+void WorkerProcess::take_part(detail::Invocation& in, const detail::Encoded& value) {
+  auto& self = static_cast<WorkerProcess&>(in.core);
+  CallRun& run = static_cast<CallRun&>(in);
+  run.outcome.kind = wire::ReplyKind::values;
+  const auto contained = static_cast<std::uint32_t>(value.contained.size() + value.contained_actors.size());
+  std::shared_ptr<detail::Object> object = value.object;
+  if (!object && run.outcome.payload.size() + value.bytes.size() > detail::inline_limit) {
+    // Small ones that are large together do not fit one message.
+    object = self.allocate(value.bytes.size());
+    std::ranges::copy(value.bytes, object->data());
+  }
+  if (object) {
+    const Bytes place = wire::encode_location(on_node(self.self_.node, static_cast<ArenaObject&>(*object).give()));
+    wire::append_part(run.outcome.payload, {true, contained, place});
+  } else {
+    wire::append_part(run.outcome.payload, {false, contained, value.bytes});
+  }
+  self.keep_contained(run, value);
+}
+
+bool WorkerProcess::take_item(detail::Invocation& in, const detail::Encoded& value) {
+  auto& self = static_cast<WorkerProcess&>(in.core);
+  CallRun& run = static_cast<CallRun&>(in);
+  const std::uint32_t window = run.extras ? run.extras->window : CallExtras::default_window;
+  Bytes place;
+  if (value.object) {
+    place = wire::encode_location(on_node(self.self_.node, static_cast<ArenaObject&>(*value.object).give()));
+  }
+  Lock lock(self.mutex_);
+  RunningCall& call = *run.call;
+  self.wait_until(lock, never, {}, [&] { return run.stop.raised() || call.items < call.consumed + window; });
+  if (run.stop.raised()) {
+    if (value.object) self.arena_->free(in_arena(*wire::decode_location(place)));
+    return false;
+  }
+  std::vector<RefHandle> contained;
+  for (const auto slots : {value.contained, value.contained_actors}) {
+    for (const detail::Slot slot : slots) contained.push_back(handle_of(slot));
+  }
+  if (value.object) {
+    self.worker_.item(call, wire::ReplyKind::item_object, place, contained);
+  } else {
+    self.worker_.item(call, wire::ReplyKind::item_inline, value.bytes, contained);
+  }
+  return true;
+}
+
+void WorkerProcess::exit_actor() {
+  const Lock lock(mutex_);
+  worker_.exit_actor(*static_cast<CallRun*>(TaskScope::now().run)->call);
+}
+
+void WorkerProcess::enter_context() {
+  const Context& context = TaskScope::now();
+  if (context.core == this && context.run != nullptr) {
+    const RunningCall& call = *static_cast<CallRun*>(context.run)->call;
+    owner_->set_context(call.header.depth + 1, call.number);
+  } else {
+    owner_->set_context(1, 0);
   }
 }
 
@@ -192,11 +540,13 @@ Result<detail::Bytes> WorkerProcess::dependency(Lock& lock, const wire::Dependen
 
 void WorkerProcess::destroy_instance(Lock& lock) {
   destroy_ = false;
+  concurrent_ = false;
+  threads_wanted_ = 0;
   if (instance_ == nullptr) return;
   void* const instance = std::exchange(instance_, nullptr);
   lock.unlock();
   {
-    const TaskScope scope(this, nullptr);
+    const TaskScope scope({.core = this, .stop = nullptr, .info = nullptr, .run = nullptr});
     destroy_instance_(instance);
   }
   lock.lock();
@@ -210,11 +560,13 @@ void WorkerProcess::publish_name(const detail::FunctionEntry& entry) {
 }
 
 // Blocking inside a task gives its cpu to others. (Another thread of the user's code that waits changes nothing.)
-void WorkerProcess::begin_blocking(Lock&) {
-  if (TaskScope::core() == this && worker_.running()) worker_.block();
+void WorkerProcess::begin_blocking(Lock&, RefHandle) {
+  const Context& context = TaskScope::now();
+  if (context.core == this && context.run != nullptr) worker_.block(*static_cast<CallRun*>(context.run)->call);
 }
 void WorkerProcess::end_blocking(Lock&) {
-  if (TaskScope::core() == this && worker_.running()) worker_.unblock();
+  const Context& context = TaskScope::now();
+  if (context.core == this && context.run != nullptr) worker_.unblock(*static_cast<CallRun*>(context.run)->call);
 }
 
 void WorkerProcess::on_other_message(const ProcessId& from, const wire::Message& message) {

@@ -1,19 +1,22 @@
-// A worker process: takes calls off its lanes one at a time and runs them. One thread, until what it owns is needed by
-// others while it computes; then a second one looks after the lanes meanwhile.
+// A worker process: takes calls off its lanes and runs them. One thread for tasks and for most actors; coroutines take
+// turns in it. An actor that asked for several threads gets them, and then the first thread only hands calls out, runs
+// coroutines and looks after the lanes. A process whose one thread computes while others need what it owns gets a
+// second one that looks after the lanes meanwhile.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #include <mobula/detail/call.h>
 
+#include "runtime/client/call_run.h"
 #include "runtime/client/process_core.h"
 #include "runtime/process/worker_start.h"
-#include "runtime/wire/codec.h"
 #include "runtime/worker/worker.h"
 
 namespace mobula::client {
@@ -24,64 +27,85 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   static int main(const process::WorkerStart& start);
 
   void shutdown() override {}  // a worker's runtime ends with the process
+  bool resume_when_ready(detail::Slot ref, std::coroutine_handle<> waiting) override;
+  void exit_actor() override;
 
  private:
   explicit WorkerProcess(const ProcessSetup& setup);
   ~WorkerProcess() override = default;
 
   void serve();
-  void run(Lock& lock, const net::Call& call);
-  // What came out of a call: the encoded value, or an error.
-  struct Outcome {
-    wire::ReplyKind kind = wire::ReplyKind::value_inline;
-    std::vector<std::byte> payload;
-    std::vector<RefHandle> contained;  // counted
-  };
-  void execute(Lock& lock, wire::CallFrame& frame, Outcome& outcome);
+  void take(Lock& lock, const net::Call& lane);
+  void unpark(Lock& lock);
+  void start(Lock& lock, const net::Call& lane, const wire::CallFrame& frame);
+  // From the decoding of the arguments to the reply, or to the first co_await that waits.
+  void execute(Lock& lock, CallRun& run);
+  bool prepare(Lock& lock, CallRun& run);
+  void resume(Lock& lock, CallRun& run);
+  void enter(Lock& lock, CallRun& run, bool again);
+  void leave_or_wait(Lock& lock, CallRun& run);
+  void finish(CallRun& run);
   void fail(Outcome& outcome, const Error& error);
+  std::uint8_t retry_flags(const CallRun& run, const Error& error) const;
   Result<detail::Bytes> dependency(Lock& lock, const wire::Dependency& dep);
-  static void take_result(detail::Invocation& in, const detail::Encoded& result);
+  void give_back_lane(CallRun& run);
   void destroy_instance(Lock& lock);
   void publish_name(const detail::FunctionEntry& entry);
   void look_after_lanes();
+  void pool_thread();
+  void adopt_manners(CallRun& run);
+  void call_room_changed();
+
+  static void take_result(detail::Invocation& in, const detail::Encoded& result);
+  static void take_part(detail::Invocation& in, const detail::Encoded& value);
+  static bool take_item(detail::Invocation& in, const detail::Encoded& value);
+  void keep_contained(CallRun& run, const detail::Encoded& value);
 
   // ProcessCore
-  void begin_blocking(Lock&) override;
+  void begin_blocking(Lock&, RefHandle on) override;
   void end_blocking(Lock&) override;
+  void enter_context() override;
   void on_other_message(const ProcessId& from, const wire::Message& message) override;
   void on_process_gone(const ProcessId& process) override;
   void on_node_gone(NodeId node) override;
   void after_input() override;
   void rouse_background() override;
+  void ready(RefHandle ref) override;
 
   // WorkerSink
   void reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
              std::span<const RefId> contained) override;
   void send(const ProcessId& to, wire::Message&& message) override { ProcessCore::send(to, std::move(message)); }
-  void raise_stop() override { stop_.flag = true; }
+  void raise_stop(RunningCall& call) override;
   void destroy_actor() override { destroy_ = true; }
   void exit() override { exit_ = true; }
 
-  // What stop_token() shows: raised by a message, or by the caller in shared memory while this process computes.
-  struct CallStop final : detail::StopFlag {
-    bool raised() const override { return flag.load(std::memory_order_relaxed) || segment->stop_requested(slot, key); }
-    std::atomic<bool> flag = false;
-    const net::Segment* segment = nullptr;
-    std::uint32_t slot = 0;
-    std::uint64_t key = 0;
-  };
-
   const int pid_;
   Worker worker_;
-  CallStop stop_;
+  std::vector<std::unique_ptr<CallRun>> runs_;
+  std::vector<CallRun*> free_runs_;
+  std::shared_ptr<const CallExtras> extras_;  // the latest, and its bytes
+  std::vector<std::byte> extras_bytes_;
+  std::map<const detail::FunctionEntry*, std::uint32_t> counted_calls_;  // of functions with max_calls
+
   void* instance_ = nullptr;  // the actor
   void (*destroy_instance_)(void*) = nullptr;
   bool destroy_ = false;
   bool exit_ = false;
-  const detail::FunctionEntry* named_ = nullptr;  // whose name is published
-  Outcome* outcome_ = nullptr;                    // of the call that runs
-  std::vector<detail::Bytes> dependencies_;
+  const detail::FunctionEntry* named_ = nullptr;              // whose name is published
   std::map<wire::ObjectLocation, wire::ObjectHere> arrived_;  // objects of other nodes that the call that starts needs
+
+  std::deque<net::Call> parked_;                 // taken off a lane; their concurrency group is full
+  std::multimap<RefHandle, CallRun*> awaiting_;  // suspended coroutines, by what they wait for
+  std::deque<CallRun*> resumable_;
+
+  // Threads of an actor that asked for them.
+  std::uint32_t threads_wanted_ = 0;
+  std::vector<std::thread> pool_;
+  std::deque<CallRun*> handed_out_;
+  std::uint32_t idle_threads_ = 0;
+  std::condition_variable handed_out_wake_;
+
   std::thread background_;
   std::condition_variable background_wake_;
 };

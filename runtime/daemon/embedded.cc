@@ -70,6 +70,7 @@ class EmbeddedLoop final : public Embedded {
 std::unique_ptr<Embedded> Embedded::start(const EmbeddedOptions& options) {
   NodeLoopOptions loop;
   loop.cpus = options.cpus;
+  loop.resources = machine_resources(options.cpus, options.resources, options.object_memory).value();
   loop.name = options.name;
   loop.object_memory = options.object_memory;
   loop.log_level = options.log_level;

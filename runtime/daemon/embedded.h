@@ -7,6 +7,7 @@
 
 #include "runtime/base/ids.h"
 #include "runtime/base/time.h"
+#include "runtime/daemon/machine_resources.h"
 #include "runtime/net/segment.h"
 #include "runtime/object/arena.h"
 #include "runtime/wire/message.h"
@@ -15,6 +16,7 @@ namespace mobula::daemon {
 
 struct EmbeddedOptions {
   std::uint32_t cpus = 0;           // worker slots of this node
+  ResourceWish resources;           // what it has besides
   std::string address;              // of the head to join; empty: a cluster of its own
   std::string keys;                 // file; needed with an address
   std::string name;                 // of this node; empty: the host's

@@ -102,6 +102,7 @@ class NodeLoop::Impl final : public NodeSink,
   void push_object(NodeId to, const wire::ObjectLocation& location) override { transfers_.push(to, location); }
   void expect_object(const wire::ObjectLocation& location) override { transfers_.expect(location); }
   void expelled(const std::string& reason) override;
+  void warn(const std::string& what) override { log_->warn("{}", what); }
   void peers(const std::vector<wire::NodeView>& nodes) override;
   void node_died(NodeId node, const std::string& reason) override;
   void visitor_left(NodeId visitor) override {
@@ -258,7 +259,8 @@ void NodeLoop::Impl::make_node(NodeId head) {
   NodeOptions node;
   node.name = name_;
   node.address = cluster_ ? cluster_->address() : std::string();
-  node.resources = Resources::cpus(options_.cpus);
+  node.resources = options_.resources.empty() ? Resources::cpus(options_.cpus) : options_.resources;
+  node.may_grow = cluster_ != nullptr;
   node.head = head;
   if (options_.has_driver) {
     node.program = program_;

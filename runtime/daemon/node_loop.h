@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/base/ids.h"
+#include "runtime/base/resources.h"
 #include "runtime/base/time.h"
 #include "runtime/net/segment.h"
 #include "runtime/object/arena.h"
@@ -17,6 +18,7 @@ class Background;
 
 struct NodeLoopOptions {
   std::uint32_t cpus = 0;
+  Resources resources;              // what can be leased, cpus included; empty: the cpus
   std::string name;                 // empty: the host's
   std::uint64_t object_memory = 0;  // 0: the arena's default
   std::string log_level = "warning";

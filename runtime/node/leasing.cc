@@ -3,6 +3,7 @@
 
 #include "runtime/node/node_impl.h"
 #include "scheduler/policies/pack_then_spill.h"
+#include "scheduler/policies/what_would_fit.h"
 
 namespace mobula {
 
@@ -37,6 +38,20 @@ void Node::Impl::refuse(const Request& request, Error error) {
   sink_.send(request.owner, wire::LeaseRefused{request.tag, request.count, std::move(error)});
 }
 
+bool Node::Impl::fits_nowhere(Request& request) {
+  const std::string why = scheduler::what_would_fit(view(), request.resources, options_.may_grow);
+  if (!options_.may_grow) {
+    Error error;
+    error.code = ErrorCode::infeasible;
+    error.message = why;
+    refuse(request, std::move(error));
+    return true;
+  }
+  request.spilled = false;  // may be sent to a node that joins
+  if (warned_.insert(request.resources).second) sink_.warn("a task or actor waits: " + why);
+  return false;
+}
+
 void Node::Impl::on_lease_request(const ProcessId& from, const wire::LeaseRequest& message, Time now) {
   Request request;
   request.owner = from;
@@ -49,13 +64,7 @@ void Node::Impl::on_lease_request(const ProcessId& from, const wire::LeaseReques
   request.resources = message.resources;
   if (message.count == 0) return;
   const scheduler::Decision decision = scheduler::pack_then_spill(view(), {message.resources, !message.spilled});
-  if (decision.verdict == scheduler::Verdict::infeasible) {
-    Error error;
-    error.code = ErrorCode::infeasible;
-    error.message = decision.reason;
-    refuse(request, std::move(error));
-    return;
-  }
+  if (decision.verdict == scheduler::Verdict::infeasible && fits_nowhere(request)) return;
   // The program is needed only where the work stays.
   const bool stays = options_.resources.covers(message.resources);
   if (stays) {
@@ -172,13 +181,7 @@ void Node::Impl::place_elsewhere(bool view_is_new) {
     while (request.count != 0 && (!request.spilled || may_go_on)) {
       const scheduler::Decision decision =
           scheduler::pack_then_spill(view(), {request.resources, true, request.order + request.count});
-      if (decision.verdict == scheduler::Verdict::infeasible) {
-        Error error;
-        error.code = ErrorCode::infeasible;
-        error.message = decision.reason;
-        refuse(request, std::move(error));
-        request.count = 0;
-      }
+      if (decision.verdict == scheduler::Verdict::infeasible && fits_nowhere(request)) request.count = 0;
       if (decision.verdict != scheduler::Verdict::redirect) break;
       --request.count;
       sink_.send(request.owner, wire::LeaseRedirect{request.tag, decision.node, decision.reason});
@@ -211,7 +214,7 @@ bool Node::Impl::start_worker(std::uint32_t program, Time now) {
 void Node::Impl::end_lease(WorkerEntry& worker, Time now) {
   if (!worker.state.lease) return;
   lease_workers_.erase(worker.state.lease.number);
-  if (!worker.state.blocked) available_ += worker.held;
+  available_ += worker.state.blocked ? worker.held - worker.lent() : worker.held;
   worker.held = {};
   worker.state.lease = {};
   worker.state.owner = {};
@@ -225,10 +228,10 @@ void Node::Impl::set_blocked(WorkerEntry& worker, bool blocked, Time now) {
   if (worker.state.blocked == blocked) return;
   worker.state.blocked = blocked;
   if (blocked) {
-    available_ += worker.held;
+    available_ += worker.lent();
     schedule(now);
   } else {
-    available_ -= worker.held;  // perhaps below zero: nothing new is granted until it is made up for
+    available_ -= worker.lent();  // perhaps below zero: nothing new is granted until it is made up for
     load_changed(now);
   }
 }

@@ -133,8 +133,14 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
     if (WorkerEntry* worker = worker_of(blocked->lease); worker != nullptr && worker->state.process == from) {
       set_blocked(*worker, blocked->blocked, now);
     }
-  } else if (std::holds_alternative<wire::StayAlive>(message)) {
+  } else if (std::holds_alternative<wire::Recycle>(message)) {
     if (const auto found = workers_.find(from); found != workers_.end()) {
+      found->second.retiring = found->second.recycled = true;
+      end_lease(found->second, now);
+      schedule(now);
+    }
+  } else if (std::holds_alternative<wire::StayAlive>(message)) {
+    if (const auto found = workers_.find(from); found != workers_.end() && !found->second.recycled) {
       found->second.retiring = false;
       found->second.idle_since = now;
       schedule(now);

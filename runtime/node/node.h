@@ -19,11 +19,12 @@
 namespace mobula {
 
 struct NodeOptions {
-  std::string name;                                 // for people
-  std::string address;                              // how other nodes reach this one; empty: alone
-  Resources resources;                              // what can be leased
-  NodeId head;                                      // whose Control this node reports to; its own id when embedded
-  wire::Program program;                            // prestarted; path empty: none
+  std::string name;       // for people
+  std::string address;    // how other nodes reach this one; empty: alone
+  Resources resources;    // what can be leased
+  bool may_grow = false;  // nodes may still join: what fits nowhere waits, with a warning, instead of being refused
+  NodeId head;            // whose Control this node reports to; its own id when embedded
+  wire::Program program;  // prestarted; path empty: none
   std::uint32_t prestart = 0;                       // workers started at once
   std::uint32_t max_workers = 4096;                 // processes, blocked ones included
   Duration surplus_keep = std::chrono::seconds(5);  // idle workers beyond the prestarted ones retire after this
@@ -52,6 +53,8 @@ class NodeSink {
   virtual void expect_object(const wire::ObjectLocation& location) = 0;
   /// The head declared this node dead: end all processes and come back as a new node.
   virtual void expelled(const std::string& reason) = 0;
+  /// For people: something waits that may wait for ever. Once per kind of request.
+  virtual void warn(const std::string&) {}
   /// What is known of other nodes: where they listen. For the router.
   virtual void peers(const std::vector<wire::NodeView>& nodes) = 0;
 

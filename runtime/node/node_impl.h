@@ -36,7 +36,14 @@ class Node::Impl {
     std::uint64_t tag = 0;  // of the request that got it
     Time idle_since{};
     Time revoke_deadline = never;
-    bool retiring = false;  // Retire was sent
+    bool retiring = false;  // Retire was sent, or it said Recycle
+    bool recycled = false;  // it ends by itself
+    /// What it gives to others while its call waits: the cpu. Whatever else it holds (a GPU, memory) stays in use.
+    Resources lent() const {
+      Resources cpu;
+      cpu.set("cpu", held.amount("cpu"));
+      return cpu;
+    }
   };
   struct Request {
     ProcessId owner;
@@ -62,6 +69,8 @@ class Node::Impl {
   void place_elsewhere(bool view_is_new);
   void grant(Request& request, WorkerEntry& worker, Time now);
   void refuse(const Request& request, Error error);
+  /// No node of the view can run it: refuses it, or, where nodes may join, warns and lets it wait. True if refused.
+  bool fits_nowhere(Request& request);
   WorkerEntry* idle_worker(std::uint32_t program);
   WorkerEntry* worker_of(const LeaseId& lease);
   void end_lease(WorkerEntry& worker, Time now);
@@ -100,6 +109,7 @@ class Node::Impl {
 
   std::vector<wire::NodeView> nodes_;  // as the head told; less what was sent there since
   std::set<NodeId> dead_nodes_;
+  std::set<Resources> warned_;  // of requests that fit nowhere
   bool joined_ = false;
   bool view_known_ = false;
   Time heartbeat_due_ = never;

@@ -15,6 +15,8 @@ RefHandle Owner::Impl::create_actor(ActorSpec&& spec, Time now) {
   actor->life = Life::waiting;
   actor->restarts_left = spec.options.max_restarts;
   actor->max_call_retries = spec.options.max_call_retries;
+  actor->max_pending_calls = spec.options.max_pending_calls;
+  actor->unordered = spec.options.unordered;
   actor->options = spec.options;
   refs_[ref].more().actor = std::move(actor);
   actors_.insert(ref);
@@ -105,7 +107,7 @@ void Owner::Impl::actor_created(RefHandle ref, wire::Value&& outcome, Time now) 
   release(ref, now);
 }
 
-RefHandle Owner::Impl::call(RefHandle actor_ref, TaskSpec&& spec, Time now) {
+RefHandle Owner::Impl::call(RefHandle actor_ref, TaskSpec&& spec, Time now, std::vector<RefHandle>* more) {
   ActorEntry& actor = actor_of(actor_ref);
   const RefHandle ref = refs_.emplace();
   const TaskHandle handle = new_task(wire::CallKind::actor_call, ref, spec.function, spec.flags, std::move(spec.args),
@@ -113,12 +115,15 @@ RefHandle Owner::Impl::call(RefHandle actor_ref, TaskSpec&& spec, Time now) {
   TaskEntry& task = tasks_[handle];
   task.task_class = spec.task_class;
   task.actor = actor_ref;
+  task.group = spec.group;
   retain(actor_ref);
+  ++actor.pending;
+  if (spec.stream || spec.results > 1) shape_results(handle, spec, more);
   if (actor.life == Life::dead) {
     fail_call(handle, actor.death, false, now);
     return ref;
   }
-  actor.queue.push_back(handle);
+  if (!actor.unordered) actor.queue.push_back(handle);
   if (task.waiting_deps == 0) start(handle, now);
   return ref;
 }
@@ -150,6 +155,14 @@ void Owner::Impl::pump_actor(RefHandle ref, Time now) {
     }
     task->state = TaskEntry::State::sent;
     actor.queue.pop_front();
+    // Calls that overtook a long one have ended, but lie behind it.
+    if (actor.in_flight.size() > 64 && actor.in_flight.size() > 2 * std::size_t{actor.pending}) {
+      RingQueue<TaskHandle> live;
+      for (std::size_t i = 0; i < actor.in_flight.size(); ++i) {
+        if (tasks_.find(actor.in_flight[i]) != nullptr) live.push_back(actor.in_flight[i]);
+      }
+      actor.in_flight = std::move(live);
+    }
     actor.in_flight.push_back(handle);
   }
 }
@@ -317,7 +330,8 @@ void Owner::Impl::answer_locating(RefHandle ref) {
       return true;
     }
     if (actor.life != Life::alive || actor.incarnation <= asker.second) return false;
-    sink_.send(asker.first, wire::ActorAt{name, actor.incarnation, actor.worker, actor.lease, actor.max_call_retries});
+    sink_.send(asker.first, wire::ActorAt{name, actor.incarnation, actor.worker, actor.lease, actor.max_call_retries,
+                                          actor.max_pending_calls, actor.unordered});
     return true;
   });
 }
@@ -347,7 +361,49 @@ void Owner::Impl::on_actor_at(const wire::ActorAt& message, Time now) {
   actor.lease = message.lease;
   actor.incarnation = message.incarnation;
   actor.max_call_retries = message.max_call_retries;
+  actor.max_pending_calls = message.max_pending_calls;
+  actor.unordered = message.unordered;
+  refuse_surplus(found->second, now);
   pump_actor(found->second, now);
+}
+
+void Owner::Impl::refuse_surplus(RefHandle ref, Time now) {
+  // Made before the actor's options were known here: the latest ones are too many.
+  ActorEntry& actor = *refs_[ref].actor();
+  retain(ref);
+  while (actor.max_pending_calls != 0 && actor.pending > actor.max_pending_calls && !actor.queue.empty()) {
+    const TaskHandle handle = actor.queue.back();
+    actor.queue.pop_back();
+    const TaskEntry* task = tasks_.find(handle);
+    if (task == nullptr || task->state == TaskEntry::State::sent) continue;
+    wire::Value value;
+    value.kind = wire::ValueKind::error;
+    value.error = task_error(*task, ErrorCode::too_many_calls, too_many_calls(actor.max_pending_calls));
+    value.error.attempt = 0;
+    end_task(handle, std::move(value), now);
+  }
+  // An unordered actor's queue holds none that wait.
+  if (actor.unordered) {
+    std::erase_if(actor.queue, [this](TaskHandle handle) {
+      const TaskEntry* task = tasks_.find(handle);
+      return task == nullptr || task->state == TaskEntry::State::waiting;
+    });
+  }
+  release(ref, now);
+}
+
+void Owner::Impl::on_actor_exited(const wire::ActorExited& message, Time now) {
+  const RefHandle ref = find_owned(message.actor.index, message.actor.generation);
+  if (!ref || refs_[ref].actor() == nullptr) return;
+  ActorEntry& actor = *refs_[ref].actor();
+  if (actor.life != Life::alive || actor.incarnation != message.incarnation) return;
+  // What it had not begun it refuses, or will never see.
+  RingQueue<TaskHandle> in_flight = std::exchange(actor.in_flight, {});
+  for (std::size_t i = 0; i < in_flight.size(); ++i) {
+    const TaskEntry* task = tasks_.find(in_flight[i]);
+    if (task != nullptr && task->state == TaskEntry::State::sent) requeue_call(actor, in_flight[i]);
+  }
+  bury_actor(ref, message.error, now);
 }
 
 void Owner::Impl::on_actor_gone(const wire::ActorGone& message, Time now) {

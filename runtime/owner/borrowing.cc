@@ -57,20 +57,23 @@ void Owner::Impl::register_borrow(RefHandle ref) {
   sink_.send(entry.extra->foreign.owner, wire::AddBorrow{entry.extra->foreign});
 }
 
-bool Owner::Impl::settle_borrows() {
+std::uint64_t Owner::Impl::settle_borrows() {
+  if (unregistered_.empty() && settling_.empty()) return 0;
+  const std::uint64_t token = last_token_ + 1;
   for (const RefHandle ref : std::exchange(unregistered_, {})) {
     RefEntry* entry = refs_.find(ref);
     if (entry == nullptr || entry->borrow != Borrow::unregistered) continue;
     entry->settling = true;
-    ++settling_;
+    entry->more().settle_token = last_token_ = token;
+    ++settling_[token];
     register_borrow(ref);
   }
-  return settling_ == 0;
+  return settling_.empty() ? 0 : settling_.rbegin()->first;
 }
 
 void Owner::Impl::hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation,
-                           std::uint32_t attempt, std::span<const RefHandle> refs) {
-  std::vector<RefHandle>& held = held_[{caller, index, generation, attempt}];
+                           std::uint32_t attempt, std::uint32_t item, std::span<const RefHandle> refs) {
+  std::vector<RefHandle>& held = held_[{caller, index, generation, attempt, item}];
   for (const RefHandle ref : refs) {
     retain(ref);
     held.push_back(ref);
@@ -79,7 +82,7 @@ void Owner::Impl::hold_for(const ProcessId& caller, std::uint32_t index, std::ui
 
 void Owner::Impl::take_contained(const ProcessId& from, const wire::ReplyHeader& header,
                                  std::span<const RefId> contained, RefHandle holder) {
-  const wire::ReleaseHeld message{header.index, header.generation, header.attempt};
+  const wire::ReleaseHeld message{header.index, header.generation, header.attempt, header.item};
   const SlabHandle pending = pending_holds_.emplace(from, message, 1u);
   for (const RefId& name : contained) {
     // The producer's hold covers them until we are registered: no cover of ours is needed.
@@ -106,7 +109,10 @@ void Owner::Impl::release_hold(SlabHandle pending) {
 
 void Owner::Impl::registered(RefHandle ref, Time now) {
   RefEntry& entry = refs_[ref];
-  if (std::exchange(entry.settling, false)) --settling_;
+  if (std::exchange(entry.settling, false)) {
+    const auto outstanding = settling_.find(entry.extra->settle_token);
+    if (--outstanding->second == 0) settling_.erase(outstanding);
+  }
   const std::vector<SlabHandle> holds = std::exchange(entry.extra->acks_for, {});
   const std::vector<RefHandle> covers = std::exchange(entry.extra->covers, {});
   for (const SlabHandle hold : holds) release_hold(hold);
@@ -180,7 +186,7 @@ void Owner::Impl::on_resolved(wire::Resolved&& message, Time now) {
 }
 
 void Owner::Impl::on_release_held(const ProcessId& from, const wire::ReleaseHeld& message, Time now) {
-  const auto found = held_.find({from, message.index, message.generation, message.attempt});
+  const auto found = held_.find({from, message.index, message.generation, message.attempt, message.item});
   if (found == held_.end()) return;
   const std::vector<RefHandle> refs = std::move(found->second);
   held_.erase(found);

@@ -241,7 +241,8 @@ void Owner::Impl::lease_idle(LeaseHandle handle, Time now) {
 
 void Owner::Impl::return_lease(LeaseHandle handle) {
   LeaseEntry& lease = leases_[handle];
-  sink_.send(node_process(lease.id.node), wire::LeaseReturn{lease.id});
+  // A recycled worker gives its lease up itself: said by us, the node could lease it again before it hears of its end.
+  if (!lease.recycled) sink_.send(node_process(lease.id.node), wire::LeaseReturn{lease.id});
   std::erase(classes_[lease.scheduling_class].leases, handle);
   leases_.erase(handle);
 }
@@ -345,6 +346,20 @@ void Owner::Impl::on_reclaim(Time now) {
   for (const std::uint32_t scheduling : drained) dispatch(scheduling, now);
 }
 
+void Owner::Impl::on_recycle(const wire::Recycle& message, Time now) {
+  for (std::uint32_t scheduling = 0; scheduling < classes_.size(); ++scheduling) {
+    for (const LeaseHandle handle : classes_[scheduling].leases) {
+      LeaseEntry& lease = leases_[handle];
+      if (lease.id != message.lease) continue;
+      lease.draining = lease.recycled = true;
+      withdraw_queued(lease, 0, SIZE_MAX);
+      if (lease.in_flight_count == 0) lease_idle(handle, now);  // forgets it
+      dispatch(scheduling, now);
+      return;
+    }
+  }
+}
+
 void Owner::Impl::on_room(const ProcessId& worker, Time now) {
   for (std::uint32_t scheduling = 0; scheduling < classes_.size(); ++scheduling) {
     bool opened = false;
@@ -365,6 +380,7 @@ void Owner::Impl::on_room(const ProcessId& worker, Time now) {
 void Owner::Impl::on_timer(Time now) {
   if (now < timer_) return;
   timer_ = never;
+  run_delayed(now);
   std::vector<LeaseHandle> expired;
   for (std::uint32_t scheduling = 0; scheduling < classes_.size(); ++scheduling) {
     bool opened = false;

@@ -4,6 +4,12 @@
 
 namespace mobula {
 
+std::string too_many_calls(std::uint32_t limit) {
+  return "calling an actor: " + std::to_string(limit) +
+         " calls of this process wait or run already, and its max_pending_calls allows no more; wait for some of them "
+         "first, or allow more";
+}
+
 Owner::Impl::Impl(ProcessId self, OwnerOptions options, OwnerSink& sink)
     : self_(self), options_(std::move(options)), sink_(sink) {
   task_class({});  // class 0: the defaults
@@ -33,9 +39,11 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                         [&](const wire::Resolved& m) { return on_resolved(wire::Resolved(m), now), true; },
                         [&](const wire::CancelRef& m) {
                           if (const RefHandle ref = find_owned(m.ref.index, m.ref.generation))
-                            cancel(ref, m.force, now);
+                            cancel(ref, {m.force, m.recursive, Duration(m.grace_ns)}, now);
                           return true;
                         },
+                        [&](const wire::Recycle& m) { return on_recycle(m, now), true; },
+                        [&](const wire::ActorExited& m) { return on_actor_exited(m, now), true; },
                         [&](const wire::ActorLocate& m) { return on_actor_locate(from, m), true; },
                         [&](const wire::ActorAt& m) { return on_actor_at(m, now), true; },
                         [&](const wire::ActorGone& m) { return on_actor_gone(m, now), true; },
@@ -59,14 +67,25 @@ Owner::~Owner() = default;
 TaskClass Owner::task_class(const TaskOptions& options) {
   return impl_->task_class(options);
 }
-RefHandle Owner::submit(TaskSpec&& spec, Time now) {
-  return impl_->submit(std::move(spec), now);
+RefHandle Owner::submit(TaskSpec&& spec, Time now, std::vector<RefHandle>* more) {
+  return impl_->submit(std::move(spec), now, more);
 }
 RefHandle Owner::create_actor(ActorSpec&& spec, Time now) {
   return impl_->create_actor(std::move(spec), now);
 }
-RefHandle Owner::call(RefHandle actor, TaskSpec&& spec, Time now) {
-  return impl_->call(actor, std::move(spec), now);
+RefHandle Owner::call(RefHandle actor, TaskSpec&& spec, Time now, std::vector<RefHandle>* more) {
+  return impl_->call(actor, std::move(spec), now, more);
+}
+bool Owner::has_room_for_call(RefHandle actor) const {
+  const ActorEntry* entry = impl_->refs_[actor].actor();
+  return entry == nullptr || entry->max_pending_calls == 0 || entry->pending < entry->max_pending_calls;
+}
+std::uint32_t Owner::max_pending_calls(RefHandle actor) const {
+  const ActorEntry* entry = impl_->refs_[actor].actor();
+  return entry == nullptr ? 0 : entry->max_pending_calls;
+}
+RefHandle Owner::next(RefHandle stream) {
+  return impl_->next(stream);
 }
 RefHandle Owner::put(wire::Value&& value, std::vector<RefHandle> contained) {
   return impl_->put(std::move(value), std::move(contained));
@@ -112,8 +131,8 @@ bool Owner::localize(RefHandle ref) {
   return impl_->localize(ref);
 }
 
-void Owner::cancel(RefHandle ref, bool force, Time now) {
-  impl_->cancel(ref, force, now);
+void Owner::cancel(RefHandle ref, const Cancel& how, Time now) {
+  impl_->cancel(ref, how, now);
 }
 void Owner::cancel_children(std::uint64_t parent, Time now) {
   impl_->cancel_children(parent, now);
@@ -122,15 +141,15 @@ void Owner::kill(RefHandle actor, Time now) {
   impl_->kill(actor, now);
 }
 
-bool Owner::settle_borrows() {
+std::uint64_t Owner::settle_borrows() {
   return impl_->settle_borrows();
 }
-bool Owner::borrows_settled() const {
-  return impl_->settling_ == 0;
+bool Owner::borrows_settled(std::uint64_t token) const {
+  return impl_->settling_.empty() || impl_->settling_.begin()->first > token;
 }
 void Owner::hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt,
-                     std::span<const RefHandle> refs) {
-  impl_->hold_for(caller, index, generation, attempt, refs);
+                     std::uint32_t item, std::span<const RefHandle> refs) {
+  impl_->hold_for(caller, index, generation, attempt, item, refs);
 }
 
 void Owner::on_reply(const ProcessId& from, const wire::ReplyHeader& header, std::span<const std::byte> payload,

@@ -35,6 +35,9 @@ struct OwnerOptions {
   Duration idle_lease_keep = std::chrono::milliseconds(100);
 };
 
+/// What an error of that kind says, here and where it is thrown at once.
+std::string too_many_calls(std::uint32_t limit);
+
 enum class RefState : std::uint8_t { pending, inline_value, object, error };
 
 /// What is known of a ref. A view: valid until the next call of a method of the Owner.
@@ -57,10 +60,15 @@ class Owner {
   /// The number of these options, for TaskSpec::task_class. Equal options give equal numbers. Not for the fast path.
   TaskClass task_class(const TaskOptions& options);
 
-  RefHandle submit(TaskSpec&& spec, Time now);
+  /// With spec.results above 1, `more` gets the handles of all results but the first. All end together; cancelling one
+  /// cancels the task.
+  RefHandle submit(TaskSpec&& spec, Time now, std::vector<RefHandle>* more = nullptr);
   RefHandle create_actor(ActorSpec&& spec, Time now);
-  /// Calls of one process on one actor run in the order of these calls.
-  RefHandle call(RefHandle actor, TaskSpec&& spec, Time now);
+  /// Calls of one process on one actor run in the order of these calls (unless the actor is unordered).
+  RefHandle call(RefHandle actor, TaskSpec&& spec, Time now, std::vector<RefHandle>* more = nullptr);
+  /// False if the actor is known to have as many calls of this process pending as it allows.
+  bool has_room_for_call(RefHandle actor) const;
+  std::uint32_t max_pending_calls(RefHandle actor) const;  // 0: no limit, or not known
   /// A value that is known: inline bytes, or a location in the local node's arena (then freed with the last count).
   RefHandle put(wire::Value&& value, std::vector<RefHandle> contained = {});
 
@@ -91,23 +99,35 @@ class Owner {
   /// to be done (not an object, or here already).
   bool localize(RefHandle ref);
 
+  // ---- streams: the ref of a task or call whose spec says so. Pending while it runs, then empty or an error.
+  // Releasing it cancels the call and frees what was not taken.
+
+  /// The next item, with one count; none if there is none now. Lets the call make further ones.
+  RefHandle next(RefHandle stream);
+
   // ---- ending things
 
-  /// A finished ref is left as it is. `force` also kills the worker that runs it.
-  void cancel(RefHandle ref, bool force, Time now);
+  struct Cancel {
+    bool force = false;           // also kill the worker that runs it (of a task; an actor's call is only asked)
+    bool recursive = true;        // also what it submitted
+    Duration grace = never_kill;  // kill the worker if the task still runs then
+    static constexpr Duration never_kill{-1};
+  };
+  /// A finished ref is left as it is.
+  void cancel(RefHandle ref, const Cancel& how, Time now);
   void cancel_children(std::uint64_t parent, Time now);
   /// Kills the actor's process; it is not restarted. Calls in flight and later ones end in actor_died.
   void kill(RefHandle actor, Time now);
 
   // ---- borrowing at a call's end (worker machine)
 
-  /// Registers with their owners all refs that were borrowed without cover and are still held. True if none is left to
-  /// wait for; else borrows_settled() turns true after the acknowledgements.
-  bool settle_borrows();
-  bool borrows_settled() const;
-  /// Keeps the refs of a result that was sent to `caller` alive until it says ReleaseHeld, or dies.
+  /// Registers with their owners all refs that were borrowed without cover and are still held. 0 if none is left to
+  /// wait for; else borrows_settled() of this number turns true after the acknowledgements.
+  std::uint64_t settle_borrows();
+  bool borrows_settled(std::uint64_t token) const;
+  /// Keeps the refs of a result (or an item) that was sent to `caller` alive until it says ReleaseHeld, or dies.
   void hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt,
-                std::span<const RefHandle> refs);
+                std::uint32_t item, std::span<const RefHandle> refs);
 
   // ---- inputs
 

@@ -1,5 +1,5 @@
 // The owner's tables. Private to runtime/owner; the functions are spread over references.cc, tasks.cc, leases.cc,
-// actors.cc, borrowing.cc and deaths.cc by what they are about.
+// streams.cc, actors.cc, borrowing.cc and deaths.cc by what they are about.
 //
 //   refs_    one entry for each value, actor or borrowed ref that this process knows; RefHandle is its position
 //   tasks_   one entry for each call that has not ended; found from the entry of its result
@@ -52,9 +52,21 @@ struct ActorEntry {
   LeaseId lease;
   std::uint32_t incarnation = 0;
   std::int32_t max_call_retries = 0;
-  std::deque<TaskHandle> queue;     // not sent, in submission order
+  std::uint32_t max_pending_calls = 0;
+  std::uint32_t pending = 0;  // calls of this process that have not ended
+  bool unordered = false;
+  std::deque<TaskHandle> queue;     // not sent, in submission order; if unordered, only those that can be
   RingQueue<TaskHandle> in_flight;  // sent, in that order
   Error death;                      // dead: what later calls end in
+};
+
+/// Items of a call that is a stream, between their maker and their reader.
+struct StreamEntry {
+  std::uint32_t received = 0;  // over all attempts: an item that comes again is let go
+  std::uint32_t taken = 0;
+  std::uint32_t told = 0;  // of the taken ones, to the maker
+  std::uint32_t window = 1;
+  std::deque<RefHandle> ready;  // received and not taken, with a count each
 };
 
 /// What few refs need.
@@ -66,9 +78,12 @@ struct RefExtra {
   std::vector<ProcessId> borrowers;
   std::vector<ProcessId> resolvers;  // borrowers that want the value
   std::vector<wire::ObjectLocation> copies;
-  wire::ObjectLocation local;        // a copy in this node's arena
-  std::vector<RefHandle> covers;     // counted until registered
-  std::vector<SlabHandle> acks_for;  // PendingHolds that wait for this ref's registration
+  wire::ObjectLocation local;           // a copy in this node's arena
+  std::vector<RefHandle> covers;        // counted until registered
+  std::vector<SlabHandle> acks_for;     // PendingHolds that wait for this ref's registration
+  std::uint64_t settle_token = 0;       // while RefEntry::settling
+  std::vector<RefHandle> more_results;  // of the task that makes this one, until it ended
+  std::unique_ptr<StreamEntry> stream;
   std::unique_ptr<ActorEntry> actor;
 };
 
@@ -92,6 +107,7 @@ struct RefEntry {
   }
   bool owned() const { return borrow == Borrow::owned; }
   ActorEntry* actor() const { return extra ? extra->actor.get() : nullptr; }
+  StreamEntry* stream() const { return extra ? extra->stream.get() : nullptr; }
 };
 
 struct TaskEntry {
@@ -100,6 +116,9 @@ struct TaskEntry {
   State state = State::waiting;
   std::uint8_t flags = 0;
   bool cancelled = false;
+  bool stream = false;
+  bool many = false;  // RefExtra::more_results of its result
+  std::uint32_t group = 0;
   FunctionId function;
   TaskClass task_class = 0;
   std::uint32_t waiting_deps = 0;
@@ -127,6 +146,7 @@ struct LeaseEntry {
   bool full = false;      // its lane had no room
   bool dead = false;      // a send found it dead; the death will be told
   bool draining = false;  // goes back to the node when its calls ended: others wait
+  bool recycled = false;  // ... which its worker does, for it ends
   std::uint32_t in_flight_count = 0;
   RingQueue<TaskHandle> in_flight;
   Time since{};       // when it was granted
@@ -169,24 +189,39 @@ class Owner::Impl {
 
   // tasks.cc
   TaskClass task_class(const TaskOptions& options);
-  RefHandle submit(TaskSpec&& spec, Time now);
+  RefHandle submit(TaskSpec&& spec, Time now, std::vector<RefHandle>* more);
   TaskHandle new_task(wire::CallKind kind, RefHandle result, const FunctionId& function, std::uint8_t flags,
                       Bytes&& args, std::vector<RefHandle>&& deps, std::vector<RefHandle>&& contained, Time now);
+  void shape_results(TaskHandle handle, const TaskSpec& spec, std::vector<RefHandle>* more);
   void dependency_ready(TaskHandle handle, RefHandle dependency, Time now);
   void start(TaskHandle handle, Time now);  // all dependencies are there
   SendStatus send(TaskHandle handle, TaskEntry& task, const ProcessId& worker, const LeaseId& lease);
   void on_reply(const ProcessId& from, const wire::ReplyHeader& header, std::span<const std::byte> payload,
                 std::span<const RefId> contained, Time now);
+  /// Of several results, more_values_ has those after the first; if it is empty they share the first one's error.
   void end_task(TaskHandle handle, wire::Value&& value, Time now);
+  void end_more(RefHandle first, const wire::Value& value, Time now);
   void leave_lease(TaskEntry& task, Time now);
   void retry_or_fail(TaskHandle handle, Error error, Time now);
-  void cancel(RefHandle ref, bool force, Time now);
-  void cancel_task(TaskHandle handle, bool force, Time now);
+  /// Puts a task whose attempt failed back into its queue, after the wait that its options ask for.
+  void try_again(TaskHandle handle, Time now);
+  void begin_attempt(TaskHandle handle, Time now);
+  Duration delay_before(const TaskEntry& task) const;
+  void run_delayed(Time now);
+  void cancel(RefHandle ref, const Owner::Cancel& how, Time now);
+  void cancel_task(TaskHandle handle, const Owner::Cancel& how, Time now);
   void cancel_children(std::uint64_t parent, Time now);
   std::string name_of(const TaskEntry& task);
   Error task_error(const TaskEntry& task, ErrorCode code, std::string message);
 
+  // streams.cc
+  void on_item(const ProcessId& from, const wire::ReplyHeader& header, wire::Value&& value,
+               std::span<const RefId> contained, Time now);
+  RefHandle next(RefHandle stream);
+  void close_stream(RefHandle stream, Time now);
+
   // leases.cc
+  void on_recycle(const wire::Recycle& message, Time now);
   void enqueue(TaskHandle handle, TaskEntry& task, bool front);
   void dispatch(std::uint32_t scheduling_class, Time now);
   LeaseHandle roomiest(SchedulingClass& cls);
@@ -208,7 +243,9 @@ class Owner::Impl {
 
   // actors.cc
   RefHandle create_actor(ActorSpec&& spec, Time now);
-  RefHandle call(RefHandle actor, TaskSpec&& spec, Time now);
+  void on_actor_exited(const wire::ActorExited& message, Time now);
+  void refuse_surplus(RefHandle actor, Time now);
+  RefHandle call(RefHandle actor, TaskSpec&& spec, Time now, std::vector<RefHandle>* more);
   ActorEntry& actor_of(RefHandle ref);
   void ask_actor_lease(RefHandle ref, NodeId node, bool spilled);
   void actor_granted(RefHandle ref, const wire::LeaseGrant& grant, Time now);
@@ -235,9 +272,9 @@ class Owner::Impl {
   // borrowing.cc
   RefHandle borrow(const RefId& ref, bool actor, RefHandle cover);
   void register_borrow(RefHandle ref);
-  bool settle_borrows();
+  std::uint64_t settle_borrows();
   void hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt,
-                std::span<const RefHandle> refs);
+                std::uint32_t item, std::span<const RefHandle> refs);
   void take_contained(const ProcessId& from, const wire::ReplyHeader& header, std::span<const RefId> contained,
                       RefHandle holder);
   void registered(RefHandle ref, Time now);
@@ -285,17 +322,20 @@ class Owner::Impl {
   // what does not grow, knows nothing of handles.
   std::uint64_t sequence_ = 0;
   Time timer_ = never;
+  std::multimap<Time, TaskHandle> delayed_;                            // attempts that are not due yet
+  std::multimap<Time, std::pair<TaskHandle, std::uint32_t>> kill_at_;  // cancelled ones, and the attempt meant
   Time others_wait_until_{};  // the node said so: leases that fall idle before go back at once
 
   std::unordered_map<RefId, RefHandle> borrowed_;
   std::set<RefHandle> shared_;  // owned refs with borrowers, resolvers or askers for an actor
   std::set<RefHandle> actors_;  // all entries with an ActorEntry
   std::vector<RefHandle> unregistered_;
-  std::size_t settling_ = 0;
+  std::map<std::uint64_t, std::uint32_t> settling_;  // by token: registrations that are not acknowledged
+  std::uint64_t last_token_ = 0;
 
   struct HeldKey {
     ProcessId caller;
-    std::uint32_t index, generation, attempt;
+    std::uint32_t index, generation, attempt, item;
     auto operator<=>(const HeldKey&) const = default;
   };
   std::map<HeldKey, std::vector<RefHandle>> held_;
@@ -313,6 +353,7 @@ class Owner::Impl {
   // The same for refs that are freed with what contained them.
   std::vector<RefHandle> freed_later_;
   bool freeing_ = false;
+  std::vector<wire::Value> more_values_;        // between on_reply() and end_task()
   std::vector<wire::Dependency> dependencies_;  // scratch of send()
   std::vector<wire::ObjectLocation> locations_;
 };

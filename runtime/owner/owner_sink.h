@@ -39,13 +39,13 @@ class OwnerSink {
   virtual bool withdraw(const ProcessId& worker, const CallTicket& ticket) = 0;
 
   /// Raises the stop flag of a call that the worker has begun, where that can be done without the worker's help.
-  /// A CancelCall message follows in any case.
-  virtual void raise_stop(const ProcessId& worker, const CallTicket& ticket) = 0;
+  /// A CancelCall message was sent before in any case. `recursive`: the call's children are cancelled too.
+  virtual void raise_stop(const ProcessId& worker, const CallTicket& ticket, bool recursive) = 0;
 
   /// In order and reliable per receiver; the sink may queue. A receiver that is dead swallows it.
   virtual void send(const ProcessId& to, wire::Message&& message) = 0;
 
-  /// A watched ref is no longer pending (or a localised object arrived). Once per watch().
+  /// A watched ref is no longer pending (or a localised object arrived, or an item of a stream). Once per watch().
   virtual void ready(RefHandle ref) = 0;
 
   /// For error messages: the name of the code, e.g. "square". Not on any fast path.

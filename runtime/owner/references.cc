@@ -194,6 +194,11 @@ void Owner::Impl::maybe_free(RefHandle ref, Time now) {
         if (entry == nullptr || entry->count != 0 || entry->actor()->life != ActorEntry::Life::dead) continue;
       }
     } else if (entry->owned()) {
+      if (entry->stream() != nullptr) {
+        close_stream(next, now);
+        entry = refs_.find(next);
+        if (entry == nullptr || entry->count != 0) continue;
+      }
       if (entry->task) continue;  // freed when its task ends
       if (entry->state == RefState::object) {
         sink_.send(node_process(entry->location.node), wire::FreeObject{entry->location});

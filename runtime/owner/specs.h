@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <mobula/options.h>
+
 #include "runtime/base/bytes.h"
 #include "runtime/base/resources.h"
 #include "runtime/owner/owner_sink.h"
@@ -13,9 +15,9 @@ namespace mobula {
 
 /// Options of a kind of task. Interned once (Owner::task_class), so that a call carries a number.
 struct TaskOptions {
-  std::string name;               // for people; empty: the function's own
-  std::int32_t max_retries = 3;   // after deaths of workers and nodes; -1: without end
-  bool retry_exceptions = false;  // also after an exception of the function
+  std::string name;              // for people; empty: the function's own
+  std::int32_t max_retries = 3;  // after deaths of workers and nodes; -1: without end
+  Backoff backoff{};             // between attempts
   Resources resources = Resources::cpus(1);
   bool operator==(const TaskOptions&) const = default;
 };
@@ -26,6 +28,10 @@ struct TaskSpec {
   FunctionId function;
   TaskClass task_class = 0;  // 0: default options
   std::uint8_t flags = 0;    // travels to the worker untouched
+  bool stream = false;       // its results are items, taken by Owner::next
+  std::uint32_t results = 1;
+  std::uint32_t window = 1;  // of a stream: items that may be made before one is taken
+  std::uint32_t group = 0;   // of an actor call: hash of its concurrency group's name
   Bytes args;
   std::vector<RefHandle> deps;       // waited for; shipped with the call
   std::vector<RefHandle> contained;  // refs and actor handles inside args: kept until the call ended
@@ -33,8 +39,10 @@ struct TaskSpec {
 
 struct ActorOptions {
   std::string name;
-  std::int32_t max_restarts = 0;      // -1: without end
-  std::int32_t max_call_retries = 0;  // calls in flight at a death run again: at least once instead of at most once
+  std::int32_t max_restarts = 0;        // -1: without end
+  std::int32_t max_call_retries = 0;    // calls in flight at a death run again: at least once instead of at most once
+  std::uint32_t max_pending_calls = 0;  // of one caller, not ended; 0: no limit
+  bool unordered = false;               // a call whose arguments are not there yet does not hold back later ones
   Resources resources = Resources::cpus(1);
 };
 

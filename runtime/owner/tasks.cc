@@ -24,15 +24,33 @@ TaskClass Owner::Impl::task_class(const TaskOptions& options) {
   return static_cast<TaskClass>(task_classes_.size() - 1);
 }
 
-RefHandle Owner::Impl::submit(TaskSpec&& spec, Time now) {
+RefHandle Owner::Impl::submit(TaskSpec&& spec, Time now, std::vector<RefHandle>* more) {
   const RefHandle ref = refs_.emplace();
   const TaskHandle handle = new_task(wire::CallKind::task, ref, spec.function, spec.flags, std::move(spec.args),
                                      std::move(spec.deps), std::move(spec.contained), now);
   TaskEntry& task = tasks_[handle];
   task.task_class = spec.task_class;
   task.retries_left = task_classes_[spec.task_class].max_retries;
+  if (spec.stream || spec.results > 1) shape_results(handle, spec, more);
   if (task.waiting_deps == 0) start(handle, now);
   return ref;
+}
+
+void Owner::Impl::shape_results(TaskHandle handle, const TaskSpec& spec, std::vector<RefHandle>* more) {
+  TaskEntry& task = tasks_[handle];
+  if (spec.stream) {
+    task.stream = true;
+    StreamEntry& stream = *(refs_[task.result].more().stream = std::make_unique<StreamEntry>());
+    stream.window = std::max(1u, spec.window);
+    return;
+  }
+  for (std::uint32_t i = 1; i < spec.results; ++i) {
+    const RefHandle ref = refs_.emplace();
+    refs_[ref].task = handle;
+    refs_[task.result].more().more_results.push_back(ref);
+  }
+  task.many = true;
+  if (more != nullptr) *more = refs_[task.result].extra->more_results;
 }
 
 TaskHandle Owner::Impl::new_task(wire::CallKind kind, RefHandle result, const FunctionId& function, std::uint8_t flags,
@@ -125,6 +143,16 @@ void Owner::Impl::start(TaskHandle handle, Time now) {
     }
     case wire::CallKind::actor_call: {
       task.state = TaskEntry::State::queued;
+      ActorEntry& actor = actor_of(task.actor);
+      if (actor.life == ActorEntry::Life::dead) {
+        fail_call(handle, actor.death, false, now);
+        return;
+      }
+      if (task.attempt > 1) {
+        requeue_call(actor, handle);
+      } else if (actor.unordered) {
+        actor.queue.push_back(handle);
+      }
       pump_actor(task.actor, now);
       break;
     }
@@ -143,6 +171,8 @@ SendStatus Owner::Impl::send(TaskHandle handle, TaskEntry& task, const ProcessId
   header.function = task.function;
   header.attempt = task.attempt;
   header.lease = lease;
+  header.group = task.group;
+  if (task.stream) header.first_item = refs_[task.result].extra->stream->received;
   header.args_bytes = static_cast<std::uint32_t>(task.args.size());
   header.deps = static_cast<std::uint32_t>(task.deps.size());
   if (task.kind != wire::CallKind::task) {
@@ -188,8 +218,10 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
   wire::Value value;
   switch (header.kind) {
     case wire::ReplyKind::value_inline:
+    case wire::ReplyKind::item_inline:
       value.bytes.assign(payload);
       break;
+    case wire::ReplyKind::item_object:
     case wire::ReplyKind::value_object: {
       value.kind = wire::ValueKind::object;
       auto location = wire::decode_location(payload);
@@ -206,25 +238,54 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
       value.kind = wire::ValueKind::error;
       if (!payload.empty()) value.error = wire::decode_error(payload);
       break;
+    case wire::ReplyKind::values:
+      for (const wire::Part& part : wire::parse_values(payload)) {
+        wire::Value& one = more_values_.emplace_back();
+        if (const auto location = wire::decode_location(part.bytes); part.object && location.ok()) {
+          one.kind = wire::ValueKind::object;
+          one.location = *location;
+        } else {
+          one.bytes.assign(part.bytes);
+        }
+      }
+      break;
     case wire::ReplyKind::not_started:
       break;
+  }
+  if (header.kind == wire::ReplyKind::item_inline || header.kind == wire::ReplyKind::item_object) {
+    on_item(from, header, std::move(value), contained, now);
+    return;
   }
   if (task == nullptr || task->attempt != header.attempt || task->state != TaskEntry::State::sent) {
     // It ended meanwhile (a death was told, the actor was killed): let go of what the reply brought.
     if (!contained.empty()) {
-      sink_.send(from, wire::ReleaseHeld{header.index, header.generation, header.attempt});
+      sink_.send(from, wire::ReleaseHeld{header.index, header.generation, header.attempt, header.item});
     }
-    if (value.kind == wire::ValueKind::object) {
-      sink_.send(node_process(value.location.node), wire::FreeObject{value.location});
+    more_values_.push_back(std::move(value));
+    for (const wire::Value& one : std::exchange(more_values_, {})) {
+      if (one.kind != wire::ValueKind::object) continue;
+      sink_.send(node_process(one.location.node), wire::FreeObject{one.location});
     }
     return;
   }
   const TaskHandle handle = entry->task;
   if (!contained.empty()) take_contained(from, header, contained, ref);
+  if (header.kind == wire::ReplyKind::values) {
+    if (!task->many || more_values_.size() != entry->extra->more_results.size() + 1) {
+      value.kind = wire::ValueKind::error;
+      value.error =
+          task_error(*task, ErrorCode::bad_message, "the reply holds another number of results than were asked for");
+      more_values_.clear();
+    } else {
+      value = std::move(more_values_.front());
+      more_values_.erase(more_values_.begin());
+    }
+  }
   if (header.kind == wire::ReplyKind::cancelled && value.error.code == ErrorCode::none) {
     value.error = task_error(*task, ErrorCode::cancelled, "the call was cancelled");
   }
 
+  const bool may_retry = header.kind == wire::ReplyKind::error && (header.flags & wire::reply_may_retry) != 0;
   switch (task->kind) {
     case wire::CallKind::task: {
       const std::uint32_t scheduling = scheduling_class_of_[task->task_class];
@@ -232,8 +293,7 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
       leave_lease(*task, now);
       if (header.kind == wire::ReplyKind::not_started) {
         enqueue(handle, *task, true);
-      } else if (header.kind == wire::ReplyKind::error && task_classes_[task->task_class].retry_exceptions &&
-                 task->retries_left != 0 && !task->cancelled) {
+      } else if (may_retry && task->retries_left != 0 && !task->cancelled) {
         retry_or_fail(handle, std::move(value.error), now);
       } else {
         end_task(handle, std::move(value), now);
@@ -258,7 +318,11 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
         }
       } else {
         retain(actor);
-        end_task(handle, std::move(value), now);
+        if (may_retry && task->retries_left != 0 && !task->cancelled) {
+          retry_or_fail(handle, std::move(value.error), now);
+        } else {
+          end_task(handle, std::move(value), now);
+        }
         while (!home.in_flight.empty() && tasks_.find(home.in_flight.front()) == nullptr) home.in_flight.pop_front();
         if (!home.queue.empty()) pump_actor(actor, now);
         release(actor, now);
@@ -284,12 +348,33 @@ void Owner::Impl::leave_lease(TaskEntry& task, Time now) {
   }
 }
 
+void Owner::Impl::end_more(RefHandle first, const wire::Value& value, Time now) {
+  const std::vector<RefHandle> others = std::exchange(refs_[first].extra->more_results, {});
+  std::vector<wire::Value> values = std::exchange(more_values_, {});
+  values.resize(others.size(), value);
+  // What any of them contains is kept by the first one, and so the first one by all.
+  const bool shares = value.kind != wire::ValueKind::error && !refs_[first].extra->contained.empty();
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    RefEntry& entry = refs_[others[i]];
+    entry.task = {};
+    ++entry.count;
+    if (shares) {
+      retain(first);
+      entry.more().contained.push_back(first);
+    }
+    become(others[i], std::move(values[i]), now);
+    release(others[i], now);
+  }
+}
+
 void Owner::Impl::end_task(TaskHandle handle, wire::Value&& value, Time now) {
   TaskEntry& task = tasks_[handle];
   const RefHandle result = task.result;
   const RefHandle actor = task.actor;
   const std::vector<RefHandle> deps = std::move(task.deps);
   const std::vector<RefHandle> contained = std::move(task.contained);
+  const bool many = task.many;
+  if (task.kind == wire::CallKind::actor_call) --actor_of(actor).pending;
   if (task.state == TaskEntry::State::queued && task.kind == wire::CallKind::task) {
     --classes_[scheduling_class_of_[task.task_class]].queued;
   }
@@ -297,6 +382,7 @@ void Owner::Impl::end_task(TaskHandle handle, wire::Value&& value, Time now) {
   tasks_.erase(handle);
   RefEntry& entry = refs_[result];
   entry.task = {};
+  if (many) end_more(result, value, now);
   become(result, std::move(value), now);
   for (const RefHandle ref : deps) release(ref, now);
   for (const RefHandle ref : contained) release(ref, now);
@@ -327,20 +413,67 @@ void Owner::Impl::retry_or_fail(TaskHandle handle, Error error, Time now) {
   if (task.retries_left > 0) --task.retries_left;
   if (task.causes.size() < 8) task.causes.push_back(std::move(error));
   ++task.attempt;
-  enqueue(handle, task, true);
+  try_again(handle, now);
 }
 
-void Owner::Impl::cancel(RefHandle ref, bool force, Time now) {
+Duration Owner::Impl::delay_before(const TaskEntry& task) const {
+  const Backoff& backoff = task_classes_[task.task_class].backoff;
+  if (backoff.first.count() <= 0) return {};
+  double wait = static_cast<double>(Duration(backoff.first).count());
+  const auto most = static_cast<double>(Duration(backoff.most).count());
+  for (std::uint32_t attempt = 2; attempt < task.attempt && wait < most; ++attempt) wait *= backoff.factor;
+  wait = std::min(wait, most);
+  // From -1 to 1, by who and which attempt: the same in every replay.
+  const std::uint64_t bits = hash_mix(hash_mix(std::hash<ProcessId>()(self_), task.order), task.attempt);
+  const double unit = static_cast<double>(bits >> 11) / static_cast<double>(1ull << 52) - 1;
+  return Duration(static_cast<std::int64_t>(wait * (1 + backoff.jitter * unit)));
+}
+
+void Owner::Impl::try_again(TaskHandle handle, Time now) {
+  TaskEntry& task = tasks_[handle];
+  if (const Duration wait = delay_before(task); wait.count() > 0) {
+    task.state = TaskEntry::State::waiting;
+    delayed_.emplace(now + wait, handle);
+    set_timer(now + wait);
+  } else if (task.kind == wire::CallKind::task) {
+    enqueue(handle, task, true);  // the caller dispatches
+  } else {
+    requeue_call(actor_of(task.actor), handle);
+  }
+}
+
+void Owner::Impl::run_delayed(Time now) {
+  while (!delayed_.empty() && delayed_.begin()->first <= now) {
+    const TaskHandle handle = delayed_.begin()->second;
+    delayed_.erase(delayed_.begin());
+    if (tasks_.find(handle) != nullptr) start(handle, now);  // otherwise it was cancelled
+  }
+  while (!kill_at_.empty() && kill_at_.begin()->first <= now) {
+    const auto [handle, attempt] = kill_at_.begin()->second;
+    kill_at_.erase(kill_at_.begin());
+    const TaskEntry* task = tasks_.find(handle);
+    if (task == nullptr || task->state != TaskEntry::State::sent || task->attempt != attempt) continue;
+    const LeaseId lease = leases_[task->lease].id;
+    sink_.send(node_process(lease.node),
+               wire::LeaseKill{lease, "its task did not end within the grace of its cancellation"});
+  }
+  if (!delayed_.empty()) set_timer(delayed_.begin()->first);
+  if (!kill_at_.empty()) set_timer(kill_at_.begin()->first);
+}
+
+void Owner::Impl::cancel(RefHandle ref, const Owner::Cancel& how, Time now) {
   RefEntry& entry = refs_[ref];
   if (entry.state != RefState::pending) return;
   if (!entry.owned()) {
-    if (entry.actor() == nullptr) sink_.send(entry.extra->foreign.owner, wire::CancelRef{entry.extra->foreign, force});
+    if (entry.actor() == nullptr)
+      sink_.send(entry.extra->foreign.owner,
+                 wire::CancelRef{entry.extra->foreign, how.force, how.recursive, how.grace.count()});
     return;
   }
-  if (entry.actor() == nullptr && entry.task) cancel_task(entry.task, force, now);
+  if (entry.actor() == nullptr && entry.task) cancel_task(entry.task, how, now);
 }
 
-void Owner::Impl::cancel_task(TaskHandle handle, bool force, Time now) {
+void Owner::Impl::cancel_task(TaskHandle handle, const Owner::Cancel& how, Time now) {
   TaskEntry& task = tasks_[handle];
   if (task.kind == wire::CallKind::actor_create) return;
   const RefHandle actor = task.actor;
@@ -357,10 +490,14 @@ void Owner::Impl::cancel_task(TaskHandle handle, bool force, Time now) {
     if (!sink_.withdraw(worker, task.ticket)) {
       task.cancelled = true;
       // The message first: a call that sees the flag and returns at once finds it, and does not end in a value.
-      sink_.send(worker, wire::CancelCall{task.result.index, task.result.generation, task.attempt});
-      sink_.raise_stop(worker, task.ticket);
-      if (force && task.kind == wire::CallKind::task) {
+      sink_.send(worker, wire::CancelCall{task.result.index, task.result.generation, task.attempt, how.recursive});
+      sink_.raise_stop(worker, task.ticket, how.recursive);
+      if (task.kind != wire::CallKind::task) return;
+      if (how.force) {
         sink_.send(node_process(lease_id.node), wire::LeaseKill{lease_id, "its task was cancelled by force"});
+      } else if (how.grace >= Duration::zero()) {
+        kill_at_.emplace(now + how.grace, std::pair(handle, task.attempt));
+        set_timer(now + how.grace);
       }
       return;
     }
@@ -393,7 +530,7 @@ void Owner::Impl::cancel_children(std::uint64_t parent, Time now) {
     if (task.parent == parent && task.kind != wire::CallKind::actor_create) children.push_back(handle);
   });
   for (const TaskHandle child : children) {
-    if (tasks_.find(child) != nullptr) cancel_task(child, false, now);
+    if (tasks_.find(child) != nullptr) cancel_task(child, {}, now);
   }
 }
 

@@ -18,6 +18,8 @@ OwnerOptions owner_options(const SimNode& node) {
   return options;
 }
 
+constexpr std::uint32_t sim_window = 8;
+
 std::uint64_t first_word(std::span<const std::byte> bytes) {
   std::uint64_t word = 0;
   if (bytes.size() >= sizeof word) std::memcpy(&word, bytes.data(), sizeof word);
@@ -73,6 +75,24 @@ RefHandle SimProcess::put(std::uint64_t value) {
   wire::Value known;
   known.bytes.assign(std::as_bytes(std::span(&value, 1)));
   return owner_->put(std::move(known));
+}
+
+RefHandle SimProcess::stream(Args args, TaskOptions options, std::uint32_t window) {
+  TaskSpec spec;
+  spec.function = function_of(args.op);
+  spec.task_class = owner_->task_class(options);
+  spec.stream = true;
+  spec.window = window;
+  spec.args = encode(args);
+  const RefHandle ref = owner_->submit(std::move(spec), now());
+  arm();
+  return ref;
+}
+
+void SimProcess::read(RefHandle stream, std::function<bool()> reader) {
+  if (!reader()) return;
+  readers_[stream] = std::move(reader);
+  owner_->watch(stream);
 }
 
 void SimProcess::release(RefHandle ref) {
@@ -174,6 +194,10 @@ void SimProcess::settle() {
   while (!ready_.empty()) {
     const RefHandle ref = ready_.front();
     ready_.erase(ready_.begin());
+    if (const auto reader = readers_.extract(ref)) {
+      read(ref, std::move(reader.mapped()));
+      continue;
+    }
     const auto found = waiters_.find(ref);
     if (found == waiters_.end()) continue;
     const auto waiting = std::move(found->second);
@@ -210,6 +234,7 @@ void SimProcess::died() {
   alive = false;
   running_.reset();
   waiters_.clear();
+  readers_.clear();
   pulls_.clear();
 }
 
@@ -239,7 +264,8 @@ void SimProcess::begin(const Frame& frame) {
     world_.violated("a call cannot be read: " + call.error().message);
     return;
   }
-  if (!worker_->accept(call->header, now())) {
+  RunningCall* const accepted = worker_->accept(call->header, now());
+  if (accepted == nullptr) {
     world_.probe("call.refused");
     return;
   }
@@ -251,6 +277,7 @@ void SimProcess::begin(const Frame& frame) {
   world_.executed(to_string(call->header.result()) + " attempt " + std::to_string(call->header.attempt));
   running_.emplace();
   running_->header = call->header;
+  running_->call = accepted;
   running_->record = frame.call;
   running_->number = ++runs_;
   running_->args = decode_args(call->args);
@@ -301,7 +328,7 @@ void SimProcess::wait_for(const std::vector<RefHandle>& refs, std::function<void
   }
   if (running_->waiting > 1) {
     running_->blocked = true;
-    worker_->block();
+    worker_->block(*running_->call);
     world_.probe("call.blocked");
   }
   arrived();
@@ -309,7 +336,7 @@ void SimProcess::wait_for(const std::vector<RefHandle>& refs, std::function<void
 
 void SimProcess::arrived() {
   if (--running_->waiting != 0) return;
-  if (std::exchange(running_->blocked, false)) worker_->unblock();
+  if (std::exchange(running_->blocked, false)) worker_->unblock(*running_->call);
   std::exchange(running_->then, {})();
 }
 
@@ -357,6 +384,39 @@ void SimProcess::body() {
       });
     case Op::large:
       return compute([this] { finish_object(running_->args.value); });
+    case Op::stream: {
+      RunningCall& call = *running_->call;
+      if (call.items == args.fan || call.stop || world_.call(running_->record).stop) return finish(args.value);
+      if (call.items >= call.consumed + sim_window) {
+        world_.probe("stream.waited_for_its_reader");
+        running_->wants_room = true;
+        return;
+      }
+      return compute([this] {
+        RunningCall& mine = *running_->call;
+        const std::uint64_t value = running_->args.value + mine.items;
+        if (mine.items < mine.header.first_item) world_.probe("stream.item_skipped");
+        worker_->item(mine, wire::ReplyKind::item_inline, std::as_bytes(std::span(&value, 1)), {});
+        body();
+      });
+    }
+    case Op::flaky:
+      return compute([this] {
+        if (running_->header.attempt <= 2) {
+          return finish_error(ErrorCode::exception, "busy", {}, wire::reply_may_retry);
+        }
+        finish(2 * running_->args.value + 1);
+      });
+    case Op::recycle:
+      return compute([this] {
+        worker_->recycle(*running_->call);
+        finish(2 * running_->args.value + 1);
+      });
+    case Op::last_word:
+      return compute([this] {
+        worker_->exit_actor(*running_->call);
+        finish(actor_->total);
+      });
     case Op::large_child:
       return compute([this] {
         const RefHandle object = submit({Op::large, 0, 0, 300, running_->args.value, {}});
@@ -389,7 +449,7 @@ void SimProcess::body() {
       });
     case Op::linger: {
       // Fifty looks at the stop flag.
-      if (args.fan == 50 || worker_->stop_requested() || world_.call(running_->record).stop) {
+      if (args.fan == 50 || running_->call->stop || world_.call(running_->record).stop) {
         if (args.fan != 50) world_.probe("call.stopped");
         return finish(args.value);
       }
@@ -450,25 +510,29 @@ void SimProcess::finish(std::uint64_t value, std::vector<RefHandle> contained) {
     const RefId name = owner_->id(contained[i]);
     std::memcpy(payload.data() + sizeof value + i * sizeof name, &name, sizeof name);
   }
+  RunningCall& call = *running_->call;
   let_go();
-  worker_->finish(wire::ReplyKind::value_inline, payload, contained, now());
+  worker_->finish(call, wire::ReplyKind::value_inline, payload, contained, now());
   for (const RefHandle ref : contained) release(ref);
 }
 
 void SimProcess::finish_object(std::uint64_t value) {
   const wire::ObjectLocation location = node_.create_object(id_);
   world_.set_value(location, value);
+  RunningCall& call = *running_->call;
   let_go();
-  worker_->finish(wire::ReplyKind::value_object, wire::encode_location(location).span(), {}, now());
+  worker_->finish(call, wire::ReplyKind::value_object, wire::encode_location(location).span(), {}, now());
 }
 
-void SimProcess::finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes) {
+void SimProcess::finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes,
+                              std::uint8_t flags) {
   Error error;
   error.code = code;
   error.message = message;
   error.causes = std::move(causes);
+  RunningCall& call = *running_->call;
   let_go();
-  worker_->finish(wire::ReplyKind::error, wire::encode_error(error).span(), {}, now());
+  worker_->finish(call, wire::ReplyKind::error, wire::encode_error(error).span(), {}, now(), flags);
 }
 
 // ---- sinks
@@ -518,7 +582,7 @@ bool SimProcess::withdraw(const ProcessId&, const CallTicket& ticket) {
   return true;
 }
 
-void SimProcess::raise_stop(const ProcessId&, const CallTicket& ticket) {
+void SimProcess::raise_stop(const ProcessId&, const CallTicket& ticket, bool) {
   if (ticket.position != 0) world_.call(ticket.position).stop = true;
 }
 
@@ -541,8 +605,19 @@ void SimProcess::reply(const ProcessId& to, const wire::ReplyHeader& header, std
   emit(std::move(frame));
 }
 
-void SimProcess::raise_stop() {
+void SimProcess::raise_stop(RunningCall& call) {
   world_.probe("stop.raised");
+  stream_room(call);
+}
+
+void SimProcess::stream_room(RunningCall&) {
+  if (!running_ || !std::exchange(running_->wants_room, false)) return;
+  // Not from inside the Worker.
+  world_.events().after(std::chrono::microseconds(1), [this, number = running_->number] {
+    if (!alive || !running_ || running_->number != number) return;
+    body();
+    settle();
+  });
 }
 
 void SimProcess::destroy_actor() {

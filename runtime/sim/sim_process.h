@@ -36,6 +36,10 @@ enum class Op : std::uint32_t {
   store,        // the actor keeps the ref inside its arguments: value
   read_stored,  // waits for the ref that the actor keeps, then drops it: its value + 1
   call_actor,   // calls add(value) on the actor inside its arguments: the result
+  stream,       // `fan` items, from value on
+  flaky,        // throws in its first two attempts, in a way that is tried again; then leaf
+  recycle,      // leaf, after which its process ends
+  last_word,    // the actor's total, after which it ends itself
   large_child,  // a child makes an object, another one reads it: 2 * value + 1
 };
 
@@ -71,6 +75,9 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   RefHandle create_actor(Args args, ActorOptions options = {});
   RefHandle call(RefHandle actor, Args args, std::vector<RefHandle> deps = {}, std::vector<RefHandle> contained = {});
   RefHandle put(std::uint64_t value);
+  RefHandle stream(Args args, TaskOptions options, std::uint32_t window);
+  /// Calls back whenever the stream may have an item, or has ended, until it returns false.
+  void read(RefHandle stream, std::function<bool()> reader);
   void release(RefHandle ref);
   /// Calls back when the ref is known (and, an object, here).
   void when_ready(RefHandle ref, std::function<void()> then);
@@ -87,14 +94,15 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   SendStatus send_call(const ProcessId& to, const wire::CallHeader& header, std::span<const std::byte> args,
                        std::span<const wire::Dependency> deps, CallTicket& ticket) override;
   bool withdraw(const ProcessId& to, const CallTicket& ticket) override;
-  void raise_stop(const ProcessId& to, const CallTicket& ticket) override;
+  void raise_stop(const ProcessId& to, const CallTicket& ticket, bool recursive) override;
   void send(const ProcessId& to, wire::Message&& message) override;
   void ready(RefHandle ref) override;
   std::string function_name(const FunctionId& function) override;
   // WorkerSink
   void reply(const ProcessId& to, const wire::ReplyHeader& header, std::span<const std::byte> payload,
              std::span<const RefId> contained) override;
-  void raise_stop() override;
+  void raise_stop(RunningCall& call) override;
+  void stream_room(RunningCall& call) override;
   void destroy_actor() override;
   void exit() override;
 
@@ -103,6 +111,7 @@ class SimProcess final : public OwnerSink, public WorkerSink {
  private:
   struct Running {
     wire::CallHeader header;
+    RunningCall* call = nullptr;
     Args args;
     std::uint64_t record = 0;         // of the lane; 0 for calls from elsewhere
     std::uint64_t number = 0;         // which run of this process
@@ -112,6 +121,7 @@ class SimProcess final : public OwnerSink, public WorkerSink {
     std::vector<RefHandle> result_refs;
     std::function<void()> then;  // once nothing is waited for
     bool blocked = false;
+    bool wants_room = false;  // a stream that is too far ahead of its reader
   };
   struct Actor {
     std::uint64_t total = 0;
@@ -126,7 +136,7 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   void arrived();
   void finish(std::uint64_t value, std::vector<RefHandle> contained = {});
   void finish_object(std::uint64_t value);
-  void finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes = {});
+  void finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes = {}, std::uint8_t flags = 0);
   /// The first of these refs that failed ends the call in an error; true if one did.
   bool failed(const std::vector<RefHandle>& refs);
   void let_go();
@@ -146,6 +156,7 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   bool exiting_ = false;
   std::vector<RefHandle> ready_;
   std::map<RefHandle, std::vector<std::function<void()>>> waiters_;
+  std::map<RefHandle, std::function<bool()>> readers_;  // of streams
   std::map<wire::ObjectLocation, std::vector<std::function<void()>>> pulls_;
   Time armed_ = never;
 };

@@ -236,6 +236,30 @@ class Workload {
     } else if (kind == "die_once") {
       expect(driver_.submit({Op::die_once, 0, 0, some_time(), v, {}}, some_options()),
              {"die_once", equal(2 * v + 1), {}});
+    } else if (kind == "stream") {
+      read_stream(v);
+    } else if (kind == "flaky") {
+      TaskOptions options = some_options();
+      options.backoff = {.first = milliseconds(2), .factor = 2, .most = milliseconds(50), .jitter = 0.5};
+      expect(driver_.submit({Op::flaky, 0, 0, some_time(), v, {}}, options), {"flaky", equal(2 * v + 1), {}},
+             [this](bool value) {
+               if (value) world_.probe("task.retried_after_a_wait");
+             });
+    } else if (kind == "recycle") {
+      // Without retries: a recycled worker loses no call.
+      TaskOptions options = some_options();
+      if (scenario_.kill_workers + scenario_.crash_nodes == 0) options.max_retries = 0;
+      expect(driver_.submit({Op::recycle, 0, 0, some_time(), v, {}}, options), {"recycle", equal(2 * v + 1), {}});
+    } else if (kind == "last_word") {
+      const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), v, {}}, actor_options());
+      expect(driver_.call(actor, {Op::last_word, 0, 0, some_time(), 0, {}}), {"last_word", equal(v), {}},
+             [this, actor](bool value) {
+               if (value) {
+                 expect(driver_.call(actor, {Op::add, 0, 0, 20, 1, {}}),
+                        {"a call after the last word", {}, {"actor_died"}, true});
+               }
+               driver_.release(actor);
+             });
     } else if (kind == "kill_actor") {
       const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
       for (int i = 0; i < 3; ++i) {
@@ -255,6 +279,41 @@ class Workload {
     }
   }
 
+  void read_stream(std::uint64_t v) {
+    constexpr std::uint32_t count = 30;
+    const bool to_the_end = !world_.chance(0.2);
+    const std::uint32_t wanted = to_the_end ? count : world_.random().below(count);
+    const RefHandle ref = driver_.stream({Op::stream, 0, count, 30, v, {}}, some_options(), 8);
+    auto got = std::make_shared<std::uint32_t>(0);
+    ++open_;
+    const int number = ++named_;
+    open_names_[number] = "stream";
+    driver_.read(ref, [this, ref, v, wanted, to_the_end, got, number] {
+      while (*got < wanted || to_the_end) {
+        const RefHandle item = driver_.owner().next(ref);
+        if (!item) break;
+        if (driver_.number(item) != v + *got) {
+          world_.violated("item " + std::to_string(*got) + " of a stream is " + std::to_string(driver_.number(item)));
+        }
+        ++*got;
+        driver_.release(item);
+      }
+      const RefView view = driver_.owner().view(ref);
+      if (view.state == RefState::pending && (to_the_end || *got < wanted)) return true;
+      if (view.state == RefState::error) {
+        const std::string code(to_string(view.error->code));
+        if (!scenario_.allowed.contains(code)) world_.violated("a stream ended in " + view.error->describe());
+      } else if (to_the_end && *got != count) {
+        world_.violated("a stream ended after " + std::to_string(*got) + " items");
+      }
+      world_.probe(to_the_end ? "stream.read" : "stream.closed");
+      open_names_.erase(number);
+      --open_;
+      driver_.release(ref);
+      return false;
+    });
+  }
+
   void maybe_cancel(RefHandle ref) {
     if (cancels_left_ == 0) return;
     --cancels_left_;
@@ -262,7 +321,7 @@ class Workload {
     world_.events().after(world_.uniform(microseconds(1), milliseconds(20)),
                           [this, ref, force = world_.chance(scenario_.forced)] {
                             world_.probe("driver.cancelled");
-                            driver_.owner().cancel(ref, force, world_.events().now());
+                            driver_.owner().cancel(ref, {.force = force}, world_.events().now());
                             driver_.release(ref);
                             driver_.settle();
                           });

@@ -45,6 +45,16 @@ struct ReplyFrame {
 /// `frame` must be aligned to 8 bytes, as frames in lanes and in received messages are.
 Result<ReplyFrame> parse_reply(std::span<const std::byte> frame);
 
+/// One of several results in the payload of ReplyKind::values.
+struct Part {
+  bool object = false;          // bytes: an ObjectLocation; else: the encoded value
+  std::uint32_t contained = 0;  // so many of the reply's contained refs, after those of the parts before, are its own
+  std::span<const std::byte> bytes;
+};
+void append_part(std::vector<std::byte>& payload, const Part& part);
+/// Views into the payload; ends early where it cannot be read.
+std::vector<Part> parse_values(std::span<const std::byte> payload);
+
 /// Size of a frame, and the frame written to `out` (which has that size).
 std::size_t call_size(const CallHeader& header, std::span<const Dependency> deps);
 void write_call(const CallHeader& header, std::span<const std::byte> args, std::span<const Dependency> deps,

@@ -5,10 +5,12 @@ namespace mobula::wire::convert {
 
 namespace {
 
-void write(schema::CallKey::Builder to, std::uint32_t index, std::uint32_t generation, std::uint32_t attempt) {
+schema::CallKey::Builder write(schema::CallKey::Builder to, std::uint32_t index, std::uint32_t generation,
+                               std::uint32_t attempt) {
   to.setIndex(index);
   to.setGeneration(generation);
   to.setAttempt(attempt);
+  return to;
 }
 
 struct Writer {
@@ -73,8 +75,12 @@ struct Writer {
   void operator()(const LeaseReleased& m) { convert::write(to.initLeaseReleased(), m.lease); }
   void operator()(const Retire&) { to.setRetire(); }
   void operator()(const StayAlive&) { to.setStayAlive(); }
-  void operator()(const CancelCall& m) { write(to.initCancelCall(), m.index, m.generation, m.attempt); }
-  void operator()(const ReleaseHeld& m) { write(to.initReleaseHeld(), m.index, m.generation, m.attempt); }
+  void operator()(const CancelCall& m) {
+    write(to.initCancelCall(), m.index, m.generation, m.attempt).setRecursive(m.recursive);
+  }
+  void operator()(const ReleaseHeld& m) {
+    write(to.initReleaseHeld(), m.index, m.generation, m.attempt).setItem(m.item);
+  }
   void operator()(const EndActor& m) {
     auto b = to.initEndActor();
     convert::write(b.initActor(), m.actor.ref());
@@ -98,6 +104,8 @@ struct Writer {
     auto b = to.initCancelRef();
     convert::write(b.initRef(), m.ref);
     b.setForce(m.force);
+    b.setRecursive(m.recursive);
+    b.setGraceNs(m.grace_ns);
   }
   void operator()(const ActorLocate& m) {
     auto b = to.initActorLocate();
@@ -111,6 +119,8 @@ struct Writer {
     convert::write(b.initWorker(), m.worker);
     convert::write(b.initLease(), m.lease);
     b.setMaxCallRetries(m.max_call_retries);
+    b.setMaxPendingCalls(m.max_pending_calls);
+    b.setUnordered(m.unordered);
   }
   void operator()(const ActorGone& m) {
     auto b = to.initActorGone();
@@ -177,6 +187,31 @@ struct Writer {
     auto nodes = b.initNodes(static_cast<unsigned>(m.nodes.size()));
     for (unsigned i = 0; i < nodes.size(); ++i) convert::write(nodes[i], m.nodes[i]);
   }
+  void operator()(const Recycle& m) { convert::write(to.initRecycle(), m.lease); }
+  void operator()(const ActorExited& m) {
+    auto b = to.initActorExited();
+    convert::write(b.initActor(), m.actor.ref());
+    b.setIncarnation(m.incarnation);
+    convert::write(b.initError(), m.error);
+  }
+  void operator()(const StreamConsumed& m) {
+    write(to.initStreamConsumed(), m.index, m.generation, m.attempt).setItem(m.consumed);
+  }
+  void operator()(const WaitProbe& m) {
+    auto b = to.initWaitProbe();
+    b.setStage(static_cast<std::uint8_t>(m.stage));
+    convert::write(b.initOrigin(), m.origin);
+    convert::write(b.initOriginProcess(), m.origin_process);
+    b.setWait(m.wait);
+    convert::write(b.initRef(), m.ref);
+    b.setTag(m.tag);
+    auto hops = b.initHops(static_cast<unsigned>(m.hops.size()));
+    for (unsigned i = 0; i < hops.size(); ++i) {
+      convert::write(hops[i].initCall(), m.hops[i].call);
+      convert::write(hops[i].initProcess(), m.hops[i].process);
+      hops[i].setWhat(text(m.hops[i].what));
+    }
+  }
   void operator()(const StatusRequest&) { to.initStatusRequest(); }
   void operator()(const StatusReply& m) {
     auto b = to.initStatusReply();
@@ -206,6 +241,23 @@ LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
 ProcessDied process_died(schema::ProcessDied::Reader r) {
   return {read(r.getProcess()),
           {r.getPid(), r.getSignal(), r.getExitStatus(), text(r.getDescription()), text(r.getBacktrace())}};
+}
+
+WaitProbe wait_probe(schema::WaitProbe::Reader r) {
+  if (r.getStage() > static_cast<std::uint8_t>(WaitStage::confirmed)) {
+    throw Malformed{"the probe of a wait is at a stage that is unknown to this build"};
+  }
+  WaitProbe probe{static_cast<WaitStage>(r.getStage()),
+                  read(r.getOrigin()),
+                  read(r.getOriginProcess()),
+                  r.getWait(),
+                  read(r.getRef()),
+                  r.getTag(),
+                  {}};
+  const auto hops = r.getHops();
+  probe.hops.reserve(hops.size());
+  for (const auto hop : hops) probe.hops.push_back({read(hop.getCall()), read(hop.getProcess()), text(hop.getWhat())});
+  return probe;
 }
 
 ClusterView cluster_view(schema::ClusterView::Reader r) {
@@ -285,11 +337,11 @@ Message read(schema::Message::Reader from) {
       return StayAlive{};
     case M::CANCEL_CALL: {
       const auto r = from.getCancelCall();
-      return CancelCall{r.getIndex(), r.getGeneration(), r.getAttempt()};
+      return CancelCall{r.getIndex(), r.getGeneration(), r.getAttempt(), r.getRecursive()};
     }
     case M::RELEASE_HELD: {
       const auto r = from.getReleaseHeld();
-      return ReleaseHeld{r.getIndex(), r.getGeneration(), r.getAttempt()};
+      return ReleaseHeld{r.getIndex(), r.getGeneration(), r.getAttempt(), r.getItem()};
     }
     case M::END_ACTOR: {
       const auto r = from.getEndActor();
@@ -311,7 +363,7 @@ Message read(schema::Message::Reader from) {
     }
     case M::CANCEL_REF: {
       const auto r = from.getCancelRef();
-      return CancelRef{read(r.getRef()), r.getForce()};
+      return CancelRef{read(r.getRef()), r.getForce(), r.getRecursive(), r.getGraceNs()};
     }
     case M::ACTOR_LOCATE: {
       const auto r = from.getActorLocate();
@@ -319,8 +371,8 @@ Message read(schema::Message::Reader from) {
     }
     case M::ACTOR_AT: {
       const auto r = from.getActorAt();
-      return ActorAt{read_actor(r.getActor()), r.getIncarnation(), read(r.getWorker()), read(r.getLease()),
-                     r.getMaxCallRetries()};
+      return ActorAt{read_actor(r.getActor()), r.getIncarnation(),     read(r.getWorker()), read(r.getLease()),
+                     r.getMaxCallRetries(),    r.getMaxPendingCalls(), r.getUnordered()};
     }
     case M::ACTOR_GONE: {
       const auto r = from.getActorGone();
@@ -368,6 +420,18 @@ Message read(schema::Message::Reader from) {
     }
     case M::CLUSTER_VIEW:
       return cluster_view(from.getClusterView());
+    case M::RECYCLE:
+      return Recycle{read(from.getRecycle())};
+    case M::ACTOR_EXITED: {
+      const auto r = from.getActorExited();
+      return ActorExited{read_actor(r.getActor()), r.getIncarnation(), read(r.getError())};
+    }
+    case M::STREAM_CONSUMED: {
+      const auto r = from.getStreamConsumed();
+      return StreamConsumed{r.getIndex(), r.getGeneration(), r.getAttempt(), r.getItem()};
+    }
+    case M::WAIT_PROBE:
+      return wait_probe(from.getWaitProbe());
     case M::STATUS_REQUEST:
       return StatusRequest{};
     case M::STATUS_REPLY:

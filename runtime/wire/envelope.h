@@ -18,7 +18,7 @@
 
 namespace mobula::wire {
 
-inline constexpr std::uint16_t envelope_version = 1;
+inline constexpr std::uint16_t envelope_version = 2;
 
 /// Bytes of a value in a node's arena.
 struct ObjectLocation {
@@ -49,6 +49,8 @@ struct CallHeader {
   LeaseId lease;
   std::uint32_t args_bytes = 0;
   std::uint32_t deps = 0;
+  std::uint32_t group = 0;       // actor calls: hash of the concurrency group's name; 0: none
+  std::uint32_t first_item = 0;  // streams: earlier items have arrived in an earlier attempt
 
   ActorId actor() const { return {actor_owner, actor_index, actor_generation}; }
   RefId result() const { return {caller, index, generation}; }
@@ -60,7 +62,13 @@ enum class ReplyKind : std::uint8_t {
   error,         // payload: an encoded mobula::Error
   not_started,   // the call was refused before it had any effect (the actor has another incarnation); send it again
   cancelled,     // it will not run, or ran under a raised stop flag; payload: an encoded mobula::Error or nothing
+  item_inline,   // one item of a stream: the call goes on; otherwise as value_inline
+  item_object,   // ... as value_object
+  values,  // several results: payload: for each a u32 kind (0 inline, 1 object), a u32 size, the bytes padded to 8
 };
+
+/// ReplyHeader::flags of an error: an exception that the options count among what is tried again.
+inline constexpr std::uint8_t reply_may_retry = 1;
 
 struct ReplyHeader {
   std::uint16_t version = envelope_version;
@@ -71,6 +79,8 @@ struct ReplyHeader {
   std::uint32_t attempt = 0;
   std::uint32_t contained_refs = 0;
   std::uint32_t bytes = 0;
+  std::uint32_t item = 0;  // of a stream: its number; in the last reply: how many there were
+  std::uint32_t reserved = 0;
 };
 
 enum class DependencyKind : std::uint32_t { inline_value, object, error };

@@ -93,7 +93,7 @@ Result<ReplyFrame> parse_reply(std::span<const std::byte> frame) {
     return bad_frame("decoding a reply: envelope version " + std::to_string(reply.header.version) +
                      ", this build reads " + std::to_string(envelope_version));
   }
-  if (reply.header.kind > ReplyKind::cancelled) return bad_frame("decoding a reply: unknown kind");
+  if (reply.header.kind > ReplyKind::values) return bad_frame("decoding a reply: unknown kind");
   if (!take(rest, reply.header.bytes, reply.payload)) return bad_frame("decoding a reply: its payload is cut off");
   if (rest.size() != std::uint64_t{reply.header.contained_refs} * sizeof(RefId)) {
     return bad_frame("decoding a reply: " + std::to_string(rest.size()) + " bytes for " +
@@ -101,6 +101,31 @@ Result<ReplyFrame> parse_reply(std::span<const std::byte> frame) {
   }
   reply.contained = {reinterpret_cast<const RefId*>(rest.data()), reply.header.contained_refs};
   return reply;
+}
+
+namespace {
+struct PartHeader {
+  std::uint32_t object, contained, bytes, reserved;
+};
+}  // namespace
+
+void append_part(std::vector<std::byte>& payload, const Part& part) {
+  const PartHeader header{part.object, part.contained, static_cast<std::uint32_t>(part.bytes.size()), 0};
+  const std::size_t at = payload.size();
+  payload.resize(at + sizeof header + padded(part.bytes.size()));
+  put(put(payload.data() + at, &header, sizeof header), part.bytes.data(), part.bytes.size());
+}
+
+std::vector<Part> parse_values(std::span<const std::byte> payload) {
+  std::vector<Part> parts;
+  std::span<const std::byte> bytes;
+  while (take(payload, sizeof(PartHeader), bytes)) {
+    PartHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (!take(payload, header.bytes, bytes)) break;
+    parts.push_back({header.object != 0, header.contained, bytes});
+  }
+  return parts;
 }
 
 std::size_t call_size(const CallHeader& header, std::span<const Dependency> deps) {

@@ -49,12 +49,23 @@ struct LeaseRefused { tag @0 :UInt64; count @1 :UInt32; error @2 :Error; }
 struct LeaseKill { lease @0 :LeaseId; reason @1 :Text; }
 struct BlockedState { lease @0 :LeaseId; blocked @1 :Bool; }
 struct LeaseRevoke { lease @0 :LeaseId; owner @1 :ProcessId; }
-struct CallKey { index @0 :UInt32; generation @1 :UInt32; attempt @2 :UInt32; }
+struct CallKey { index @0 :UInt32; generation @1 :UInt32; attempt @2 :UInt32; item @3 :UInt32; recursive @4 :Bool; }
+struct ActorExited { actor @0 :RefId; incarnation @1 :UInt32; error @2 :Error; }
+struct WaitHop { call @0 :RefId; process @1 :ProcessId; what @2 :Text; }
+struct WaitProbe {
+  stage @0 :UInt8;
+  origin @1 :RefId;
+  originProcess @2 :ProcessId;
+  wait @3 :UInt64;
+  ref @4 :RefId;
+  tag @5 :UInt64;
+  hops @6 :List(WaitHop);
+}
 struct EndActor { actor @0 :RefId; incarnation @1 :UInt32; lease @2 :LeaseId; }
 
 struct BorrowAck { ref @0 :RefId; known @1 :Bool; }
 struct Resolved { ref @0 :RefId; value @1 :Value; }
-struct CancelRef { ref @0 :RefId; force @1 :Bool; }
+struct CancelRef { ref @0 :RefId; force @1 :Bool; recursive @2 :Bool; graceNs @3 :Int64; }
 struct ActorLocate { actor @0 :RefId; knownIncarnation @1 :UInt32; }
 struct ActorAt {
   actor @0 :RefId;
@@ -62,6 +73,8 @@ struct ActorAt {
   worker @2 :ProcessId;
   lease @3 :LeaseId;
   maxCallRetries @4 :Int32;
+  maxPendingCalls @5 :UInt32;
+  unordered @6 :Bool;
 }
 struct ActorGone { actor @0 :RefId; error @1 :Error; }
 
@@ -136,7 +149,11 @@ struct Message {
     leaveCluster @37 :UInt64;
     heartbeat @38 :Heartbeat;
     clusterView @39 :ClusterView;
-    statusRequest @40 :StatusRequest;
-    statusReply @41 :StatusReply;
+    recycle @40 :LeaseId;
+    actorExited @41 :ActorExited;
+    streamConsumed @42 :CallKey;
+    waitProbe @43 :WaitProbe;
+    statusRequest @44 :StatusRequest;
+    statusReply @45 :StatusReply;
   }
 }

@@ -6,12 +6,13 @@ namespace mobula::wire {
 
 const char* name_of(const Message& message) {
   static constexpr std::array names{
-      "LeaseRequest", "LeaseCancel", "LeaseGrant",    "LeaseRedirect", "LeaseRefused",  "LeaseReturn",   "LeaseKill",
-      "ReclaimIdle",  "Blocked",     "WorkerBlocked", "LeaseRevoke",   "LeaseReleased", "Retire",        "StayAlive",
-      "CancelCall",   "ReleaseHeld", "EndActor",      "AddBorrow",     "BorrowAck",     "DropBorrow",    "Resolve",
-      "Resolved",     "CancelRef",   "ActorLocate",   "ActorAt",       "ActorGone",     "ActorKill",     "PullObject",
-      "ObjectHere",   "AddCopy",     "FreeObject",    "FetchObject",   "ObjectChunk",   "ProcessDied",   "NodeDied",
-      "JoinCluster",  "JoinReply",   "LeaveCluster",  "Heartbeat",     "ClusterView",   "StatusRequest", "StatusReply"};
+      "LeaseRequest",   "LeaseCancel", "LeaseGrant",    "LeaseRedirect", "LeaseRefused",  "LeaseReturn", "LeaseKill",
+      "ReclaimIdle",    "Blocked",     "WorkerBlocked", "LeaseRevoke",   "LeaseReleased", "Retire",      "StayAlive",
+      "CancelCall",     "ReleaseHeld", "EndActor",      "AddBorrow",     "BorrowAck",     "DropBorrow",  "Resolve",
+      "Resolved",       "CancelRef",   "ActorLocate",   "ActorAt",       "ActorGone",     "ActorKill",   "PullObject",
+      "ObjectHere",     "AddCopy",     "FreeObject",    "FetchObject",   "ObjectChunk",   "ProcessDied", "NodeDied",
+      "JoinCluster",    "JoinReply",   "LeaveCluster",  "Heartbeat",     "ClusterView",   "Recycle",     "ActorExited",
+      "StreamConsumed", "WaitProbe",   "StatusRequest", "StatusReply"};
   static_assert(names.size() == std::variant_size_v<Message>);
   return names[message.index()];
 }

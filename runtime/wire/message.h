@@ -137,6 +137,7 @@ struct CancelCall {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
   std::uint32_t attempt = 0;
+  bool recursive = true;  // the children too
   bool operator==(const CancelCall&) const = default;
 };
 /// Caller to worker: I hold what was contained in this result, you may let go.
@@ -144,6 +145,7 @@ struct ReleaseHeld {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
   std::uint32_t attempt = 0;
+  std::uint32_t item = 0;  // of a stream, as in the reply
   bool operator==(const ReleaseHeld&) const = default;
 };
 /// Actor's owner to its worker: nobody holds a handle any more; answered to the node by LeaseReleased.
@@ -152,6 +154,55 @@ struct EndActor {
   std::uint32_t incarnation = 0;
   LeaseId lease;
   bool operator==(const EndActor&) const = default;
+};
+
+/// Worker to the owner of its lease, before its last reply, and after it to its node: no further call is taken, and the
+/// process ends once nobody needs what it owns. Ends the lease: the owner does not return it.
+struct Recycle {
+  LeaseId lease;
+  bool operator==(const Recycle&) const = default;
+};
+/// Worker to the actor's owner: the actor ended itself; it does not restart.
+struct ActorExited {
+  ActorId actor;
+  std::uint32_t incarnation = 0;
+  Error error;  // what later calls end in
+  bool operator==(const ActorExited&) const = default;
+};
+/// Caller to worker: so many items of this stream were taken; it may run ahead of that by its window.
+struct StreamConsumed {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t attempt = 0;
+  std::uint32_t consumed = 0;
+  bool operator==(const StreamConsumed&) const = default;
+};
+
+// ---- who waits for whom (docs/internals/deadlocks.md)
+
+/// One step of a chain of waits: a call, where it runs, and what it waits for.
+struct WaitHop {
+  RefId call;
+  ProcessId process;
+  std::string what;
+  bool operator==(const WaitHop&) const = default;
+};
+enum class WaitStage : std::uint8_t {
+  at_owner,   // to the owner of `ref`: what makes it, and where is that?
+  at_worker,  // to the worker that was sent the call `ref`: does it run, and what does it wait for?
+  at_node,    // to a node whose request `tag` has not got a worker: who holds what it lacks?
+  confirmed,  // to `origin_process`: the call waits for itself; the hops say how
+};
+/// Follows a wait from process to process. Comes back to where it started if the wait can never end.
+struct WaitProbe {
+  WaitStage stage = WaitStage::at_owner;
+  RefId origin;  // the call that waits
+  ProcessId origin_process;
+  std::uint64_t wait = 0;  // which of the waits of that process
+  RefId ref;
+  std::uint64_t tag = 0;
+  std::vector<WaitHop> hops;
+  bool operator==(const WaitProbe&) const = default;
 };
 
 // ---- ownership and borrowing
@@ -184,6 +235,8 @@ struct Resolved {
 struct CancelRef {
   RefId ref;
   bool force = false;
+  bool recursive = true;
+  std::int64_t grace_ns = -1;  // kill it if it still runs after this time; -1: never
   bool operator==(const CancelRef&) const = default;
 };
 /// Where does the actor live, in an incarnation after `known_incarnation`? Answered when it does.
@@ -198,6 +251,8 @@ struct ActorAt {
   ProcessId worker;
   LeaseId lease;
   std::int32_t max_call_retries = 0;
+  std::uint32_t max_pending_calls = 0;  // of one caller; 0: no limit
+  bool unordered = false;
   bool operator==(const ActorAt&) const = default;
 };
 struct ActorGone {
@@ -330,12 +385,13 @@ struct StatusReply {
 };
 
 /// The order is the wire's: only append.
-using Message = std::variant<LeaseRequest, LeaseCancel, LeaseGrant, LeaseRedirect, LeaseRefused, LeaseReturn, LeaseKill,
-                             ReclaimIdle, Blocked, WorkerBlocked, LeaseRevoke, LeaseReleased, Retire, StayAlive,
-                             CancelCall, ReleaseHeld, EndActor, AddBorrow, BorrowAck, DropBorrow, Resolve, Resolved,
-                             CancelRef, ActorLocate, ActorAt, ActorGone, ActorKill, PullObject, ObjectHere, AddCopy,
-                             FreeObject, FetchObject, ObjectChunk, ProcessDied, NodeDied, JoinCluster, JoinReply,
-                             LeaveCluster, Heartbeat, ClusterView, StatusRequest, StatusReply>;
+using Message =
+    std::variant<LeaseRequest, LeaseCancel, LeaseGrant, LeaseRedirect, LeaseRefused, LeaseReturn, LeaseKill,
+                 ReclaimIdle, Blocked, WorkerBlocked, LeaseRevoke, LeaseReleased, Retire, StayAlive, CancelCall,
+                 ReleaseHeld, EndActor, AddBorrow, BorrowAck, DropBorrow, Resolve, Resolved, CancelRef, ActorLocate,
+                 ActorAt, ActorGone, ActorKill, PullObject, ObjectHere, AddCopy, FreeObject, FetchObject, ObjectChunk,
+                 ProcessDied, NodeDied, JoinCluster, JoinReply, LeaveCluster, Heartbeat, ClusterView, Recycle,
+                 ActorExited, StreamConsumed, WaitProbe, StatusRequest, StatusReply>;
 
 /// For logs and tests: "LeaseRequest".
 const char* name_of(const Message& message);

@@ -70,8 +70,8 @@ TEST_P(RlZoo, ScoreIsReachedWithinItsStepsOnFourOfFiveSeeds) {
 INSTANTIATE_TEST_SUITE_P(ClassicControl, RlZoo,
                          testing::Values(Score{"pendulum.yaml", -172 - 104}, Score{"acrobot.yaml", -73.5 - 18.2},
                                          Score{"mountain_car.yaml", -110.4 - 19.5}),
-                         [](const auto& info) {
-                           const std::string file = info.param.file;
+                         [](const auto& parameter) {
+                           const std::string file = parameter.param.file;
                            return file.substr(0, file.find('.'));
                          });
 

@@ -1,6 +1,7 @@
 // Actor<T>: a handle on an object of a plain class T that lives in a worker process of its own and runs one call at a
-// time, in the order in which each caller made them. Handles are copied and passed on freely; the actor ends when the
-// last one has gone, by rt.kill(actor), or with the process that spawned it.
+// time, in the order in which each caller made them (Options::max_concurrency, unordered and coroutine methods change
+// that). Handles are copied and passed on freely; the actor ends when the last one has gone, by rt.kill(actor), by
+// exit_actor() in one of its methods, or with the process that spawned it.
 #pragma once
 
 #include <utility>
@@ -41,6 +42,10 @@ class ActorBase {
 
 }  // namespace detail
 
+// In a method of an actor: the actor ends once its running calls have, this one included, whose result still arrives.
+// Later calls end in ErrorCode::actor_died; it does not restart. Elsewhere it throws TaskError(invalid).
+void exit_actor();
+
 template <class T>
 class Actor : private detail::ActorBase {
  public:
@@ -51,8 +56,37 @@ class Actor : private detail::ActorBase {
   // is a T&. What went wrong comes out of the Ref: an exception of the method, or ErrorCode::actor_died.
   template <auto M, class... A>
   auto call(A&&... args) const {
-    return detail::submit_call<T, M>(checked_core(), slot(), std::forward<A>(args)...);
+    return detail::submit_call<T, M>(checked_core(), slot(), nullptr, std::forward<A>(args)...);
   }
+  // The same of a method that makes a stream (see mobula/stream.h).
+  template <auto M, class... A>
+  auto stream(A&&... args) const {
+    using Entry = detail::MethodStreamEntry<T, M>;
+    return detail::submit_stream<typename Entry::Shape>(checked_core(), slot(), Entry::entry, nullptr,
+                                                        std::forward<A>(args)...);
+  }
+
+  // The actor with options for calls: actor.with({.name = "probe", .group = "io"}).template call<&T::method>(...).
+  // Keeps the actor alive; may be kept and reused.
+  class Configured {
+   public:
+    Configured(Actor actor, Options options) : actor_(std::move(actor)), options_(std::move(options)) {}
+    template <auto M, class... A>
+    auto call(A&&... args) const {
+      return detail::submit_call<T, M>(actor_.checked_core(), actor_.slot(), &options_, std::forward<A>(args)...);
+    }
+    template <auto M, class... A>
+    auto stream(A&&... args) const {
+      using Entry = detail::MethodStreamEntry<T, M>;
+      return detail::submit_stream<typename Entry::Shape>(actor_.checked_core(), actor_.slot(), Entry::entry, &options_,
+                                                          std::forward<A>(args)...);
+    }
+
+   private:
+    Actor actor_;
+    Options options_;
+  };
+  Configured with(Options options) const { return Configured(*this, std::move(options)); }
 
   using ActorBase::operator bool;
   const detail::ActorBase& base() const { return *this; }

@@ -8,32 +8,86 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 namespace mobula {
 
-// What a task holds while it runs, or an actor while it lives. A unit of cpu is one of the node's worker slots;
-// fractions are allowed down to 1e-4. Unset cpu means 1 for a task and 0 for an actor (an actor mostly waits for
-// calls).
+template <class S>
+class Function;
+struct Error;
+namespace detail {
+struct FunctionEntry;
+
+// A Function<bool(const Error&)>, without its header.
+class ErrorTest {
+ public:
+  ErrorTest() = default;
+  template <class F>
+  requires std::is_same_v<F, Function<bool(const Error&)>> ErrorTest(const F& f) : entry_(f.entry()) {}
+  const FunctionEntry* entry() const { return entry_; }
+  friend bool operator==(const ErrorTest&, const ErrorTest&) = default;
+
+ private:
+  const FunctionEntry* entry_ = nullptr;
+};
+}  // namespace detail
+
+// What a task holds while it runs, or an actor while it lives. Amounts are exact to 1e-4; below that, negative or not a
+// number they are refused. A blocking get() inside lends the cpu to others meanwhile, and only the cpu. What no node
+// can ever give is ErrorCode::infeasible at once; in a cluster, where nodes may still join, it waits, with a warning
+// that says what would make it fit.
 struct ResourceRequest {
-  std::optional<double> cpu{};
-  std::map<std::string, double> custom{};  // names that nodes were started with, such as {"gpu", 1}
+  std::optional<double> cpu{};  // worker slots; unset: 1 for a task and 0 for an actor (which mostly waits for calls)
+  double gpu = 0;               // may be shared: four tasks of 0.25 on one
+  std::uint64_t memory = 0;     // bytes, of what the nodes were given to share out; nothing enforces it
+  std::map<std::string, double> custom{};  // names that nodes were started with, such as {"licence", 1}
   friend bool operator==(const ResourceRequest&, const ResourceRequest&) = default;
 };
 
-// Options of Runtime::with(). Each says to which of tasks (T), actors (A) and their calls it applies.
+// How long to wait before each new attempt: `first`, then `factor` times as long each time, at most `most`; each wait
+// is made up to `jitter` of itself shorter or longer, so that what failed together does not come back together.
+struct Backoff {
+  std::chrono::milliseconds first{0};  // 0: at once, whatever the others say
+  double factor = 2;
+  std::chrono::milliseconds most{30000};
+  double jitter = 0.25;
+  friend bool operator==(const Backoff&, const Backoff&) = default;
+};
+
+// Options of Runtime::with() and Actor::with(). Each says to which of tasks (T), actors (A) and their calls (C) it
+// applies.
 struct Options {
-  std::string name{};             // T A: what people read in errors and logs; default: the function's or class's name
+  std::string name{};  // T A C: what people read in errors and logs; default: the function's or class's name
+  std::map<std::string, std::string> metadata{};  // T C: for people and for this_task(); travels with the call
   int max_retries = 3;            // T: new attempts after its worker or node died; -1: as many as it takes
-  bool retry_exceptions = false;  // T: count an exception of the user's function as such a death
-  int max_restarts = 0;         // A: new incarnations (the constructor runs again) after its process died; -1: no limit
-  int max_call_retries = 0;     // A: new attempts of a call in flight at the death. 0: at most once, the call fails
+  bool retry_exceptions = false;  // T C: count an exception of the user's function as such a death
+  detail::ErrorTest retry_if{};  // T C: only exceptions for which this is true; it runs where the exception was thrown:
+                                 // .retry_if = mobula::function<is_transient>(), bool is_transient(const Error&)
+  Backoff backoff{};             // T C: between attempts
+  int max_calls = 0;             // T: a worker process ends after so many calls of this function; 0: no limit
+  std::uint64_t max_worker_memory = 0;  // T: ... after a call that leaves it with more private bytes; 0: no limit
+  int max_unread_items = 64;            // T C: of a stream: it may be so many items ahead of its reader, then it waits
+  int max_restarts = 0;      // A: new incarnations (the constructor runs again) after its process died; -1: no limit
+  int max_call_retries = 0;  // A: new attempts of a call in flight at the death. 0: at most once, the call fails
+  // A: calls at once. Unset: plain methods run one at a time; of coroutine methods (mobula::Task<T>) up to 1000 are on
+  // their way in one thread, taking turns where they co_await. 1: strictly one at a time. More: plain methods run in so
+  // many threads, beside each other in one object, which has to be written for that.
+  std::optional<int> max_concurrency{};
+  std::map<std::string, int> concurrency_groups{};  // A: further threads for calls that name the group: {{"io", 4}}
+  int max_pending_calls = 0;    // A: calls of one process that may wait or run; more throw too_many_calls; 0: no limit
+  bool unordered = false;       // A: a call whose arguments are not there yet does not hold back later ones
+  std::string group{};          // C: the concurrency group that the call runs in
   ResourceRequest resources{};  // T A
+  friend bool operator==(const Options&, const Options&) = default;
 };
 
 struct StartOptions {
   // Worker slots (cpus) of this machine. Unset: the cpus this process may run on; with an address: 0 slots, the work
   // goes to the cluster. 0 without an address: in-process mode, every task and call runs inside the calling thread.
   std::optional<int> workers{};
+  std::optional<double> gpus{};               // that tasks may ask for; default: those of this machine (/dev/nvidia*)
+  std::optional<std::uint64_t> memory{};      // bytes that tasks may ask for; default: what is available less the arena
+  std::map<std::string, double> resources{};  // names of your own and how much of each there is: {{"licence", 2}}
   std::string address{};  // HOST:PORT of `mobula head`; empty: $MOBULA_ADDRESS, else a cluster of its own
   std::string keys{};     // file written by `mobula head`, needed with an address; empty: $MOBULA_KEYS
   std::string name{};     // name of this node in errors and logs; default: the host's name
@@ -44,7 +98,12 @@ struct StartOptions {
 };
 
 struct CancelOptions {
-  bool force = false;  // kill the process of a running task instead of asking it to stop
+  // Kill the process of a running task instead of asking it to stop. An actor's call is only asked: its process holds
+  // the actor, which rt.kill(actor) ends.
+  bool force = false;
+  // Ask, and kill the process if the task still runs after this time. Unset: only ask.
+  std::optional<std::chrono::milliseconds> grace{};
+  bool recursive = true;  // also what the task has submitted, and so on
 };
 
 }  // namespace mobula

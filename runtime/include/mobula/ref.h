@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -86,6 +87,11 @@ class Ref : private detail::RefBase {
     }
   }
 };
+
+// What a task that returns a std::tuple gives: each element is a value of its own, read, passed on and freed by itself.
+//   auto [quotient, remainder] = rt.remote<divide>(7, 2);
+template <class... T>
+using Refs = std::tuple<Ref<T>...>;
 
 template <class T>
 struct Codec<Ref<T>> {

@@ -29,8 +29,9 @@ enum class ErrorCode : std::uint8_t {
   out_of_memory,   // the object arena's cap was reached
   bad_message,     // bytes that could not be decoded
   unavailable,     // the runtime is not started, is shutting down, or a peer cannot be reached
-  would_deadlock,  // in-process mode: waiting for a call that can only run after the waiting one
+  would_deadlock,  // waiting for something that can only come after the wait has ended; the message names the cycle
   invalid,         // wrong use: what and how to do it right is in the message
+  too_many_calls,  // the actor's max_pending_calls were waiting already
 };
 std::string_view to_string(ErrorCode code);  // "worker_died"
 

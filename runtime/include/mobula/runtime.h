@@ -17,20 +17,32 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "mobula/actor.h"
 #include "mobula/array.h"
 #include "mobula/codec.h"
+#include "mobula/coroutine.h"
 #include "mobula/detail/call.h"
 #include "mobula/function.h"
 #include "mobula/options.h"
 #include "mobula/ref.h"
 #include "mobula/result.h"
+#include "mobula/stream.h"
 
 namespace mobula {
+
+namespace detail {
+inline std::chrono::nanoseconds time_left(Deadline deadline) {
+  const auto now = Clock::now();
+  return deadline > now ? deadline - now : std::chrono::nanoseconds(0);
+}
+[[noreturn]] void completions_late(std::size_t pending);
+}  // namespace detail
 
 // Must be the first thing that main does, before any thread exists: worker processes are this very program, and in one
 // of them init serves tasks and never returns, so nothing of main runs twice.
@@ -49,6 +61,17 @@ class StopToken {
 // Of the task that the calling thread runs; valid until that ends.
 StopToken stop_token();
 
+// What a task or a call can ask about itself.
+struct TaskInfo {
+  std::string name;  // as in errors: Options::name, else the function's
+  std::map<std::string, std::string> metadata;
+  std::string node;
+  int attempt = 0;      // 1 for the first; 0: this thread runs no task
+  int incarnation = 0;  // of the actor: 2 after its first restart; 0: not in an actor
+};
+// Of the task or call that the calling thread runs.
+TaskInfo this_task();
+
 template <class T>
 class Completions;
 
@@ -61,6 +84,11 @@ class Configured {
   template <auto F, class... A>
   auto remote(A&&... args) const {
     return detail::submit_task<F>(*core_, &options_, std::forward<A>(args)...);
+  }
+  template <auto F, class... A>
+  auto stream(A&&... args) const {
+    using Entry = detail::StreamEntry<F>;
+    return detail::submit_stream<typename Entry::Shape>(*core_, {}, Entry::entry, &options_, std::forward<A>(args)...);
   }
   template <class T, class... A>
   Actor<T> spawn(A&&... args) const {
@@ -92,7 +120,8 @@ class Runtime {
   }
 
   // Runs f(args...) in a worker. Arguments are copied; a Ref<T> fits where a T does, and the task starts when it is
-  // there. F is a function or a captureless lambda.
+  // there. F is a function, an instance of a function template, a captureless lambda, a function object without state,
+  // or a coroutine (Task<T>). A std::tuple comes as several refs: auto [a, b] = rt.remote<f>(x).
   template <auto F, class... A>
   auto remote(A&&... args) const {
     return detail::submit_task<F>(*core_, nullptr, std::forward<A>(args)...);
@@ -103,6 +132,13 @@ class Runtime {
         detail::never<F>,
         "mobula: the function is named at compile time: rt.remote<f>(args...). A lambda goes there too, if it "
         "captures nothing; pass what it would capture as arguments");
+  }
+
+  // The same of a function that makes a stream of items, read while it runs (see mobula/stream.h).
+  template <auto F, class... A>
+  auto stream(A&&... args) const {
+    using Entry = detail::StreamEntry<F>;
+    return detail::submit_stream<typename Entry::Shape>(*core_, {}, Entry::entry, nullptr, std::forward<A>(args)...);
   }
 
   // Makes a T(args...) in a worker process of its own. Errors of the constructor come out of the calls.
@@ -120,12 +156,20 @@ class Runtime {
 
   Configured with(Options options) const { return Configured(*core_, std::move(options)); }
 
-  // All the values, in order. Throws the first failure.
+  // All the values, in order. Throws the first failure; with a timeout (for all of them together) timed_out.
   template <class T>
   std::vector<T> get(const std::vector<Ref<T>>& refs) const {
     std::vector<T> values;
     values.reserve(refs.size());
     for (const Ref<T>& ref : refs) values.push_back(ref.get());
+    return values;
+  }
+  template <class T>
+  std::vector<T> get(const std::vector<Ref<T>>& refs, std::chrono::nanoseconds timeout) const {
+    const detail::Deadline deadline = detail::deadline_after(timeout);
+    std::vector<T> values;
+    values.reserve(refs.size());
+    for (const Ref<T>& ref : refs) values.push_back(ref.get(detail::time_left(deadline)));
     return values;
   }
 
@@ -147,11 +191,17 @@ class Runtime {
   // The refs in the order in which they become ready: for (mobula::Ref<int> r : rt.as_completed(refs)) use(r.get());
   template <class T>
   Completions<T> as_completed(std::vector<Ref<T>> refs) const {
-    return Completions<T>(*core_, std::move(refs));
+    return Completions<T>(*core_, std::move(refs), detail::Deadline::max());
+  }
+  // Throws TaskError(timed_out) where it would wait beyond the timeout, counted from here.
+  template <class T>
+  Completions<T> as_completed(std::vector<Ref<T>> refs, std::chrono::nanoseconds timeout) const {
+    return Completions<T>(*core_, std::move(refs), detail::deadline_after(timeout));
   }
 
-  // Cancels a task or an actor call: one that waits never starts; a running one sees stop_token() (with force its
-  // process is killed). Its Ref ends in ErrorCode::cancelled, unless it finished before. Returns at once.
+  // Cancels a task or an actor call: one that waits never starts; a running one sees stop_token() and ends the co_await
+  // it is in (with force its process is killed). So do the tasks that it has submitted. Its Ref ends in
+  // ErrorCode::cancelled, unless it finished before. Returns at once.
   template <class T>
   void cancel(const Ref<T>& ref, const CancelOptions& options = {}) const {
     core_->cancel(ref.base().slot(), options);
@@ -187,7 +237,8 @@ class Runtime {
 template <class T>
 class Completions {
  public:
-  Completions(detail::Core& core, std::vector<Ref<T>> refs) : core_(&core), pending_(std::move(refs)) {}
+  Completions(detail::Core& core, std::vector<Ref<T>> refs, detail::Deadline deadline)
+      : core_(&core), deadline_(deadline), pending_(std::move(refs)) {}
 
   class Iterator {
    public:
@@ -221,14 +272,16 @@ class Completions {
     slots.reserve(pending_.size());
     for (const Ref<T>& ref : pending_) slots.push_back(ref.base().slot());
     std::vector<bool> is_ready(pending_.size());
-    core_->wait(slots, 1, detail::Deadline::max(), is_ready);
+    core_->wait(slots, 1, deadline_, is_ready);
     std::vector<Ref<T>> still;
     for (std::size_t i = pending_.size(); i-- > 0;) {
       (is_ready[i] ? ready_ : still).push_back(std::move(pending_[i]));
     }
+    if (ready_.empty()) detail::completions_late(still.size());
     pending_.assign(std::make_move_iterator(still.rbegin()), std::make_move_iterator(still.rend()));
   }
   detail::Core* core_;
+  detail::Deadline deadline_;
   std::vector<Ref<T>> pending_;  // in the order given
   std::vector<Ref<T>> ready_;    // the next one last
 };

@@ -75,9 +75,10 @@ TEST_F(Status, ShowsNodesAndWhatTheyHaveFree) {
   EXPECT_EQ(answer.at("members").at(1).at("total").at("cpu"), 3);
   EXPECT_TRUE(answer.at("members").at(1).at("connected").get<bool>());
   const auto text = status();
-  EXPECT_THAT(text.out, testing::AllOf(HasSubstr("2 members, free cpu 5 of 5, 0 requests wait for a worker"),
-                                       testing::ContainsRegex("first +head +127.0.0.1:[0-9]+ +cpu 2 of 2"),
-                                       testing::ContainsRegex("second +node .* cpu 3 of 3 +0 +[0-9.]+ s ago")));
+  EXPECT_THAT(text.out,
+              testing::AllOf(testing::ContainsRegex("2 members, free cpu 5 of 5.*, 0 requests wait for a worker"),
+                             testing::ContainsRegex("first +head +127.0.0.1:[0-9]+ +cpu 2 of 2"),
+                             testing::ContainsRegex("second +node .* cpu 3 of 3.* 0 +[0-9.]+ s ago")));
 }
 
 TEST_F(Status, AsksLeaveNoTraceInTheCluster) {

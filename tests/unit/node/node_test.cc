@@ -21,6 +21,9 @@ struct NodeTest : testing::Test, NodeSink {
   std::vector<wire::ObjectLocation> freed, pushed, awaited;
   std::string expelled_because;
   std::string refused_program;
+  std::vector<std::string> warnings;
+  bool may_grow = false;  // of the next make()
+  Resources more;         // besides cpus, of the next make()
   Time now{};
   std::unique_ptr<Node> node;
   std::uint32_t slots = 1;
@@ -43,12 +46,15 @@ struct NodeTest : testing::Test, NodeSink {
   void push_object(NodeId, const wire::ObjectLocation& location) override { pushed.push_back(location); }
   void expect_object(const wire::ObjectLocation& location) override { awaited.push_back(location); }
   void expelled(const std::string& reason) override { expelled_because = reason; }
+  void warn(const std::string& what) override { warnings.push_back(what); }
   void peers(const std::vector<wire::NodeView>&) override {}
 
   void make(double cpus, std::uint32_t prestart = 0, NodeId head = here) {
     NodeOptions options;
     options.name = "host";
     options.resources = Resources::cpus(cpus);
+    options.resources += more;
+    options.may_grow = may_grow;
     options.head = head;
     options.program = program;
     options.prestart = prestart;
@@ -203,6 +209,61 @@ TEST_F(NodeTest, WhatNeverFitsIsRefusedWithFigures) {
   EXPECT_EQ(refused[0].second.error.code, ErrorCode::infeasible);
   EXPECT_NE(refused[0].second.error.message.find("cpu 3 is asked for"), std::string::npos);
   EXPECT_EQ(refused[0].second.error.node, "host");
+}
+
+TEST_F(NodeTest, WhereNodesMayJoinWhatNeverFitsWaitsWithOneWarning) {
+  may_grow = true;
+  make(2);
+  request(driver, 1, 3);
+  request(driver, 1, 3);
+  EXPECT_TRUE(take<wire::LeaseRefused>().empty());
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("cpu 1 more is missing; start a node with at least cpu 3"), std::string::npos);
+  wire::ClusterView view;
+  view.nodes = {{here, "host", "", Resources::cpus(2), Resources::cpus(2)},
+                {there, "large", "", Resources::cpus(4), Resources::cpus(4)}};
+  node->on_message(node_process(here), view, now);
+  const auto redirected = take<wire::LeaseRedirect>();
+  ASSERT_EQ(redirected.size(), 2u);
+  EXPECT_EQ(redirected[0].second.node, there);
+}
+
+TEST_F(NodeTest, AWorkerThatWaitsLendsItsCpuAndNothingElse) {
+  more = {{{"gpu", Resources::unit}}};
+  make(1, 1);
+  wire::LeaseRequest message;
+  message.resources = Resources::cpus(1);
+  message.resources.set("gpu", Resources::unit);
+  message.program = program;
+  node->on_message(driver, message, now);
+  all_start();
+  const auto granted = take<wire::LeaseGrant>();
+  ASSERT_EQ(granted.size(), 1u);
+  node->on_message(granted[0].second.worker, wire::Blocked{granted[0].second.lease, true}, now);
+  EXPECT_EQ(node->available(), Resources::cpus(1));
+  node->on_message(granted[0].second.worker, wire::Blocked{granted[0].second.lease, false}, now);
+  EXPECT_TRUE(node->available().empty());
+  node->on_message(granted[0].second.worker, wire::Blocked{granted[0].second.lease, true}, now);
+  node->on_message(driver, wire::LeaseReturn{granted[0].second.lease}, now);
+  EXPECT_EQ(node->available().amount("gpu"), Resources::unit);
+  EXPECT_EQ(node->available().amount("cpu"), Resources::unit);
+}
+
+TEST_F(NodeTest, ARecycledWorkerGetsNoFurtherLease) {
+  make(1, 1);
+  request(driver, 1, 1);
+  all_start();
+  const auto granted = take<wire::LeaseGrant>();
+  ASSERT_EQ(granted.size(), 1u);
+  const ProcessId worker = granted[0].second.worker;
+  node->on_message(worker, wire::Recycle{granted[0].second.lease}, now);
+  EXPECT_EQ(node->lease_count(), 0u);
+  request(driver, 1, 1);
+  EXPECT_TRUE(take<wire::LeaseGrant>().empty());
+  all_start();  // another one was started in its place
+  const auto next = take<wire::LeaseGrant>();
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_NE(next[0].second.worker, worker);
 }
 
 TEST_F(NodeTest, AProgramThatIsNotHereIsRefused) {

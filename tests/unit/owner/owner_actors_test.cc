@@ -282,9 +282,9 @@ TEST_F(OwnerActors, ACancelledCallIsTakenBackOrStopped) {
   const RefHandle running = call(actor);
   begun.insert(tickets);
   const RefHandle queued = call(actor);
-  owner.cancel(queued, false, now);
+  owner.cancel(queued, {}, now);
   EXPECT_EQ(error(queued).code, ErrorCode::cancelled);
-  owner.cancel(running, true, now);
+  owner.cancel(running, {.force = true}, now);
   EXPECT_EQ(take<wire::CancelCall>().size(), 1u);
   EXPECT_TRUE(take<wire::LeaseKill>().empty()) << "force is for tasks: the actor has other callers";
   reply(calls[1], wire::ReplyKind::cancelled, {});

@@ -40,6 +40,8 @@ struct OwnerFixture : testing::Test, OwnerSink {
   std::vector<std::uint64_t> stopped;
   std::size_t room = SIZE_MAX;  // calls until "full"
   std::uint64_t tickets = 0;
+  std::uint8_t flags = 0;         // of the next reply
+  std::uint32_t item_number = 0;  // ... and its item
   Time now{};
   Owner owner{driver, {.node_name = "host", .pipeline_depth = 4}, *this};
 
@@ -58,7 +60,7 @@ struct OwnerFixture : testing::Test, OwnerSink {
     withdrawn.insert(ticket.position);
     return true;
   }
-  void raise_stop(const ProcessId&, const CallTicket& ticket) override { stopped.push_back(ticket.position); }
+  void raise_stop(const ProcessId&, const CallTicket& ticket, bool) override { stopped.push_back(ticket.position); }
   void send(const ProcessId& to, wire::Message&& message) override { messages.emplace_back(to, std::move(message)); }
   void ready(RefHandle ref) override { readied.push_back(ref); }
   std::string function_name(const FunctionId&) override { return "square"; }
@@ -96,16 +98,27 @@ struct OwnerFixture : testing::Test, OwnerSink {
     header.attempt = call.header.attempt;
     header.bytes = static_cast<std::uint32_t>(payload.size());
     header.contained_refs = static_cast<std::uint32_t>(contained.size());
+    header.flags = flags;
+    header.item = item_number;
     owner.on_reply(call.to, header, payload.span(), contained, now);
   }
   void value(const Sent& call, std::uint64_t number) {
     reply(call, wire::ReplyKind::value_inline, number_bytes(number));
   }
-  void fails(const Sent& call, const std::string& message) {
+  /// `may_retry`: the worker found that the options want another attempt.
+  void fails(const Sent& call, const std::string& message, bool may_retry = false) {
     Error error;
     error.code = ErrorCode::exception;
     error.message = message;
+    flags = may_retry ? wire::reply_may_retry : 0;
     reply(call, wire::ReplyKind::error, wire::encode_error(error));
+    flags = 0;
+  }
+  /// An item of a stream.
+  void item(const Sent& call, std::uint32_t number, std::uint64_t value, std::vector<RefId> contained = {}) {
+    item_number = number;
+    reply(call, wire::ReplyKind::item_inline, number_bytes(value), std::move(contained));
+    item_number = 0;
   }
   void dies(const ProcessId& process) {
     wire::ProcessDeath death;

@@ -133,7 +133,7 @@ TEST_F(OwnerRefs, BorrowedAndDroppedWithinACallTheOwnerNeverHears) {
   owner.set_context(2, 1);
   const RefHandle ref = owner.borrow({stranger, 5, 1}, false);
   release(ref);
-  EXPECT_TRUE(owner.settle_borrows());
+  EXPECT_EQ(owner.settle_borrows(), 0u);
   EXPECT_TRUE(messages.empty());
 }
 
@@ -141,20 +141,22 @@ TEST_F(OwnerRefs, WhatOutlivesTheCallIsRegisteredBeforeTheReply) {
   owner.set_context(2, 1);
   const RefId name{stranger, 5, 1};
   const RefHandle ref = owner.borrow(name, false);
-  EXPECT_FALSE(owner.settle_borrows());
+  const std::uint64_t token = owner.settle_borrows();
+  EXPECT_NE(token, 0u);
   ASSERT_EQ(take<wire::AddBorrow>().size(), 1u);
-  EXPECT_FALSE(owner.borrows_settled());
+  EXPECT_FALSE(owner.borrows_settled(token));
   owner.on_message(stranger, wire::BorrowAck{name, true}, now);
-  EXPECT_TRUE(owner.borrows_settled());
+  EXPECT_TRUE(owner.borrows_settled(token));
   release(ref);
 }
 
 TEST_F(OwnerRefs, ADeadOwnerSettlesToo) {
   owner.set_context(2, 1);
   const RefHandle ref = owner.borrow({stranger, 5, 1}, false);
-  EXPECT_FALSE(owner.settle_borrows());
+  const std::uint64_t token = owner.settle_borrows();
+  EXPECT_NE(token, 0u);
   dies(stranger);
-  EXPECT_TRUE(owner.borrows_settled());
+  EXPECT_TRUE(owner.borrows_settled(token));
   EXPECT_EQ(error(ref).code, ErrorCode::owner_died);
   release(ref);
   EXPECT_EQ(owner.counts(), Owner::Counts{});
@@ -181,8 +183,8 @@ TEST_F(OwnerRefs, AResultsInnerRefsAreHeldByTheProducerUntilRegistered) {
 TEST_F(OwnerRefs, TheProducerHoldsUntilToldOrTheCallerDies) {
   const RefHandle first = put(1);
   const RefHandle second = put(2);
-  owner.hold_for(stranger, 1, 1, 1, std::vector{first});
-  owner.hold_for(stranger, 2, 1, 1, std::vector{second});
+  owner.hold_for(stranger, 1, 1, 1, 0, std::vector{first});
+  owner.hold_for(stranger, 2, 1, 1, 0, std::vector{second});
   release(first);
   release(second);
   EXPECT_EQ(owner.counts().owned, 2u);

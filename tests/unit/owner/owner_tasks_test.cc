@@ -156,12 +156,12 @@ TEST_F(OwnerTasks, AnExceptionIsNotTriedAgainUnlessAsked) {
   grant(worker_a);
   fails(calls[0], "boom");
   EXPECT_EQ(error(once).message, "boom");
-  const RefHandle twice = submit({.task_class = owner.task_class({.max_retries = 1, .retry_exceptions = true})});
+  const RefHandle twice = submit({.task_class = owner.task_class({.max_retries = 1})});
   ASSERT_EQ(calls.size(), 2u);
-  fails(calls[1], "first");
+  fails(calls[1], "first", true);
   ASSERT_EQ(calls.size(), 3u);
   EXPECT_EQ(calls[2].header.attempt, 2u);
-  fails(calls[2], "second");
+  fails(calls[2], "second", true);
   EXPECT_EQ(error(twice).message, "second");
   ASSERT_EQ(error(twice).causes.size(), 1u);
   EXPECT_EQ(error(twice).causes[0].message, "first");
@@ -230,14 +230,14 @@ TEST_F(OwnerTasks, AReplyOfAnEarlierAttemptIsIgnoredAndLosesNothing) {
 
 TEST_F(OwnerTasks, CancellingAQueuedTaskTakesItBack) {
   const RefHandle waiting = submit();
-  owner.cancel(waiting, false, now);
+  owner.cancel(waiting, {}, now);
   EXPECT_EQ(error(waiting).code, ErrorCode::cancelled);
   EXPECT_EQ(error(waiting).attempt, 0);
   grant(worker_a);
   EXPECT_TRUE(calls.empty());
   const RefHandle sent = submit();
   ASSERT_EQ(calls.size(), 1u);
-  owner.cancel(sent, false, now);
+  owner.cancel(sent, {}, now);
   EXPECT_TRUE(withdrawn.contains(1));
   EXPECT_EQ(error(sent).code, ErrorCode::cancelled);
   EXPECT_TRUE(take<wire::CancelCall>().empty());
@@ -249,7 +249,7 @@ TEST_F(OwnerTasks, CancellingARunningTaskRaisesItsFlagAndWaitsForTheWorker) {
   const RefHandle ref = submit();
   grant(worker_a);
   begun = {1};
-  owner.cancel(ref, false, now);
+  owner.cancel(ref, {}, now);
   EXPECT_EQ(stopped, std::vector<std::uint64_t>{1});
   ASSERT_EQ(take<wire::CancelCall>().size(), 1u);
   EXPECT_EQ(owner.view(ref).state, RefState::pending);
@@ -262,7 +262,7 @@ TEST_F(OwnerTasks, ForcedCancellationKillsTheWorkerAndIsNotRetried) {
   const RefHandle ref = submit();
   const LeaseId lease = grant(worker_a);
   begun = {1};
-  owner.cancel(ref, true, now);
+  owner.cancel(ref, {.force = true}, now);
   const auto kills = take<wire::LeaseKill>();
   ASSERT_EQ(kills.size(), 1u);
   EXPECT_EQ(kills[0].second.lease, lease);

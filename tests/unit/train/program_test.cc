@@ -157,20 +157,6 @@ TEST_P(ProgramWithWorkers, TrainsAndLeavesARunThatCanBeEvaluated) {
   EXPECT_THAT(other.output, HasSubstr("n = 7"));
 }
 
-// As the launcher ends: with the program in the process that has run the compilers.
-TEST_F(Program, DoesNotCountWhatItsProcessRanBefore) {
-  write("small.yaml", kSmall);
-  const auto script = [&](const std::string& before, const std::string& run_directory) {
-    ChildProcess child(
-        {"/bin/sh", "-c", before + "exec \"$0\" train small.yaml --set workers=0 --run-dir " + run_directory, kProgram},
-        here());
-    EXPECT_EQ(child.wait(), 0) << child.output();
-    return result(run_directory).at("cpu_seconds").get<double>();
-  };
-  const double alone = script("", "alone");
-  EXPECT_LT(script("(i=0; while [ $i -lt 3000000 ]; do i=$((i+1)); done); ", "after"), 2 * alone + 0.5);
-}
-
 TEST_F(Program, DrawsAnEpisodeOfTheIntersection) {
   write("crossing.yaml",
         "env: {name: intersection, episode_length: 300}\n"

@@ -31,7 +31,7 @@ struct WorkerTest : testing::Test, OwnerSink, WorkerSink {
     return SendStatus::accepted;
   }
   bool withdraw(const ProcessId&, const CallTicket&) override { return false; }
-  void raise_stop(const ProcessId&, const CallTicket&) override {}
+  void raise_stop(const ProcessId&, const CallTicket&, bool) override {}
   void send(const ProcessId& to, wire::Message&& message) override { messages.emplace_back(to, std::move(message)); }
   void ready(RefHandle) override {}
   std::string function_name(const FunctionId&) override { return "f"; }
@@ -39,7 +39,7 @@ struct WorkerTest : testing::Test, OwnerSink, WorkerSink {
              std::span<const RefId> contained) override {
     replies.push_back({to, header, Bytes(payload), {contained.begin(), contained.end()}});
   }
-  void raise_stop() override { ++stops; }
+  void raise_stop(RunningCall&) override { ++stops; }
   void destroy_actor() override { ++destroyed; }
   void exit() override { ++exits; }
 
@@ -78,8 +78,9 @@ struct WorkerTest : testing::Test, OwnerSink, WorkerSink {
     header.sequence = sequence;
     return header;
   }
+  RunningCall& current() { return *worker.active().back(); }
   void finish(std::vector<RefHandle> contained = {}) {
-    worker.finish(wire::ReplyKind::value_inline, {}, contained, now);
+    worker.finish(current(), wire::ReplyKind::value_inline, {}, contained, now);
   }
   void become_actor() {
     ASSERT_TRUE(worker.accept(creation(), now));
@@ -132,34 +133,35 @@ TEST_F(WorkerTest, ACancelledCallIsStoppedAndAnsweredAsCancelled) {
   ASSERT_TRUE(worker.accept(task(), now));
   worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
   EXPECT_EQ(stops, 1);
-  EXPECT_TRUE(worker.stop_requested());
+  EXPECT_TRUE(current().stop);
   finish();
   EXPECT_EQ(last(), wire::ReplyKind::cancelled);
   const Error error = wire::decode_error(replies.back().payload.span());
   EXPECT_EQ(error.code, ErrorCode::cancelled);
   EXPECT_EQ(error.pid, 77);
   ASSERT_TRUE(worker.accept(task(2), now));
-  EXPECT_FALSE(worker.stop_requested()) << "the flag was the other call's";
+  EXPECT_FALSE(current().stop) << "the flag was the other call's";
 }
 
 // The flag lies in shared memory and is seen at once; a call that returned on it, before the message was read, once
 // ended in its value, and a program that had cancelled it found no error.
 TEST_F(WorkerTest, ACallThatSawItsFlagBeforeTheMessageIsCancelledToo) {
   ASSERT_TRUE(worker.accept(task(), now));
-  worker.stop(now);
+  worker.stop(current(), true, now);
   EXPECT_EQ(stops, 1);
   finish();
   EXPECT_EQ(last(), wire::ReplyKind::cancelled);
   worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
   EXPECT_EQ(stops, 1) << "it ended before";
   ASSERT_TRUE(worker.accept(task(2), now));
-  EXPECT_FALSE(worker.stop_requested()) << "the message was for the call before";
+  EXPECT_FALSE(current().stop) << "the message was for the call before";
 }
 
 TEST_F(WorkerTest, AnObjectOfACancelledCallIsFreed) {
   ASSERT_TRUE(worker.accept(task(), now));
   worker.on_message(caller, wire::CancelCall{1, 1, 1}, now);
-  worker.finish(wire::ReplyKind::value_object, wire::encode_location({node, 4096, 100000, 1}).span(), {}, now);
+  worker.finish(current(), wire::ReplyKind::value_object, wire::encode_location({node, 4096, 100000, 1}).span(), {},
+                now);
   EXPECT_EQ(take<wire::FreeObject>().size(), 1u);
 }
 
@@ -168,7 +170,8 @@ TEST_F(WorkerTest, ObjectsThatADeadCallerLeftUnreadAreFreed) {
     wire::CallHeader header = task(i);
     if (i == 3) header.caller = other;
     ASSERT_TRUE(worker.accept(header, now));
-    worker.finish(wire::ReplyKind::value_object, wire::encode_location({node, i * 4096, 100000, 1}).span(), {}, now);
+    worker.finish(current(), wire::ReplyKind::value_object, wire::encode_location({node, i * 4096, 100000, 1}).span(),
+                  {}, now);
   }
   worker.on_process_died(caller, now);
   EXPECT_EQ(take<wire::FreeObject>().size(), 2u);
@@ -198,16 +201,16 @@ TEST_F(WorkerTest, ChildrenOfACancelledCallAreCancelled) {
 
 TEST_F(WorkerTest, TellsNodeAndOwnerOfTheLeaseWhileItWaits) {
   ASSERT_TRUE(worker.accept(task(), now));
-  worker.block();
-  worker.block();
+  worker.block(current());
+  worker.block(current());
   auto told = take<wire::Blocked>();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].first, node_process(node));
   EXPECT_TRUE(told[0].second.blocked);
   EXPECT_EQ(take<wire::WorkerBlocked>().at(0).first, caller);
-  worker.unblock();
+  worker.unblock(current());
   EXPECT_TRUE(take<wire::Blocked>().empty());
-  worker.unblock();
+  worker.unblock(current());
   EXPECT_FALSE(take<wire::Blocked>().at(0).second.blocked);
   finish();
 }
@@ -236,7 +239,7 @@ TEST_F(WorkerTest, CallsOfAnotherIncarnationAreRefusedUnstarted) {
 
 TEST_F(WorkerTest, AConstructorThatFailsLeavesNoActor) {
   ASSERT_TRUE(worker.accept(creation(), now));
-  worker.finish(wire::ReplyKind::error, wire::encode_error({}).span(), {}, now);
+  worker.finish(current(), wire::ReplyKind::error, wire::encode_error({}).span(), {}, now);
   EXPECT_FALSE(worker.has_actor());
 }
 
@@ -294,6 +297,121 @@ TEST_F(WorkerTest, AnActorsHomeDoesNotRetire) {
   become_actor();
   worker.on_message(node_process(node), wire::Retire{}, now);
   EXPECT_EQ(exits, 0);
+}
+
+// ---- several calls at once
+
+TEST_F(WorkerTest, AnActorRunsAsManyCallsAsItAllows) {
+  ASSERT_TRUE(worker.accept(creation(), now));
+  worker.set_manners({.max_concurrency = 2, .groups = {}});
+  finish();
+  replies.clear();
+  RunningCall* first = worker.accept(actor_call(1), now);
+  EXPECT_TRUE(worker.ready());
+  RunningCall* second = worker.accept(actor_call(2), now);
+  EXPECT_FALSE(worker.ready());
+  worker.finish(*second, wire::ReplyKind::value_inline, {}, {}, now);
+  worker.finish(*first, wire::ReplyKind::value_inline, {}, {}, now);
+  ASSERT_EQ(replies.size(), 2u);
+  EXPECT_EQ(replies[0].header.index, 62u);
+  EXPECT_TRUE(worker.ready());
+}
+
+TEST_F(WorkerTest, GroupsHaveRoomOfTheirOwn) {
+  ASSERT_TRUE(worker.accept(creation(), now));
+  worker.set_manners({.max_concurrency = 1, .groups = {{7, 1}}});
+  finish();
+  wire::CallHeader grouped = actor_call(1), later = actor_call(3);
+  grouped.group = later.group = 7;
+  ASSERT_TRUE(worker.accept(grouped, now));
+  EXPECT_FALSE(worker.room(later));
+  EXPECT_TRUE(worker.room(actor_call(2)));
+  RunningCall* plain = worker.accept(actor_call(4), now);  // passes the one that waits for its group
+  ASSERT_NE(plain, nullptr);
+  finish();
+  finish();
+  EXPECT_TRUE(worker.room(later));
+  EXPECT_TRUE(worker.accept(later, now)) << "not taken for one that has come before";
+  wire::CallHeader unknown = actor_call(9);
+  unknown.group = 8;
+  EXPECT_FALSE(worker.accept(unknown, now));
+  EXPECT_EQ(last(), wire::ReplyKind::error);
+}
+
+TEST_F(WorkerTest, AnActorLendsItsCpuOnlyWhileAllItsCallsWait) {
+  ASSERT_TRUE(worker.accept(creation(), now));
+  worker.set_manners({.max_concurrency = 2, .groups = {}});
+  finish();
+  RunningCall* first = worker.accept(actor_call(1), now);
+  RunningCall* second = worker.accept(actor_call(2), now);
+  worker.block(*first);
+  EXPECT_TRUE(take<wire::Blocked>().empty());
+  worker.block(*second);
+  EXPECT_EQ(take<wire::Blocked>().size(), 1u);
+  worker.unblock(*first);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_FALSE(take<wire::Blocked>()[0].second.blocked);
+}
+
+TEST_F(WorkerTest, ARecycledWorkerSaysSoBeforeItsReplyAndEndsOnceItIsFree) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  wire::Value stored;
+  const RefHandle kept = owner.put(std::move(stored));
+  worker.recycle(current());
+  finish();
+  const auto told = take<wire::Recycle>();
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0].first, caller);
+  EXPECT_EQ(told[1].first, node_process(node));
+  EXPECT_FALSE(worker.ready());
+  EXPECT_FALSE(worker.accept(task(2), now));
+  EXPECT_EQ(last(), wire::ReplyKind::not_started);
+  EXPECT_EQ(exits, 0);  // somebody may still need what it owns
+  owner.release(kept, now);
+  worker.after_owner_step(now);
+  EXPECT_EQ(exits, 1);
+}
+
+TEST_F(WorkerTest, AnActorThatExitsAnswersFirstAndRefusesTheRest) {
+  ASSERT_TRUE(worker.accept(creation(), now));
+  worker.set_manners({.max_concurrency = 2, .groups = {}});
+  finish();
+  RunningCall* first = worker.accept(actor_call(1), now);
+  RunningCall* second = worker.accept(actor_call(2), now);
+  worker.exit_actor(*first);
+  worker.finish(*first, wire::ReplyKind::value_inline, {}, {}, now);
+  EXPECT_FALSE(worker.accept(actor_call(3), now));
+  EXPECT_EQ(last(), wire::ReplyKind::not_started);
+  EXPECT_EQ(destroyed, 0);
+  worker.finish(*second, wire::ReplyKind::value_inline, {}, {}, now);
+  EXPECT_EQ(destroyed, 1);
+  EXPECT_EQ(take<wire::ActorExited>().size(), 1u);
+  EXPECT_EQ(take<wire::LeaseReleased>().size(), 1u);
+}
+
+TEST_F(WorkerTest, ItemsAreNumberedAndThoseOfAnEarlierAttemptAreNotSent) {
+  wire::CallHeader header = task();
+  header.first_item = 2;
+  ASSERT_TRUE(worker.accept(header, now));
+  for (int i = 0; i < 4; ++i) worker.item(current(), wire::ReplyKind::item_inline, {}, {});
+  ASSERT_EQ(replies.size(), 2u);
+  EXPECT_EQ(replies[0].header.item, 2u);
+  EXPECT_EQ(current().consumed, 2u);
+  worker.on_message(caller, wire::StreamConsumed{1, 1, 1, 3}, now);
+  EXPECT_EQ(current().consumed, 3u);
+  finish();
+  EXPECT_EQ(replies.back().header.item, 4u);
+}
+
+TEST_F(WorkerTest, ACancellationMayLeaveTheChildrenAlone) {
+  ASSERT_TRUE(worker.accept(task(), now));
+  const RefHandle child = owner.submit({.function = {1, 1}}, now);
+  worker.on_message(caller, wire::CancelCall{1, 1, 1, false}, now);
+  EXPECT_EQ(stops, 1);
+  EXPECT_EQ(owner.view(child).state, RefState::pending);
+  finish();
+  EXPECT_EQ(last(), wire::ReplyKind::cancelled);
+  owner.release(child, now);
 }
 
 }  // namespace

@@ -3,10 +3,12 @@
 // come apart.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -14,10 +16,12 @@
 
 #include "mobula/array.h"
 #include "mobula/codec.h"
+#include "mobula/coroutine.h"
 #include "mobula/detail/core.h"
 #include "mobula/detail/registry.h"
 #include "mobula/detail/signature.h"
 #include "mobula/ref.h"
+#include "mobula/stream.h"
 
 namespace mobula::detail {
 
@@ -165,7 +169,16 @@ void write_arguments(ArgumentWriter& writer, Types<P...>, A&&... args) {
   if constexpr (sizeof...(P) == sizeof...(A)) (writer.write<P>(std::forward<A>(args)), ...);
 }
 
-// The receiving side. `finish` takes the result while the value still exists.
+// A coroutine that was started and has not ended, with its arguments.
+class Suspension {
+ public:
+  virtual ~Suspension() = default;
+  virtual bool done() const = 0;
+  virtual void finish(Invocation& in) = 0;  // hands its value over, or throws what left it
+};
+
+// The receiving side. `finish` takes the result while the value still exists; before it come the parts of a result of
+// several values (`part`), or the items of a stream (`item`, false: nobody reads any more).
 struct Invocation {
   Core& core;
   std::span<const std::byte> args;
@@ -173,6 +186,9 @@ struct Invocation {
   void* instance = nullptr;                   // the actor; set by actor_create
   void (*destroy)(void* instance) = nullptr;  // set by actor_create
   void (*finish)(Invocation&, const Encoded& result) = nullptr;
+  void (*part)(Invocation&, const Encoded& value) = nullptr;
+  bool (*item)(Invocation&, const Encoded& value) = nullptr;
+  std::unique_ptr<Suspension> suspended{};  // set when a coroutine waits: finish() has not been called
 };
 
 class ArgumentReader {
@@ -195,6 +211,17 @@ class ArgumentReader {
   std::size_t next_ = 0;
 };
 
+// One value, or each of a tuple.
+template <class V>
+void finish_value(Invocation& in, const V& value) {
+  in.finish(in, encode_value(in.core, scratch(), value));
+}
+template <class... T>
+requires(sizeof...(T) > 0) void finish_value(Invocation& in, const std::tuple<T...>& values) {
+  std::apply([&](const T&... each) { (in.part(in, encode_value<Stored<T>>(in.core, scratch(), each)), ...); }, values);
+  in.finish(in, Encoded{});
+}
+
 template <class R, class Call>
 void finish_with(Invocation& in, const Call& call) {
   if constexpr (std::is_void_v<R>) {
@@ -202,18 +229,49 @@ void finish_with(Invocation& in, const Call& call) {
     in.finish(in, Encoded{});
   } else {
     const Stored<R> result(call());
-    in.finish(in, encode_value(in.core, scratch(), result));
+    finish_value(in, result);
   }
 }
+
+template <class T>
+bool give_item_of(Invocation& in, const T& value) {
+  return in.item(in, encode_value<Stored<T>>(in.core, scratch(), value));
+}
+
+template <class V, class... P>
+struct CoroutineCall final : Suspension {
+  explicit CoroutineCall(std::tuple<Stored<P>...>&& args) : stored(std::move(args)) {}
+  std::tuple<Stored<P>...> stored;
+  std::optional<Task<V>> task;
+  bool done() const override { return task->done(); }
+  void finish(Invocation& in) override {
+    finish_with<V>(in, [this]() -> V { return task->promise().take(); });
+  }
+};
 
 template <class R, class... P, class Callee>
 void run_with(Invocation& in, Types<P...>, const Callee& callee) {
   ArgumentReader reader(in);
   // Braces: the elements are read in order.
   std::tuple<Stored<P>...> stored{reader.template read<Stored<P>>()...};
-  finish_with<R>(in, [&]() -> R {
-    return std::apply([&](Stored<P>&... values) -> R { return callee(pass<P>(values)...); }, stored);
-  });
+  if constexpr (ResultShape<R>::coroutine) {
+    using Call = CoroutineCall<typename ResultShape<R>::Value, P...>;
+    auto call = std::make_unique<Call>(std::move(stored));
+    call->task.emplace(std::apply([&](Stored<P>&... values) -> R { return callee(pass<P>(values)...); }, call->stored));
+    call->task->start();
+    if (call->done()) return call->finish(in);
+    in.suspended = std::move(call);
+  } else if constexpr (IsGenerator<R>::value) {
+    R generator = std::apply([&](Stored<P>&... values) -> R { return callee(pass<P>(values)...); }, stored);
+    while (const auto* item = generator.next()) {
+      if (!give_item_of(in, *item)) break;
+    }
+    in.finish(in, Encoded{});
+  } else {
+    finish_with<R>(in, [&]() -> R {
+      return std::apply([&](Stored<P>&... values) -> R { return callee(pass<P>(values)...); }, stored);
+    });
+  }
 }
 
 template <auto F>
@@ -223,6 +281,51 @@ struct TaskEntry {
     run_with<typename S::Result>(in, typename S::Parameters{}, [](auto&&... args) -> typename S::Result {
       return F(std::forward<decltype(args)>(args)...);
     });
+  }
+  static inline const FunctionEntry entry{
+      FunctionEntry::Kind::task, spelled_value<F>(), {}, &run, nullptr, ResultShape<typename S::Result>::coroutine};
+};
+
+// The parameters of a function that makes a stream, and what its items are: a Generator<T> is returned, or a Writer<T>&
+// comes first.
+template <class R, class Parameters>
+struct StreamShape {
+  static constexpr bool written = false;
+  using Item = void;
+  using Rest = Parameters;
+};
+template <class T, class... P>
+struct StreamShape<Generator<T>, Types<P...>> {
+  static constexpr bool written = false;
+  using Item = T;
+  using Rest = Types<P...>;
+};
+template <class T, class... P>
+struct StreamShape<void, Types<Writer<T>&, P...>> {
+  static constexpr bool written = true;
+  using Item = T;
+  using Rest = Types<P...>;
+};
+
+template <class R, class Shape, class Callee>
+void run_stream(Invocation& in, const Callee& callee) {
+  if constexpr (Shape::written) {
+    Writer<typename Shape::Item> writer(in);
+    run_with<void>(in, typename Shape::Rest{},
+                   [&](auto&&... args) { callee(writer, std::forward<decltype(args)>(args)...); });
+  } else {
+    run_with<R>(in, typename Shape::Rest{},
+                [&](auto&&... args) -> R { return callee(std::forward<decltype(args)>(args)...); });
+  }
+}
+
+template <auto F>
+struct StreamEntry {
+  using S = Signature<std::remove_cv_t<decltype(F)>>;
+  using Shape = StreamShape<typename S::Result, typename S::Parameters>;
+  static void run(Invocation& in) {
+    run_stream<typename S::Result, Shape>(
+        in, [](auto&&... args) -> typename S::Result { return F(std::forward<decltype(args)>(args)...); });
   }
   static inline const FunctionEntry entry{FunctionEntry::Kind::task, spelled_value<F>(), {}, &run};
 };
@@ -248,6 +351,21 @@ struct MethodEntry {
   static void run(Invocation& in) {
     T& object = *static_cast<T*>(in.instance);
     run_with<typename S::Result>(in, parameters(), [&](auto&&... args) -> typename S::Result {
+      return std::invoke(M, object, std::forward<decltype(args)>(args)...);
+    });
+  }
+  static inline const FunctionEntry entry{
+      FunctionEntry::Kind::actor_call,           spelled_value<M>(), {}, &run, nullptr,
+      ResultShape<typename S::Result>::coroutine};
+};
+
+template <class T, auto M>
+struct MethodStreamEntry {
+  using S = typename MethodEntry<T, M>::S;
+  using Shape = StreamShape<typename S::Result, decltype(MethodEntry<T, M>::parameters())>;
+  static void run(Invocation& in) {
+    T& object = *static_cast<T*>(in.instance);
+    run_stream<typename S::Result, Shape>(in, [&](auto&&... args) -> typename S::Result {
       return std::invoke(M, object, std::forward<decltype(args)>(args)...);
     });
   }
@@ -285,6 +403,32 @@ struct WithoutRef<Ref<T>> {
   using type = T;
 };
 
+// Several results: one slot each.
+template <class... T>
+Refs<T...> refs_from(Core& core, std::span<const Slot> slots, const Refs<T...>*) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return Refs<T...>{Ref<T>(&core, slots[I])...};
+  }
+  (std::index_sequence_for<T...>{});
+}
+
+// The Ref, or the Refs, of one call; `actor` is none for a task.
+template <class R>
+auto submit_typed(Core& core, Slot actor, const Submission& submission) {
+  using Value = typename ResultShape<R>::Value;
+  using Out = typename RefsOf<Value>::type;
+  static_assert(!IsGenerator<R>::value,
+                "mobula: a function that returns a Generator makes a stream: rt.stream<f>(args...), or "
+                "actor.stream<&T::method>(args...)");
+  if constexpr (RefsOf<Value>::count == 1 && !requires { typename std::tuple_size<Out>::type; }) {
+    return Out(&core, actor ? core.call(actor, submission) : core.submit(submission));
+  } else {
+    std::array<Slot, RefsOf<Value>::count> slots;
+    core.submit_many(actor, submission, slots);
+    return refs_from(core, slots, static_cast<const Out*>(nullptr));
+  }
+}
+
 template <auto F, class... A>
 auto submit_task(Core& core, const Options* options, A&&... args) {
   using S = Signature<std::remove_cv_t<decltype(F)>>;
@@ -292,17 +436,25 @@ auto submit_task(Core& core, const Options* options, A&&... args) {
                 "mobula: remote<f> takes a function; a method is called on an actor: actor.call<&T::method>(args...)");
   ArgumentWriter writer(core, scratch());
   write_arguments(writer, typename S::Parameters{}, std::forward<A>(args)...);
-  using R = Stored<typename S::Result>;
-  return Ref<R>(&core, core.submit(writer.submission(TaskEntry<F>::entry, options)));
+  return submit_typed<typename S::Result>(core, {}, writer.submission(TaskEntry<F>::entry, options));
+}
+
+template <class Shape, class... A>
+auto submit_stream(Core& core, Slot actor, const FunctionEntry& entry, const Options* options, A&&... args) {
+  static_assert(!std::is_void_v<typename Shape::Item>,
+                "mobula: a stream is made by a coroutine that returns a mobula::Generator<T>, or by a void function "
+                "whose first parameter is a mobula::Writer<T>&");
+  ArgumentWriter writer(core, scratch());
+  write_arguments(writer, typename Shape::Rest{}, std::forward<A>(args)...);
+  return Items<Stored<typename Shape::Item>>(&core, core.open_stream(actor, writer.submission(entry, options)));
 }
 
 template <class T, auto M, class... A>
-auto submit_call(Core& core, Slot actor, A&&... args) {
+auto submit_call(Core& core, Slot actor, const Options* options, A&&... args) {
   using Entry = MethodEntry<T, M>;
   ArgumentWriter writer(core, scratch());
   write_arguments(writer, decltype(Entry::parameters()){}, std::forward<A>(args)...);
-  using R = Stored<typename Entry::S::Result>;
-  return Ref<R>(&core, core.call(actor, writer.submission(Entry::entry, nullptr)));
+  return submit_typed<typename Entry::S::Result>(core, actor, writer.submission(Entry::entry, options));
 }
 
 template <class T, class... S, class... A>

@@ -5,10 +5,13 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -84,6 +87,15 @@ struct Submission {
   const Options* options = nullptr;  // null: defaults
 };
 
+// What this_task() tells. Any of it lives as long as the call.
+struct CallInfo {
+  std::string_view name;
+  const std::map<std::string, std::string>* metadata = nullptr;  // null: none
+  std::string_view node;
+  int attempt = 1;
+  int incarnation = 0;  // of an actor; 0: a task
+};
+
 // An encoded value about to be stored or returned: either small bytes or an object.
 struct Encoded {
   std::span<const std::byte> bytes;
@@ -100,11 +112,20 @@ class Core {
   virtual Slot create_actor(const Submission&) = 0;
   virtual Slot call(Slot actor, const Submission&) = 0;
   virtual Slot put(const Encoded&) = 0;
+  // A task (or, with an actor, a call) with as many results as the span is long.
+  virtual void submit_many(Slot actor, const Submission&, std::span<Slot> results) = 0;
+  // One whose results are items. The slot stands for its end; releasing it closes the stream.
+  virtual Slot open_stream(Slot actor, const Submission&) = 0;
+  // The next item, held once for the caller; an empty slot after the last one; what ended it, or timed_out.
+  virtual Result<Slot> stream_next(Slot stream, Deadline) = 0;
 
   // The value's bytes, valid while the caller holds the reference (and `keep`).
   virtual Result<Bytes> get(Slot ref, Deadline) = 0;
   // Waits until at least `count` are ready or the deadline passes; ready[i] is set for every one that is.
   virtual void wait(std::span<const Slot> refs, std::size_t count, Deadline, std::vector<bool>& ready) = 0;
+  // For a coroutine that the calling thread runs: true if it will be resumed once the value is there. False: the value
+  // is there, or this thread has to wait for it in get().
+  virtual bool resume_when_ready(Slot, std::coroutine_handle<>) { return false; }
   virtual void cancel(Slot ref, const CancelOptions&) = 0;
   virtual void kill(Slot actor) = 0;
 
@@ -121,6 +142,9 @@ class Core {
 
   // Space for a large value. Throws TaskError(out_of_memory) naming the sizes.
   virtual std::shared_ptr<Object> allocate(std::size_t bytes) = 0;
+
+  // Of the actor whose call the calling thread runs. Throws TaskError(invalid) elsewhere.
+  virtual void exit_actor() = 0;
 
   virtual int cpus() const = 0;  // worker slots of this node
   virtual bool in_process() const = 0;

@@ -20,7 +20,7 @@ struct FunctionEntry {
   enum class Kind : std::uint8_t { task, actor_create, actor_call, value };
 
   FunctionEntry(Kind entry_kind, std::string_view entry_name, std::string_view entry_type,
-                void (*entry_run)(Invocation&), void (*entry_target)() = nullptr);
+                void (*entry_run)(Invocation&), void (*entry_target)() = nullptr, bool is_coroutine = false);
   FunctionEntry(const FunctionEntry&) = delete;
 
   Kind kind;
@@ -28,6 +28,7 @@ struct FunctionEntry {
   std::string_view type;      // spelled type of the code, checked when a Function<> arrives
   void (*run)(Invocation&);   // decodes the arguments, calls, encodes the result
   void (*target)();           // the function itself, for Kind::value
+  bool coroutine;             // it returns a Task<T>
   const FunctionEntry* next;  // the list of all entries
 };
 

@@ -6,12 +6,15 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "mobula/array.h"
 #include "mobula/codec.h"
+#include "mobula/coroutine.h"
 #include "mobula/ref.h"
+#include "mobula/stream.h"
 
 namespace mobula::detail {
 
@@ -41,9 +44,15 @@ template <class R, class C, class... P>
 struct Signature<R (C::*)(P...) const> : SignatureOf<R, C, P...> {};
 template <class R, class C, class... P>
 struct Signature<R (C::*)(P...) const noexcept> : SignatureOf<R, C, P...> {};
+template <class M>
+struct CallOperator;
+template <class R, class C, class... P>
+struct CallOperator<R (C::*)(P...) const> : SignatureOf<R, void, P...> {};
+template <class R, class C, class... P>
+struct CallOperator<R (C::*)(P...) const noexcept> : SignatureOf<R, void, P...> {};
 template <class F>
 requires std::is_class_v<F>
-struct Signature<F> : Signature<decltype(+std::declval<const F&>())> {
+struct Signature<F> : CallOperator<decltype(&F::operator())> {
 };
 
 // The first parameter of a function that is called with the actor, and the rest.
@@ -94,6 +103,39 @@ decltype(auto) pass(Stored<P>& stored) {
     return std::move(stored);
   }
 }
+
+// What becomes of a result: Task<T> counts as T, a tuple as several.
+template <class R>
+struct ResultShape {
+  static constexpr bool coroutine = false;
+  using Value = R;
+};
+template <class T>
+struct ResultShape<Task<T>> {
+  static constexpr bool coroutine = true;
+  using Value = T;
+};
+template <class V>
+struct RefsOf {
+  using type = Ref<Stored<V>>;
+  static constexpr std::size_t count = 1;
+};
+template <class... T>
+struct RefsOf<std::tuple<T...>> {
+  using type = Refs<Stored<T>...>;
+  static constexpr std::size_t count = sizeof...(T);
+};
+template <>
+struct RefsOf<std::tuple<>> : RefsOf<void> {};
+
+template <class T>
+struct IsGenerator : std::false_type {};
+template <class T>
+struct IsGenerator<Generator<T>> : std::true_type {};
+template <class T>
+struct IsWriter : std::false_type {};
+template <class T>
+struct IsWriter<Writer<T>> : std::true_type {};
 
 template <class T>
 struct IsRef : std::false_type {};
