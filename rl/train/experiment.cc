@@ -121,7 +121,7 @@ std::vector<SchemaPart> training_schema() {
   Top top{TrainOptions()};
   TopHelp sections;
   top.describe(sections);
-  std::vector<SchemaPart> parts{{.kind = Kind::top, .help = "The top of the file."}};
+  std::vector<SchemaPart> parts{{.kind = Kind::top}};
   for (auto key : config::describe_keys(top)) {
     const auto dot = key.path.find('.');
     if (dot == std::string::npos) {
