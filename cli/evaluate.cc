@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <thread>
@@ -15,6 +16,9 @@
 #include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/live_block.h"
+#include "cli/options.h"
+#include "cli/output.h"
 #include "cli/table.h"
 #include "rl/fairness/controller.h"
 #include "rl/train/checkpoint.h"
@@ -22,6 +26,7 @@
 #include "rl/train/evaluation.h"
 #include "rl/train/experiment.h"
 #include "rl/train/files.h"
+#include "rl/train/records.h"
 #include "runtime/config/config.h"
 
 namespace mobula::cli {
@@ -33,11 +38,12 @@ struct Arguments {
   std::optional<std::uint64_t> seed;
   std::optional<int> workers;
   std::string render;
-  std::string output;
+  std::string picture;
   std::uint32_t episode = 0;
   int frames = 0;
   bool gate = false;
   ClusterOptions cluster;
+  OutputOptions output;
 };
 
 /// A finished (or interrupted) run: its settings and its policy.
@@ -58,8 +64,15 @@ Run load(const Arguments& arguments) {
   if (arguments.episodes) run.options.evaluate.episodes = *arguments.episodes;
   if (arguments.seed) run.options.seed = *arguments.seed;
   if (arguments.workers) run.options.workers = *arguments.workers;
-  const auto loaded = rl::CheckpointFolder(directory / "checkpoints").load_newest();
-  for (const auto& refused : loaded.refused) fmt::print(stderr, "mobula: passed over {}\n", refused);
+  const rl::CheckpointFolder checkpoints(directory / "checkpoints");
+  if (checkpoints.files().empty()) {
+    throw UsageError(
+        fmt::format("{} has no checkpoint: it was stopped before the first; go on with it by mobula train "
+                    "--resume {}",
+                    directory.string(), directory.string()));
+  }
+  const auto loaded = checkpoints.load_newest();
+  for (const auto& refused : loaded.refused) write_message(fmt::format("mobula: passed over {}\n", refused));
   run.policy = rl::policy_from_section(loaded.checkpoint.section("policy"));
   if (run.options.fairness.constraints.empty()) return run;
   rl::Controller multipliers(run.options.env.info, run.options.fairness);
@@ -71,37 +84,75 @@ Run load(const Arguments& arguments) {
   return run;
 }
 
-int evaluate(const Run& run, const ClusterOptions& cluster, bool gate) {
-  auto runtime = start_runtime(cluster, run.options.workers);
+/// The evaluation as result.json tells it, in one line.
+nlohmann::ordered_json evaluation_json(const Run& run, const std::string& directory, const rl::TrainResult& result) {
+  const auto whole = nlohmann::ordered_json::parse(rl::result_json(run.options, result));
+  nlohmann::ordered_json object{{"event", "result"}, {"run_directory", directory}};
+  for (const auto* key : {"experiment", "environment", "algorithm", "seed", "policies", "constraints", "evaluation"}) {
+    object[key] = whole.at(key);
+  }
+  return object;
+}
+
+/// The policies of the run on its held-out episodes; nothing when it was interrupted.
+std::optional<std::vector<rl::PolicyMetrics>> play(const Run& run, const Arguments& arguments) {
+  auto runtime = start_runtime(arguments.cluster, run.options.workers);
   const Interrupt interrupt;
   const rl::ActorSetup setup{run.options.env.factory, run.options.env.config, run.policy.spec, run.options.seed, {}};
   rl::Evaluator evaluator(runtime, setup, run.options.env.info, run.options.fairness, run.options.seed);
   evaluator.grow(std::max(1, run.options.workers));
   const auto weights = runtime.put(Array<float>(std::span<const float>(run.policy.parameters)));
-  for (const auto& request : rl::final_requests(run.options, {})) evaluator.start(request, weights);
+  const auto requests = rl::final_requests(run.options, {});
+  for (const auto& request : requests) evaluator.start(request, weights);
   rl::CpuMeter meter;
   std::vector<rl::PolicyMetrics> policies;
+  LiveBlock block;
+  const bool live = is_terminal(STDERR_FILENO) && !arguments.output.quiet && !arguments.output.json;
   while (evaluator.pending() > 0) {
-    if (interrupt.requested()) return interrupted;
+    if (interrupt.requested()) {
+      block.leave();
+      return std::nullopt;
+    }
+    if (live) {
+      block.draw({fmt::format("evaluating {} ({} of {}), {} held-out episodes", requests[policies.size()].policy,
+                              policies.size() + 1, requests.size(), run.options.evaluate.episodes)});
+    }
     if (auto finished = evaluator.take(std::chrono::milliseconds(50), meter)) {
       policies.push_back({finished->request.policy, std::move(finished->metrics), std::move(finished->constraints)});
     }
   }
-  if (run.reason_not_met && run.not_met < policies.front().constraints.size()) {
-    auto& constraint = policies.front().constraints[run.not_met];
-    constraint.verdict = rl::Verdict::failed;
-    constraint.reason = *run.reason_not_met;
-  }
-  fmt::print("{}", metrics_table(policies));
-  fmt::print("{}", fairness_table(policies));
-  fmt::print("{}", constraint_lines(policies.front().constraints));
-  if (!gate) return done;
-  // Training may have given up: a policy that training says does not meet its limits stays refused.
-  const auto& constraints = policies.front().constraints;
-  if (constraints.empty())
+  return policies;
+}
+
+int evaluate(const Run& run, const Arguments& arguments) {
+  if (arguments.gate && run.options.fairness.constraints.empty()) {
     throw UsageError("--gate has nothing to hold the policy against: the run has no constraints");
-  const rl::Verdict verdict = rl::overall(constraints);
-  fmt::print("Gate: {}\n", rl::to_string(verdict));
+  }
+  rl::TrainResult result;
+  if (auto policies = play(run, arguments)) {
+    result.policies = std::move(*policies);
+  } else {
+    return interrupted;
+  }
+  auto& constraints = result.policies.front().constraints;
+  // Training may have given up: a policy that training says does not meet its limits stays refused.
+  if (run.reason_not_met && run.not_met < constraints.size()) {
+    constraints[run.not_met].verdict = rl::Verdict::failed;
+    constraints[run.not_met].reason = *run.reason_not_met;
+  }
+  result.constraints = constraints;
+  const rl::Verdict verdict = arguments.gate ? rl::overall(constraints) : rl::Verdict::passed;
+  if (arguments.output.json) {
+    auto object = evaluation_json(run, arguments.run, result);
+    if (arguments.gate) object["gate"] = rl::to_string(verdict);
+    write_json_line(object);
+  } else {
+    const int width = result_width();
+    const std::string fairness = fairness_table(result.policies, width);
+    write_result(metrics_table(result.policies, width) + (fairness.empty() ? "" : "\n" + fairness) +
+                 constraint_lines(constraints, width) +
+                 (arguments.gate ? fmt::format("Gate: {}\n", rl::to_string(verdict)) : ""));
+  }
   return verdict == rl::Verdict::passed ? done : refused;
 }
 
@@ -115,13 +166,12 @@ std::vector<std::string> chosen(std::vector<std::string> frames, int limit) {
 }
 
 void show_text(const std::vector<std::string>& frames) {
-  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  const bool terminal = is_terminal(STDOUT_FILENO);
   const Interrupt interrupt;
-  if (terminal) fmt::print("\033[2J");
+  if (terminal) write_result("\033[2J");
   for (const auto& frame : frames) {
     if (interrupt.requested()) return;
-    fmt::print("{}{}\n", terminal ? "\033[H" : "", frame);
-    std::fflush(stdout);
+    write_result((terminal ? "\033[H" : "") + frame + "\n");
     if (terminal) std::this_thread::sleep_for(std::chrono::milliseconds(60));  // ten times faster than people watch
   }
 }
@@ -137,19 +187,20 @@ int render(const Run& run, const Arguments& arguments) {
                                       frames.push_back(svg ? env.render_svg(0) : env.render_text(0));
                                       return true;
                                     });
-  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  const bool terminal = is_terminal(STDOUT_FILENO);
   const int limit = arguments.frames > 0 ? arguments.frames : svg ? 120 : terminal ? 0 : 12;
   frames = chosen(std::move(frames), limit);
   if (svg) {
-    const std::filesystem::path file = arguments.output.empty() ? std::filesystem::path(arguments.run) /
-                                                                      fmt::format("episode-{}.svg", arguments.episode)
-                                                                : std::filesystem::path(arguments.output);
+    const std::filesystem::path file = arguments.picture.empty() ? std::filesystem::path(arguments.run) /
+                                                                       fmt::format("episode-{}.svg", arguments.episode)
+                                                                 : std::filesystem::path(arguments.picture);
     rl::write_file(file, rl::animate_svg(frames, 0.25));
-    fmt::print("{} frames in {}\n", frames.size(), file.string());
+    write_result(fmt::format("{} frames in {}\n", frames.size(), file.string()));
   } else {
     show_text(frames);
   }
-  fmt::print("Held-out episode {}: return {}, {} steps\n", arguments.episode, short_number(end->total), end->length);
+  write_result(fmt::format("Held-out episode {}: return {}, {} steps\n", arguments.episode, short_number(end->total),
+                           end->length));
   return done;
 }
 
@@ -160,20 +211,22 @@ Command add_evaluate(CLI::App& program) {
   auto arguments = std::make_shared<Arguments>();
   app->add_option("RUN", arguments->run, "Run directory")->required();
   app->add_option("--episodes", arguments->episodes, "Held-out episodes (default: as in the run)")
-      ->check(CLI::Range(1, 1'000'000));
-  app->add_option("--seed", arguments->seed, "Of the held-out episodes (default: the run's)");
+      ->check(whole_number(1, 1'000'000));
+  app->add_option("--seed", arguments->seed, "Of the held-out episodes (default: the run's)")->check(natural_number());
   app->add_option("--workers", arguments->workers, "Worker processes; 0: none (default: as in the run)")
-      ->check(CLI::Range(0, 1000));
+      ->check(whole_number(0, 1000));
   app->add_flag("--gate", arguments->gate, "Exit status 3 unless every constraint of the run is passed");
   app->add_option("--render", arguments->render, "Draw one episode instead: text or svg")
       ->expected(0, 1)
       ->default_str("text")
-      ->check(CLI::IsMember({"text", "svg"}));
-  app->add_option("--episode", arguments->episode, "Which held-out episode is drawn");
+      ->check(one_of({"text", "svg"}));
+  app->add_option("--episode", arguments->episode, "Which held-out episode is drawn")
+      ->check(whole_number(0, 1'000'000));
   app->add_option("--frames", arguments->frames, "At most so many pictures, spread over the episode")
-      ->check(CLI::Range(1, 100'000));
-  app->add_option("--output", arguments->output, "File for the SVG (default: RUN/episode-<n>.svg)");
+      ->check(whole_number(1, 100'000));
+  app->add_option("--output", arguments->picture, "File for the SVG (default: RUN/episode-<n>.svg)");
   add_cluster_options(*app, arguments->cluster);
+  add_output_options(*app, arguments->output, "one object, on one line, as in result.json");
   app->footer(
       "Examples:\n"
       "  mobula evaluate runs/intersection-1\n"
@@ -184,8 +237,7 @@ Command add_evaluate(CLI::App& program) {
   return {app, [app, arguments] {
             if (app->count("--render") > 0 && arguments->render.empty()) arguments->render = "text";
             const Run run = load(*arguments);
-            return arguments->render.empty() ? evaluate(run, arguments->cluster, arguments->gate)
-                                             : render(run, *arguments);
+            return arguments->render.empty() ? evaluate(run, *arguments) : render(run, *arguments);
           }};
 }
 

@@ -9,6 +9,8 @@
 
 #include "cli/cluster.h"
 #include "cli/command.h"
+#include "cli/options.h"
+#include "cli/output.h"
 #include "cli/resource_options.h"
 #include "runtime/daemon/serve.h"
 #include "runtime/net/keys.h"
@@ -53,14 +55,13 @@ int run_head(const HeadOptions& options) {
   loop.host = options.host;
   loop.port = options.port;
   daemon::serve(loop, [&](daemon::NodeLoop& node) {
-    fmt::print(
-        "mobula head: {} listens on {} with {} cpus\n"
-        "  keys     {} (copy it to the other machines; whoever has it can run code on all of them)\n"
-        "  to join  mobula node --join {} --keys {}\n"
-        "  to use   mobula::Runtime::start({{.address = \"{}\", .keys = \"{}\"}})\n",
-        node.name(), node.address(), options.cpus, options.keys, node.address(), options.keys, node.address(),
-        options.keys);
-    std::fflush(stdout);
+    write_result(
+        fmt::format("mobula head: {} listens on {} with {} cpus\n"
+                    "  keys     {} (copy it to the other machines; whoever has it can run code on all of them)\n"
+                    "  to join  mobula node --join {} --keys {}\n"
+                    "  to use   mobula::Runtime::start({{.address = \"{}\", .keys = \"{}\"}})\n",
+                    node.name(), node.address(), options.cpus, options.keys, node.address(), options.keys,
+                    node.address(), options.keys));
   });
   return done;
 }
@@ -70,15 +71,27 @@ int run_head(const HeadOptions& options) {
 Command add_head(CLI::App& program) {
   auto options = std::make_shared<HeadOptions>();
   CLI::App* app = program.add_subcommand("head", "Start a cluster of several machines: its first node");
-  app->add_option("--port", options->port, "TCP port to listen on; 0: any that is free")->capture_default_str();
+  app->add_option("--port", options->port, "TCP port to listen on; 0: any that is free")
+      ->check(whole_number(0, 65535))
+      ->capture_default_str();
   app->add_option("--host", options->host, "Address or interface to listen on; default: all");
   app->add_option("--keys", options->keys, "File of the cluster's keys; written if it is not there")
       ->capture_default_str();
-  app->add_option("--cpus", options->cpus, "Worker slots of this machine; 0: none")->capture_default_str();
+  app->add_option("--cpus", options->cpus, "Worker slots of this machine; 0: none")
+      ->check(whole_number(0, 1000))
+      ->capture_default_str();
   add_resource_options(*app, options->resources);
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
   add_node_options(*app, options->labels, options->decision_log);
-  app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")->capture_default_str();
+  app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
+      ->check(one_of({"debug", "info", "warning", "error", "off"}))
+      ->capture_default_str();
+  app->footer(
+      "Examples:\n"
+      "  mobula head\n"
+      "  mobula head --host 10.0.0.1 --port 6390 --keys mobula.keys --cpus 8\n"
+      "  mobula head --cpus 0                     (lends no worker: only keeps the cluster together)\n"
+      "Ctrl-C ends it; what runs elsewhere goes on without it.");
   return {app, [options] { return run_head(*options); }};
 }
 

@@ -11,6 +11,8 @@
 
 #include "cli/benchmark_rows.h"
 #include "cli/command.h"
+#include "cli/options.h"
+#include "cli/output.h"
 
 namespace mobula::cli {
 namespace {
@@ -58,7 +60,7 @@ void print_json(const std::vector<BenchmarkRow>& rows) {
                     {"floor", row.floor.empty() ? Json() : Json(row.floor)},
                     {"ratio", number(row.ratio)}});
   }
-  fmt::print("{}\n", Json{{"machine", machine()}, {"rows", list}}.dump(2));
+  write_result(Json{{"machine", machine()}, {"rows", list}}.dump(2) + "\n");
 }
 
 std::string cell(const std::optional<double>& value, int decimals) {
@@ -66,12 +68,14 @@ std::string cell(const std::optional<double>& value, int decimals) {
 }
 
 void print_table(const std::vector<BenchmarkRow>& rows) {
-  fmt::print("{:<22} {:>12} {:>12} {:>12}  {:<16} {:>7}\n", "", "per second", "p50 us", "p99 us", "floor", "ratio");
+  std::string text = fmt::format("{:<22} {:>12} {:>12} {:>12}  {:<16} {:>7}\n", "", "per second", "p50 us", "p99 us",
+                                 "floor", "ratio");
   for (const BenchmarkRow& row : rows) {
-    fmt::print("{:<22} {:>12} {:>12} {:>12}  {:<16} {:>7}\n", row.name,
-               cell(row.per_second, row.per_second > 100 ? 0 : 2), cell(row.p50_us, 2), cell(row.p99_us, 2),
-               row.floor.empty() ? "-" : row.floor, cell(row.ratio, 3));
+    text += fmt::format("{:<22} {:>12} {:>12} {:>12}  {:<16} {:>7}\n", row.name,
+                        cell(row.per_second, row.per_second > 100 ? 0 : 2), cell(row.p50_us, 2), cell(row.p99_us, 2),
+                        row.floor.empty() ? "-" : row.floor, cell(row.ratio, 3));
   }
+  write_result(text);
 }
 
 }  // namespace
@@ -79,14 +83,6 @@ void print_table(const std::vector<BenchmarkRow>& rows) {
 Command add_microbenchmark(CLI::App& program) {
   CLI::App* app = program.add_subcommand("microbenchmark",
                                          "Measure tasks, actors and objects beside what the machine itself takes");
-  app->footer(
-      "Every round measures all rows one after the other, so that a noisy neighbour hits them alike. The last rows "
-      "are\n"
-      "the floors: bare round trips of 64 bytes between two processes (a Unix socket, ZeroMQ over ipc, a futex, our\n"
-      "lanes), messages in batches over a lane, and a memcpy of 100 MB into touched shared memory.\n\n"
-      "ratio, against the row named as floor: of a latency, p50 over the floor's p50 (0.5 is twice as fast); of a "
-      "rate\n"
-      "(task_async, actor_async), the part of the floor's number a second; of put_100mb, the part of memcpy's speed");
   struct Arguments {
     BenchmarkOptions options;
     bool json = false;
@@ -94,10 +90,21 @@ Command add_microbenchmark(CLI::App& program) {
   auto arguments = std::make_shared<Arguments>();
   app->add_flag("--json", arguments->json, "Print {\"machine\", \"rows\"} for programs; unknown values are null");
   app->add_option("--rounds", arguments->options.rounds, "How often everything is measured")
-      ->check(CLI::Range(1, 10000))
+      ->check(whole_number(1, 10000))
       ->capture_default_str();
   app->add_option("--workers", arguments->options.workers, "Worker processes (default: one a cpu)")
-      ->check(CLI::Range(1, 4096));
+      ->check(whole_number(1, 4096));
+  app->footer(
+      "Examples:\n"
+      "  mobula microbenchmark\n"
+      "  mobula microbenchmark --rounds 5 --workers 1 --json\n\n"
+      "Every round measures all rows one after the other, so that a noisy neighbour hits\n"
+      "them alike. The last rows are the floors: bare round trips of 64 bytes between two\n"
+      "processes (a Unix socket, ZeroMQ over ipc, a futex, our lanes), messages in batches\n"
+      "over a lane, and a memcpy of 100 MB into touched shared memory.\n\n"
+      "ratio, against the row named as floor: of a latency, p50 over the floor's p50 (0.5\n"
+      "is twice as fast); of a rate (task_async, actor_async), the part of the floor's\n"
+      "number a second; of put_100mb, the part of memcpy's speed.");
   return {app, [arguments] {
             const std::vector<BenchmarkRow> rows = benchmark_rows(arguments->options);
             arguments->json ? print_json(rows) : print_table(rows);

@@ -8,6 +8,8 @@
 
 #include "cli/cluster.h"
 #include "cli/command.h"
+#include "cli/options.h"
+#include "cli/output.h"
 #include "cli/resource_options.h"
 #include "runtime/daemon/serve.h"
 #include "runtime/net/keys.h"
@@ -49,12 +51,11 @@ int run_node(const NodeCommandOptions& options) {
   loop.port = options.port;
   loop.join_patience = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.wait));
   loop.on_joined = [&] {
-    fmt::print("mobula node: joined the cluster at {} with {} cpus\n", options.join, options.cpus);
-    std::fflush(stdout);
+    write_result(fmt::format("mobula node: joined the cluster at {} with {} cpus\n", options.join, options.cpus));
   };
   const daemon::ServeResult result = daemon::serve(loop, [](daemon::NodeLoop&) {});
   if (result.end == daemon::NodeLoop::End::stopped) return done;
-  fmt::print(stderr, "mobula node: cannot join {}: {}\n", options.join, result.reason);
+  write_message(fmt::format("mobula node: cannot join {}: {}\n", options.join, result.reason));
   return failed;
 }
 
@@ -65,15 +66,27 @@ Command add_node(CLI::App& program) {
   CLI::App* app = program.add_subcommand("node", "Add this machine to a cluster");
   app->add_option("--join", options->join, "HOST:PORT of `mobula head`")->required();
   app->add_option("--keys", options->keys, "Copy of the file that `mobula head` wrote")->capture_default_str();
-  app->add_option("--cpus", options->cpus, "Worker slots of this machine")->capture_default_str();
+  app->add_option("--cpus", options->cpus, "Worker slots of this machine")
+      ->check(whole_number(0, 1000))
+      ->capture_default_str();
   add_resource_options(*app, options->resources);
   app->add_option("--host", options->host, "Address or interface to listen on for other nodes; default: all");
   app->add_option("--port", options->port, "TCP port to listen on for other nodes; 0: any that is free")
+      ->check(whole_number(0, 65535))
       ->capture_default_str();
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
   add_node_options(*app, options->labels, options->decision_log);
-  app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")->capture_default_str();
-  app->add_option("--wait", options->wait, "Seconds to wait for the head to answer")->capture_default_str();
+  app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
+      ->check(one_of({"debug", "info", "warning", "error", "off"}))
+      ->capture_default_str();
+  app->add_option("--wait", options->wait, "Seconds to wait for the head to answer")
+      ->check(number_in(0.1, 86400))
+      ->capture_default_str();
+  app->footer(
+      "Examples:\n"
+      "  mobula node --join HEAD:6390 --keys mobula.keys\n"
+      "  mobula node --join HEAD:6390 --keys mobula.keys --cpus 4 --name garage --wait 600\n"
+      "Ctrl-C takes the machine out of the cluster in good order. `mobula status` shows who is there.");
   return {app, [options] { return run_node(*options); }};
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "rl/fairness/trade_svg.h"
 
@@ -19,6 +18,14 @@ std::string cell(const rl::Estimate* estimate) {
 }
 
 using Row = std::vector<std::string>;
+
+std::string episodes_line(std::span<const rl::PolicyMetrics> policies) {
+  const auto& metrics = policies[0].metrics;
+  return fmt::format("Values with 95 % intervals over n = {} held-out episodes.\n",
+                     metrics.empty() ? 0 : metrics.front().second.n);
+}
+
+}  // namespace
 
 std::string aligned(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths;
@@ -36,8 +43,6 @@ std::string aligned(const std::vector<Row>& rows) {
   return text;
 }
 
-}  // namespace
-
 std::string short_number(double value) {
   if (std::isnan(value)) return "-";
   if (value == 0) return "0";
@@ -51,8 +56,50 @@ std::string short_number(double value) {
   return text;
 }
 
-std::string metrics_table(std::span<const rl::PolicyMetrics> policies) {
-  if (policies.empty()) return {};
+std::string fitted(const std::vector<Row>& rows, int width) {
+  if (rows.empty()) return {};
+  std::vector<std::size_t> widths(rows[0].size());
+  for (const auto& row : rows) {
+    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size() + 2);
+  }
+  std::string text;
+  for (std::size_t from = 1; from < widths.size();) {
+    std::size_t to = from, used = widths[0];
+    // At least one, however narrow the terminal; the two spaces behind the last column are not written.
+    while (to < widths.size() && (to == from || used + widths[to] - 2 <= static_cast<std::size_t>(width))) {
+      used += widths[to++];
+    }
+    std::vector<Row> part;
+    for (const auto& row : rows) {
+      part.push_back({row[0]});
+      part.back().insert(part.back().end(), row.begin() + static_cast<std::ptrdiff_t>(from),
+                         row.begin() + static_cast<std::ptrdiff_t>(to));
+    }
+    text += (text.empty() ? "" : "\n") + aligned(part);
+    from = to;
+  }
+  return text;
+}
+
+std::string wrapped(const std::string& text, int width) {
+  std::string out, line;
+  for (std::size_t from = 0; from < text.size();) {
+    const auto end = std::min(text.find(' ', from), text.size());
+    const std::string word = text.substr(from, end - from);
+    const std::string indent = out.empty() ? "" : "  ";
+    if (!line.empty() && indent.size() + line.size() + 1 + word.size() > static_cast<std::size_t>(width)) {
+      out += indent + line + "\n";
+      line = word;
+    } else {
+      line += (line.empty() ? "" : " ") + word;
+    }
+    from = end + 1;
+  }
+  return out + (out.empty() ? "" : "  ") + line + "\n";
+}
+
+std::string metrics_table(std::span<const rl::PolicyMetrics> policies, int width) {
+  if (policies.empty() || policies[0].metrics.empty()) return {};
   // What is measured over all, and the groups, in the order in which the first policy names them.
   std::vector<std::string> overall, groups;
   std::string compared;  // the first metric that groups have
@@ -65,65 +112,49 @@ std::string metrics_table(std::span<const rl::PolicyMetrics> policies) {
     if (compared.empty()) compared = name.substr(0, slash);
     if (name.substr(0, slash) == compared) groups.push_back(name.substr(slash + 1));
   }
-  std::string text;
-  const auto add_tables = [&](const std::string& corner, const std::vector<std::string>& titles, auto metric_of) {
-    // At most three columns side by side, so that a line fits a terminal.
-    for (std::size_t from = 0; from < titles.size(); from += 3) {
-      const std::size_t to = std::min(from + 3, titles.size());
-      std::vector<Row> rows{{corner}};
-      rows[0].insert(rows[0].end(), titles.begin() + from, titles.begin() + to);
-      for (const auto& policy : policies) {
-        Row row{policy.policy};
-        for (std::size_t c = from; c < to; ++c) row.push_back(cell(rl::find(policy.metrics, metric_of(titles[c]))));
-        rows.push_back(std::move(row));
-      }
-      text += aligned(rows) + "\n";
-    }
-  };
-  add_tables("policy", overall, [](const std::string& title) { return title; });
-  add_tables(compared + " of", groups, [&](const std::string& title) { return compared + "/" + title; });
-  text +=
-      fmt::format("Values with 95 % intervals over n = {} held-out episodes.\n", policies[0].metrics.front().second.n);
-  return text;
-}
-
-std::string fairness_table(std::span<const rl::PolicyMetrics> policies) {
-  const std::string samples = rl::compared_samples(policies);
-  if (samples.empty()) return {};
-  // Two tables with the same rows, so that a line fits a terminal.
-  const std::vector<Row> columns[] = {{{"mean " + samples, "mean_" + samples},
-                                       {"p95", "p95_" + samples},
-                                       {"max", "max_" + samples},
-                                       {"gap of means", "mean_" + samples + "_gap"}},
-                                      {{"long rate", "long_" + samples + "_rate"},
-                                       {"throughput", "throughput"},
-                                       {"Jain", "jain_" + samples},
-                                       {"Gini", "gini_" + samples}}};
-  std::string text = "\n";
-  for (const auto& half : columns) {
-    std::vector<Row> rows{{"policy"}};
-    for (const auto& column : half) rows[0].push_back(column[0]);
-    const bool last = &half == &columns[1];
-    if (last) rows[0].push_back("verdict");
+  const auto table = [&](const std::string& corner, const std::vector<std::string>& titles, const std::string& prefix) {
+    if (titles.empty()) return std::string();
+    std::vector<Row> rows{{corner}};
+    rows[0].insert(rows[0].end(), titles.begin(), titles.end());
     for (const auto& policy : policies) {
       Row row{policy.policy};
-      for (const auto& column : half) row.push_back(cell(rl::find(policy.metrics, column[1])));
-      if (last)
-        row.push_back(policy.constraints.empty() ? "-" : std::string(to_string(rl::overall(policy.constraints))));
+      for (const auto& title : titles) row.push_back(cell(rl::find(policy.metrics, prefix + title)));
       rows.push_back(std::move(row));
     }
-    text += aligned(rows) + "\n";
-  }
-  text +=
-      fmt::format("Values with 95 % intervals over n = {} held-out episodes.\n", policies[0].metrics.front().second.n);
-  return text;
+    return fitted(rows, width) + "\n";
+  };
+  return table("policy", overall, "") + table(compared + " of", groups, compared + "/") + episodes_line(policies);
 }
 
-std::string constraint_lines(std::span<const rl::ConstraintResult> constraints) {
+std::string fairness_table(std::span<const rl::PolicyMetrics> policies, int width) {
+  const std::string samples = rl::compared_samples(policies);
+  if (samples.empty()) return {};
+  const std::vector<std::pair<std::string, std::string>> columns{{"mean " + samples, "mean_" + samples},
+                                                                 {"p95", "p95_" + samples},
+                                                                 {"max", "max_" + samples},
+                                                                 {"gap of means", "mean_" + samples + "_gap"},
+                                                                 {"long rate", "long_" + samples + "_rate"},
+                                                                 {"throughput", "throughput"},
+                                                                 {"Jain", "jain_" + samples},
+                                                                 {"Gini", "gini_" + samples}};
+  std::vector<Row> rows{{"policy"}};
+  for (const auto& [title, metric] : columns) rows[0].push_back(title);
+  rows[0].emplace_back("verdict");
+  for (const auto& policy : policies) {
+    Row row{policy.policy};
+    for (const auto& [title, metric] : columns) row.push_back(cell(rl::find(policy.metrics, metric)));
+    row.push_back(policy.constraints.empty() ? "-" : std::string(to_string(rl::overall(policy.constraints))));
+    rows.push_back(std::move(row));
+  }
+  return fitted(rows, width) + "\n" + episodes_line(policies);
+}
+
+std::string constraint_lines(std::span<const rl::ConstraintResult> constraints, int width) {
   std::string text;
   for (const auto& c : constraints) {
-    text += fmt::format("Constraint {} {} {:g}: {}; {}\n", c.metric, c.upper ? "at most" : "at least", c.limit,
-                        to_string(c.verdict), c.reason);
+    text += wrapped(fmt::format("Constraint {} {} {:g}: {}; {}", c.metric, c.upper ? "at most" : "at least", c.limit,
+                                to_string(c.verdict), c.reason),
+                    width);
   }
   return text;
 }

@@ -38,9 +38,13 @@ Controller::Controller(const EnvironmentInfo& info, const FairnessOptions& optio
     measures_.emplace_back(options.constraints[c].metric, groups_, options.own);
     for (const auto& what : measures_.back().parts()) {
       std::string name = "fairness." + measures_.back().name();
-      if (measures_.back().parts().size() > 1) name += "[" + what.name() + "]";
-      parts_.push_back(
-          {.constraint = c, .what = what, .multiplier_name = name + ".multiplier", .bound_name = name + ".bound"});
+      const std::string part = measures_.back().parts().size() > 1 ? what.name() : "";
+      if (!part.empty()) name += "[" + part + "]";
+      parts_.push_back({.constraint = c,
+                        .what = what,
+                        .multiplier_name = name + ".multiplier",
+                        .bound_name = name + ".bound",
+                        .part_name = part});
     }
   }
 }
@@ -177,13 +181,19 @@ std::vector<std::pair<std::string_view, double>> Controller::series() const {
   return all;
 }
 
-std::vector<Controller::State> Controller::states() const {
-  std::vector<State> all;
+std::vector<ConstraintProgress> Controller::progress() const {
+  std::vector<ConstraintProgress> all;
+  if (parts_.empty()) return all;
+  const GroupTotals totals = window_.totals();
   for (const Part& part : parts_) {
-    const auto& o = options_.constraints[part.constraint];
-    all.push_back({o.metric, measures_[part.constraint].parts().size() > 1 ? part.what.name() : "",
-                   o.at_most.has_value(), limit(part.constraint), sign(part.constraint) * part.bound,
-                   part.multiplier.value(), part.multiplier.at_cap()});
+    const double s = sign(part.constraint);
+    all.push_back({.metric = options_.constraints[part.constraint].metric,
+                   .part = part.part_name,
+                   .upper = s > 0,
+                   .limit = limit(part.constraint),
+                   .value = measures_[part.constraint].value(totals, part.what),
+                   .bound = s * part.bound,
+                   .multiplier = part.multiplier.value()});
   }
   return all;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <mobula/rl/any_vec_env.h>
+#include <mobula/rl/callbacks.h>
 #include <mobula/rl/fairness.h>
 
 #include <cstddef>
@@ -46,15 +47,8 @@ class Controller {
   /// "fairness.mean_wait_gap[side - main].multiplier" and ".bound", for progress.csv; the names live as long as this.
   std::vector<std::pair<std::string_view, double>> series() const;
 
-  /// Where each part of each constraint stands, for events.jsonl.
-  struct State {
-    std::string_view metric;
-    std::string part;  ///< "side - main"; empty where the constraint has one part
-    bool at_most;
-    double limit, bound, multiplier;  ///< bound: NaN while it is not known
-    int updates_at_cap;
-  };
-  std::vector<State> states() const;
+  /// The same for events.jsonl and for people; the names live as long as this.
+  std::vector<ConstraintProgress> progress() const;
 
   /// Index of a constraint whose multiplier was at its cap for `patience` updates without the limit being met.
   std::optional<std::size_t> given_up() const;
@@ -68,7 +62,7 @@ class Controller {
   struct Part {
     std::size_t constraint;
     Measure::Part what;
-    std::string multiplier_name, bound_name;
+    std::string multiplier_name, bound_name, part_name;
     // The state.
     Multiplier multiplier;
     double bound = std::numeric_limits<double>::quiet_NaN();

@@ -5,6 +5,8 @@
 #include <limits>
 #include <stdexcept>
 
+#include "runtime/config/nearest.h"
+
 namespace mobula::rl {
 namespace {
 
@@ -80,7 +82,8 @@ Measure::Measure(const std::string& name, const std::vector<std::string>& groups
   } else {
     if (!group.empty()) {
       if (std::find(groups.begin(), groups.end(), group) == groups.end()) {
-        throw std::invalid_argument("'" + name + "': there is no group '" + group + "'; there are " + listed(groups));
+        throw std::invalid_argument("'" + name + "': there is no group '" + group + "'; there are " + listed(groups) +
+                                    config::did_you_mean(group, groups));
       }
       groups_ = {group};
     }
@@ -138,7 +141,8 @@ const GroupSet& group_set(const EnvironmentInfo& info, const FairnessOptions& op
     if (set.name == options.groups) return set;
     names.push_back(set.name);
   }
-  throw std::invalid_argument("the environment has no set of groups '" + options.groups + "'; it has " + listed(names));
+  throw std::invalid_argument("the environment has no set of groups '" + options.groups + "'; it has " + listed(names) +
+                              config::did_you_mean(options.groups, names));
 }
 
 }  // namespace mobula::rl

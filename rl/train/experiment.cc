@@ -1,6 +1,8 @@
 #include "rl/train/experiment.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <string_view>
 #include <variant>
 
@@ -8,6 +10,7 @@
 #include "rl/envs/read_config.h"
 #include "rl/fairness/check.h"
 #include "rl/train/files.h"
+#include "rl/train/schema.h"
 #include "runtime/config/config.h"
 
 namespace mobula::rl {
@@ -46,12 +49,12 @@ struct Top {
     f("fairness", fairness, {.help = "Groups, and limits that the policy has to keep."});
   }
   std::string problem() const {
-    const bool plain = !experiment.empty() && experiment.front() != '.' &&
+    const bool plain = !experiment.empty() && experiment.size() <= 100 && experiment.front() != '.' &&
                        std::all_of(experiment.begin(), experiment.end(),
                                    [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; });
     return plain ? ""
-                 : "experiment: '" + experiment +
-                       "' cannot name a folder; use letters, digits, '-', '_' and '.' (not as the first)";
+                 : "experiment: '" + config::shown(experiment) +
+                       "' cannot name a folder; use at most 100 letters, digits, '-', '_' and '.' (not as the first)";
   }
 };
 
@@ -86,6 +89,70 @@ void EvaluateOptions::describe(Fields& f) {
 void CheckpointOptions::describe(Fields& f) {
   f("every", every, {.unit = "iterations", .min = 0, .help = "How often; 0: about 20 times in a run."});
   f("keep", keep, {.min = 1, .max = 1e6, .help = "How many of the newest are kept."});
+}
+
+namespace {
+
+/// What is said of each field at the top of a struct.
+class TopHelp : public Fields {
+ public:
+  std::map<std::string, std::string, std::less<>> help;
+
+ private:
+  bool enter(std::string_view name, const FieldInfo& info) override {
+    help.emplace(name, info.help);
+    return false;
+  }
+  void leave() override {}
+  void boolean(bool&) override {}
+  void integer(std::int64_t&, std::int64_t, std::int64_t) override {}
+  void natural(std::uint64_t&, std::uint64_t) override {}
+  void number(double&, bool) override {}
+  void text(std::string&) override {}
+  void list(List&) override {}
+  void optional(Optional&) override {}
+  void group(Group&) override {}
+};
+
+}  // namespace
+
+std::vector<SchemaPart> training_schema() {
+  using Kind = SchemaPart::Kind;
+  Top top{TrainOptions()};
+  TopHelp sections;
+  top.describe(sections);
+  std::vector<SchemaPart> parts{{.kind = Kind::top}};
+  for (auto key : config::describe_keys(top)) {
+    const auto dot = key.path.find('.');
+    if (dot == std::string::npos) {
+      parts.front().keys.push_back(std::move(key));
+      continue;
+    }
+    const std::string section = key.path.substr(0, dot);
+    if (parts.back().name != section) {
+      parts.push_back({.kind = Kind::section, .name = section, .path = section, .help = sections.help[section]});
+    }
+    key.path.erase(0, dot + 1);
+    parts.back().keys.push_back(std::move(key));
+  }
+  for (const auto& name : algorithm_names()) {
+    const AlgorithmOptions algorithm = algorithm_named(name);
+    parts.push_back(
+        {.kind = Kind::algorithm,
+         .name = name,
+         .path = "algorithm",
+         .help = "",
+         .keys = std::visit([](const auto& options) { return config::describe_keys(options); }, algorithm)});
+  }
+  for (const auto& spec : registered_environments()) {
+    const auto held = spec.make_config();
+    parts.push_back({.kind = Kind::environment,
+                     .name = spec.name,
+                     .path = "env",
+                     .help = "",
+                     .keys = config::describe_group(held->fields())});
+  }
+  return parts;
 }
 
 TrainOptions read_experiment(const config::Document& document) {
@@ -199,7 +266,7 @@ std::string problem_with(const TrainOptions& options) {
     const std::string where = "evaluate.baselines." + std::to_string(i) + ": ";
     if (known.empty()) return where + "environment '" + options.env.name + "' has no baselines";
     return where + "environment '" + options.env.name + "' has no baseline '" + name + "'; it has " +
-           quoted_list(known);
+           quoted_list(known) + config::did_you_mean(name, known);
   }
   if (options.fairness.constraints.empty()) {
     return problem_with_fairness(options.fairness, options.env.info, options.evaluate.episodes);

@@ -25,6 +25,9 @@ bool is_unused(const std::filesystem::path& path) {
 
 RunDirectory RunDirectory::create(const std::filesystem::path& wanted, const std::string& experiment) try {
   if (!wanted.empty()) {
+    if (std::filesystem::exists(wanted) && !std::filesystem::is_directory(wanted)) {
+      throw TrainError(wanted.string() + " is a file; give a new folder");
+    }
     std::filesystem::create_directories(wanted);
     if (!is_unused(wanted)) {
       throw TrainError(wanted.string() + " is not empty; give a new folder, or go on with that run by --resume " +

@@ -22,7 +22,7 @@ void RunLog::event(std::string_view kind, const Progress& progress, const Json& 
 
 void RunLog::iteration(const Progress& progress, double return_mean,
                        std::span<const std::pair<std::string_view, double>> statistics,
-                       std::span<const Controller::State> constraints) {
+                       std::span<const ConstraintProgress> constraints) {
   tables_->add(progress, return_mean, statistics);
   scalars_->add(progress, return_mean, statistics);
   Json values = Json::object();
@@ -37,7 +37,7 @@ void RunLog::iteration(const Progress& progress, double return_mean,
                  {{"metric", c.metric},
                   {"part", c.part},
                   {"limit", c.limit},
-                  {"kind", c.at_most ? "at_most" : "at_least"},
+                  {"kind", c.upper ? "at_most" : "at_least"},
                   {"bound", json_number(c.bound)},
                   {"multiplier", c.multiplier},
                   {"updates_at_cap", c.updates_at_cap}});

@@ -9,7 +9,6 @@
 #include <string_view>
 #include <utility>
 
-#include "rl/fairness/controller.h"
 #include "rl/train/event_log.h"
 #include "rl/train/progress_log.h"
 #include "rl/train/run_directory.h"
@@ -30,7 +29,7 @@ class RunLog {
   void event(std::string_view kind, const Progress& progress, const Json& more);
   void iteration(const Progress& progress, double return_mean,
                  std::span<const std::pair<std::string_view, double>> statistics,
-                 std::span<const Controller::State> constraints);
+                 std::span<const ConstraintProgress> constraints);
   void evaluation(const EvaluationEvent& event, std::span<const ConstraintResult> constraints);
   /// Before the final evaluation. Where the run stands where it went on from, that evaluation was told before; it is
   /// dropped.

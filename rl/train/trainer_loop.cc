@@ -141,11 +141,13 @@ void Trainer::learn(const Sampler::Collected& collected, bool last, double colle
   statistics.emplace_back("env_restarts", static_cast<double>(progress_.env_restarts));
   for (const auto& entry : stage_columns()) statistics.push_back(entry);
   for (const auto& entry : fairness_.series()) statistics.push_back(entry);
+  std::vector<ConstraintProgress> constraints;
+  if (log_ || callbacks_.on_update) constraints = fairness_.progress();
   if (log_) {
     const auto writing = stages_.span(Stage::checkpoint);
-    log_->iteration(progress_, return_mean, statistics, fairness_.states());
+    log_->iteration(progress_, return_mean, statistics, constraints);
   }
-  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, totals.update_seconds, stages_.seconds()});
+  tell(callbacks_.on_update, UpdateEvent{progress_, statistics, totals.update_seconds, stages_.seconds(), constraints});
 }
 
 }  // namespace mobula::rl

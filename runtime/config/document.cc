@@ -158,6 +158,13 @@ std::optional<std::string> Document::text(std::string_view path) const {
 }
 
 std::string Document::choose(std::string_view path, std::span<const std::string> names) const {
+  if (const auto dot = path.rfind('.'); dot != std::string_view::npos) {
+    const Value* parent = find(path.substr(0, dot));
+    if (parent != nullptr && parent->kind != Value::Kind::map && parent->kind != Value::Kind::nothing) {
+      throw error(path.substr(0, dot), "found " + parent->found() + "; expected a mapping with the key '" +
+                                           std::string(path.substr(dot + 1)) + "'");
+    }
+  }
   const auto chosen = text(path);
   if (!chosen) throw error(path, "missing" + expected_one_of("", names));
   for (const auto& name : names) {

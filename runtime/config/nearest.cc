@@ -33,6 +33,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> names) {
+  if (word.size() > 200) return std::nullopt;  // nobody's typing error, and the distance would take its time
   const std::string* best = nullptr;
   std::size_t best_distance = 0;
   for (const auto& name : names) {
@@ -46,6 +47,11 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
   return best == nullptr ? std::nullopt : std::optional(*best);
 }
 
+std::string did_you_mean(std::string_view word, std::span<const std::string> names) {
+  const auto meant = nearest(word, names);
+  return meant ? "; did you mean '" + *meant + "'?" : "";
+}
+
 std::string expected_one_of(std::string_view word, std::span<const std::string> names) {
   std::string text;
   if (names.size() == 1) {
@@ -54,8 +60,7 @@ std::string expected_one_of(std::string_view word, std::span<const std::string> 
     text = "; expected one of ";
     for (std::size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : ", ") + names[i];
   }
-  if (const auto meant = nearest(word, names)) text += "; did you mean '" + *meant + "'?";
-  return text;
+  return text + did_you_mean(word, names);
 }
 
 }  // namespace mobula::config

@@ -87,7 +87,7 @@ class Reader : public Fields {
     group.describe(known);
     for (const auto& entry : value_->entries) {
       if (std::ranges::find(known.names, entry.key) == known.names.end()) {
-        throw ConfigError(entry.position.text() + ": unknown key '" + join(path_, entry.key) + "'" +
+        throw ConfigError(entry.position.text() + ": unknown key '" + shown(join(path_, entry.key)) + "'" +
                           expected_one_of(entry.key, known.names));
       }
     }

@@ -19,6 +19,9 @@ struct Position {
 
 struct Entry;
 
+// A text as messages show it: what would be too long is cut, what would move a terminal's cursor is written "\x1b".
+std::string shown(std::string_view text);
+
 struct Value {
   enum class Kind { nothing, scalar, list, map };
 
@@ -41,8 +44,9 @@ struct Entry {
 };
 
 // The value of a YAML text: one document without tags; anchors and aliases are allowed. Throws ConfigError on syntax
-// errors, duplicate keys, keys that are no text, a second document. Empty text gives Kind::nothing.
-// `lines` is false for a text that stands on a command line: positions are then the source as a whole.
+// errors, duplicate keys, keys that are no text, a second document, bytes that are no text (UTF-8 without control
+// characters), and on what no configuration has: more than 100,000 values or 100 levels. Empty text gives
+// Kind::nothing. `lines` is false for a text that stands on a command line: positions are then the source as a whole.
 Value parse_yaml(const std::string& text, const std::shared_ptr<const std::string>& source, bool lines = true);
 
 }  // namespace mobula::config

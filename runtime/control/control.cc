@@ -37,10 +37,11 @@ void Control::tell_groups(Time now) {
 bool Control::take(NodeId from, const wire::Message& message, Time now) {
   if (const auto* join = std::get_if<wire::JoinCluster>(&message)) {
     if (const auto buried = buried_.find(from); buried != buried_.end()) {
-      sink_.send(from, wire::JoinReply{false, buried->second});
+      sink_.send(from, wire::JoinReply{false, buried->second.reason});
       return true;
     }
     members_[from] = {now, never};
+    visitors_.erase(from);
     if (wire::NodeView* known = find(from)) {
       *known = join->self;
     } else {
@@ -56,7 +57,7 @@ bool Control::take(NodeId from, const wire::Message& message, Time now) {
     if (member == members_.end()) {
       const auto buried = buried_.find(from);
       sink_.send(from, wire::NodeDied{from, buried == buried_.end() ? "the head does not know this node: join again"
-                                                                    : buried->second});
+                                                                    : buried->second.reason});
       return true;
     }
     member->second.last_heard = now;
@@ -71,6 +72,11 @@ bool Control::take(NodeId from, const wire::Message& message, Time now) {
       view.queued = beat->queued;
       changed(now);
     }
+    return true;
+  }
+  if (std::holds_alternative<wire::StatusRequest>(message)) {
+    if (!members_.contains(from)) visitors_.insert(from);
+    sink_.send(from, status(now));
     return true;
   }
   if (const auto* leave = std::get_if<wire::LeaveCluster>(&message)) {
@@ -143,6 +149,7 @@ void Control::on_process_died(const ProcessId& process, Time now) {
 void Control::on_disconnected(NodeId node, Time now) {
   const auto member = members_.find(node);
   if (member != members_.end() && member->second.disconnected == never) member->second.disconnected = now;
+  if (visitors_.erase(node) > 0) sink_.visitor_left(node);
 }
 
 void Control::on_connected(NodeId node, Time now) {
@@ -183,8 +190,9 @@ Time Control::next_timer() const {
 
 void Control::bury(NodeId node, const std::string& reason, Time now) {
   members_.erase(node);
-  buried_[node] = reason;
   directory_.node_died(node);
+  const wire::NodeView* known = find(node);
+  buried_[node] = {known != nullptr ? known->name : std::string(), reason, now};
   std::erase_if(view_.nodes, [&](const auto& view) { return view.node == node; });
   for (const auto& [member, state] : members_) sink_.send(member, wire::NodeDied{node, reason});
   // If it lives after all, it must learn that the others have given it up.
@@ -194,6 +202,27 @@ void Control::bury(NodeId node, const std::string& reason, Time now) {
   groups_dirty_ = false;
   view_.groups = groups_.views();
   broadcast_view(now);
+}
+
+wire::StatusReply Control::status(Time now) const {
+  constexpr std::size_t most_gone = 20;
+  const auto ms_since = [now](Time then) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now - then).count();
+  };
+  wire::StatusReply reply;
+  reply.view_version = view_.version;
+  for (const wire::NodeView& view : view_.nodes) {
+    const Member& member = members_.at(view.node);
+    const bool head = view.node == options_.self;
+    // The head need not hear of itself.
+    reply.members.push_back({view, head, member.disconnected == never, head ? 0 : ms_since(member.last_heard)});
+  }
+  for (const auto& [node, buried] : buried_) {
+    reply.gone.push_back({node, buried.name, buried.reason, ms_since(buried.when)});
+  }
+  std::ranges::sort(reply.gone, {}, [](const auto& gone) { return std::pair(gone.gone_for_ms, gone.node); });
+  if (reply.gone.size() > most_gone) reply.gone.resize(most_gone);
+  return reply;
 }
 
 void Control::changed(Time now) {

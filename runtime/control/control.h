@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ class ControlSink {
   virtual ActorId keep(const wire::CreateDetached& wanted) = 0;
   /// For the log, and for the shell to drop its link.
   virtual void node_died(NodeId node, const std::string& reason) = 0;
+  /// One that only asked a question, and was no member, hung up: its link is of no use any more.
+  virtual void visitor_left(NodeId visitor) = 0;
 
  protected:
   ~ControlSink() = default;
@@ -62,6 +65,10 @@ class Control {
     Time disconnected = never;         // since when
     std::vector<wire::JobUse> jobs{};  // what each holds there
   };
+  struct Buried {
+    std::string name, reason;
+    Time when;
+  };
   wire::NodeView* find(NodeId node);
   bool on_name_message(const wire::Message& message, Time now);
   void on_why(const wire::Why& message, Time now);
@@ -72,6 +79,7 @@ class Control {
   void broadcast_view(Time now);
   void bury(NodeId node, const std::string& reason, Time now);
   Time deadline(const Member& member) const;
+  wire::StatusReply status(Time now) const;
 
   const ControlOptions options_;
   ControlSink& sink_;
@@ -79,8 +87,9 @@ class Control {
   wire::ClusterView view_;
   Directory directory_;
   Groups groups_;
-  std::map<NodeId, std::string> buried_;  // ids that may not come back, and why
   bool groups_dirty_ = false;
+  std::map<NodeId, Buried> buried_;  // ids that may not come back, and why
+  std::set<NodeId> visitors_;        // who asked and is connected, but is no member
   bool view_dirty_ = false;
   Time view_sent_{};
   Time view_due_ = never;

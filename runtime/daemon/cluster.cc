@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <spdlog/logger.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -87,6 +88,14 @@ bool is_gone_mark(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+NodeId random_node() {
+  NodeId id;
+  while (!id) {
+    if (getrandom(&id.value, sizeof(id.value), 0) != sizeof(id.value)) id.value = 0;
+  }
+  return id;
+}
+
 class Cluster::Impl final : public wire::LinkSink {
  public:
   Impl(EventLoop& loop, const ClusterOptions& options, std::shared_ptr<spdlog::logger> log, ClusterEvents& events)
@@ -147,6 +156,8 @@ class Cluster::Impl final : public wire::LinkSink {
   void set_peers(const std::vector<wire::NodeView>& nodes) {
     for (const wire::NodeView& node : nodes) addresses_[node.node] = node.address;
   }
+
+  void forget(NodeId node) { to_forget_.push_back(node); }
 
   // Not at once: a frame of that node may be what told of its death.
   void drop(NodeId node) {
@@ -236,6 +247,7 @@ class Cluster::Impl final : public wire::LinkSink {
         break;
       case Kind::unreachable:
         log_->warn("cannot reach {}: {}", event.address, event.reason);
+        if (!options_.is_head && event.address == options_.head) events_.head_unreachable(event.reason);
         break;
       case Kind::refused:
         log_->warn("refused {}: {}", event.address.empty() ? "an unknown address" : event.address, event.reason);
@@ -296,6 +308,9 @@ bool Cluster::congested() const {
 }
 void Cluster::set_peers(const std::vector<wire::NodeView>& nodes) {
   impl_->set_peers(nodes);
+}
+void Cluster::forget(NodeId node) {
+  impl_->forget(node);
 }
 void Cluster::drop(NodeId node) {
   impl_->drop(node);

@@ -17,6 +17,9 @@
 
 namespace mobula::daemon {
 
+// An id that no node has or had.
+NodeId random_node();
+
 struct ClusterOptions {
   NodeId self;
   bool is_head = false;
@@ -38,6 +41,8 @@ class ClusterEvents {
   virtual void given_up() = 0;
   // The head does not accept this node's keys, or does not speak our language.
   virtual void head_refused(const std::string& reason) = 0;
+  // Nothing answers at the head's address; it is tried on.
+  virtual void head_unreachable(const std::string&) {}
 
  protected:
   ~ClusterEvents() = default;
@@ -62,6 +67,8 @@ class Cluster {
   bool congested() const;
   // Who is there and where.
   void set_peers(const std::vector<wire::NodeView>& nodes);
+  // The node hung up and nobody counts on it: what was kept for it is dropped. It may come back.
+  void forget(NodeId node);
   // The node is dead: forget it, and take nothing more from it.
   void drop(NodeId node);
 

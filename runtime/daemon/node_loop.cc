@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <spdlog/logger.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,14 +39,6 @@ namespace {
 constexpr std::uint32_t driver_slot = 1;
 // How long the end of a cluster's member may take to tell the others.
 constexpr Duration farewell = std::chrono::milliseconds(200);
-
-NodeId random_node() {
-  NodeId id;
-  while (!id) {
-    if (getrandom(&id.value, sizeof(id.value), 0) != sizeof(id.value)) id.value = 0;
-  }
-  return id;
-}
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -126,6 +117,9 @@ class NodeLoop::Impl final : public NodeSink,
     decisions_ << fmt::format("{:.6f} {}\n", now.count(), line) << std::flush;
   }
   void node_died(NodeId node, const std::string& reason) override;
+  void visitor_left(NodeId visitor) override {
+    if (cluster_) cluster_->forget(visitor);
+  }
 
   // ---- what happens
   void worker_started(const net::Peer& worker, std::int32_t pid) override {

@@ -40,6 +40,8 @@ Result<Scenario> parse_scenario(const std::string& name, const std::string& text
       read(scenario.world.nodes);
     } else if (key == "cpus") {
       read(scenario.world.cpus);
+    } else if (key == "status") {
+      read(scenario.status);
     } else if (key == "within_ms") {
       read(scenario.within_ms);
     } else if (key == "lane_calls") {

@@ -5,6 +5,7 @@
 //     network loss 0.2 doubling 0.1 delay_ms 5
 //     slow node 2 factor 50
 //     work leaf 12 nested 2 ...    how many calls of each kind (see the list in scenario.cc)
+//     status 4                     how often some node asks the head how the cluster stands
 //     within_ms 20                 the work is submitted, and the faults happen, in this time
 //     fault kill_worker 3          ... or: crash_node 1, cancel 5, forced 0.3, start_failure 0.2
 //     actor restarts 2             of the actors
@@ -28,6 +29,7 @@ struct Scenario {
   std::string name;
   WorldOptions world;
   std::map<std::string, int> work;
+  int status = 0;
   double within_ms = 20;
   int kill_workers = 0;
   int crash_nodes = 0;

@@ -197,6 +197,10 @@ void SimNode::handle(const Frame& frame) {
       world_.set_value(local, world_.value_of(chunk->location));
       node_->on_object_arrived(chunk->location, local, now);
     }
+  } else if (const auto* status = std::get_if<wire::StatusReply>(&*message)) {
+    if (++answered_ > asked_) world_.violated(to_string(id_) + " got a status that it did not ask for");
+    status_ = *status;
+    world_.probe("status.answered");
   } else {
     if (const auto* died = std::get_if<wire::NodeDied>(&*message); died != nullptr && died->node != id_) {
       dead_peers_.insert(died->node);
@@ -365,6 +369,12 @@ void SimNode::push_object(NodeId to, const wire::ObjectLocation& location) {
 
 void SimNode::expelled(const std::string& reason) {
   world_.violated(to_string(id_) + " was declared dead while it lived: " + reason);
+}
+
+void SimNode::ask_status() {
+  if (!alive_) return;
+  ++asked_;
+  send(world_.node(0).id(), wire::StatusRequest{});
 }
 
 void SimNode::node_died(NodeId, const std::string&) {

@@ -31,6 +31,11 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   Node& machine() { return *node_; }
   Duration slowed(Duration duration) const;
 
+  /// As `mobula status` does. Each question has one answer, while the head lives.
+  void ask_status();
+  std::size_t unanswered() const { return asked_ - answered_; }
+  const wire::StatusReply& last_status() const { return status_; }
+
   SimProcess& add_driver();
   SimProcess* find(const ProcessId& process);
   bool is_alive(const ProcessId& process);
@@ -70,6 +75,7 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   void send_call(const ProcessId& worker, std::span<const std::byte> frame) override {
     forward({FrameKind::call, node_process(id_), worker, 0, Bytes(frame)});
   }
+  void visitor_left(NodeId) override {}
   // LinkSink
   void transmit(NodeId peer, std::span<const std::byte> datagram) override;
   void deliver(NodeId peer, std::span<const std::byte> payload) override;
@@ -106,6 +112,8 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   std::set<std::uint64_t> reclaimed_;            // with their holders
   std::map<std::uint64_t, ProcessId> freed_by_;  // the last holder of each object that was freed
   std::uint64_t last_object_ = 0;
+  wire::StatusReply status_;
+  std::size_t asked_ = 0, answered_ = 0;
   Time armed_ = never;
 };
 

@@ -22,6 +22,9 @@ class Workload {
     }
     for (int i = 0; i < scenario.kill_workers; ++i) at_random([this] { kill_somebody(); });
     for (int i = 0; i < scenario.crash_nodes; ++i) at_random([this] { crash_a_node(); });
+    for (int i = 0; i < scenario.status; ++i) {
+      at_random([this] { world_.node(world_.random().below(world_.node_count())).ask_status(); });
+    }
     cancels_left_ = scenario.cancels;
   }
 
@@ -424,6 +427,8 @@ Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, bool trace) {
   if (world.violations().empty()) {
     // Idle leases go back, doubled and lost datagrams settle, the dead are noticed and surplus workers retire.
     world.run_until(world.events().now() + seconds(12));
+    for (std::size_t n = 0; n < world.node_count(); ++n) world.node(n).ask_status();
+    world.run_until(world.events().now() + seconds(30));
     world.check_at_rest();
   }
   return {world.violations(), world.probes()};

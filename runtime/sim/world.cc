@@ -1,5 +1,6 @@
 #include "runtime/sim/world.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "runtime/sim/sim_node.h"
@@ -119,6 +120,7 @@ void World::check_at_rest() {
     const Node& machine = node->machine();
     if (machine.queued() != 0) violated(name + " has lease requests in its queue: " + std::to_string(machine.queued()));
     if (machine.lease_count() != 0) violated(name + " has leases: " + std::to_string(machine.lease_count()));
+    check_status(*node);
     if (machine.available() != Resources::cpus(options_.cpus)) {
       violated(name + " has " + to_string(machine.available()) + " free of cpu " + std::to_string(options_.cpus));
     }
@@ -138,6 +140,27 @@ void World::check_at_rest() {
                std::to_string(counts.borrowed) + " borrowed, " + std::to_string(counts.tasks) + " tasks, " +
                std::to_string(counts.leases) + " leases, " + std::to_string(counts.lease_requests) + " requests, " +
                std::to_string(counts.held) + " held");
+    }
+  }
+}
+
+/// What the head told a node that asked when all was quiet.
+void World::check_status(SimNode& asker) {
+  const std::string name = "at rest, the status that " + to_string(asker.id()) + " was told";
+  if (asker.unanswered() != 0) return violated(name + " is missing " + std::to_string(asker.unanswered()) + " times");
+  const wire::StatusReply& status = asker.last_status();
+  for (const auto& node : nodes_) {
+    const auto member =
+        std::ranges::find(status.members, node->id(), [](const wire::MemberStatus& m) { return m.view.node; });
+    const bool listed = member != status.members.end();
+    const bool gone = std::ranges::find(status.gone, node->id(), &wire::GoneStatus::node) != status.gone.end();
+    // One that crashed before it had joined is in neither list.
+    if (listed != node->alive() || (gone && node->alive())) {
+      violated(name + (node->alive() ? " lacks " : " still has ") + to_string(node->id()));
+    } else if (listed && (member->head != (node->number() == 1) || member->view.queued != 0 ||
+                          member->view.available != member->view.total)) {
+      violated(name + " has " + to_string(member->view.available) + " of " + to_string(member->view.total) +
+               " free on the idle " + to_string(node->id()));
     }
   }
 }

@@ -113,6 +113,7 @@ class World {
  private:
   friend class SimNode;
   void datagram(NodeId from, NodeId to, Bytes bytes);
+  void check_status(SimNode& asker);
 
   const WorldOptions options_;
   Random random_;

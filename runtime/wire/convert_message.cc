@@ -228,6 +228,25 @@ struct Writer {
       hops[i].setWhat(text(m.hops[i].what));
     }
   }
+  void operator()(const StatusRequest&) { to.initStatusRequest(); }
+  void operator()(const StatusReply& m) {
+    auto b = to.initStatusReply();
+    b.setViewVersion(m.view_version);
+    auto members = b.initMembers(static_cast<unsigned>(m.members.size()));
+    for (unsigned i = 0; i < members.size(); ++i) {
+      convert::write(members[i].initView(), m.members[i].view);
+      members[i].setHead(m.members[i].head);
+      members[i].setConnected(m.members[i].connected);
+      members[i].setSilentForMs(m.members[i].silent_for_ms);
+    }
+    auto gone = b.initGone(static_cast<unsigned>(m.gone.size()));
+    for (unsigned i = 0; i < gone.size(); ++i) {
+      gone[i].setNode(m.gone[i].node.value);
+      gone[i].setName(text(m.gone[i].name));
+      gone[i].setReason(text(m.gone[i].reason));
+      gone[i].setGoneForMs(m.gone[i].gone_for_ms);
+    }
+  }
 };
 
 LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
@@ -275,6 +294,19 @@ ClusterView cluster_view(schema::ClusterView::Reader r) {
   view.groups = read_list<GroupView>(r.getGroups());
   view.jobs = read_list<JobUse>(r.getJobs());
   return view;
+}
+
+StatusReply status_reply(schema::StatusReply::Reader r) {
+  StatusReply status;
+  status.view_version = r.getViewVersion();
+  for (const auto member : r.getMembers()) {
+    status.members.push_back(
+        {read(member.getView()), member.getHead(), member.getConnected(), member.getSilentForMs()});
+  }
+  for (const auto gone : r.getGone()) {
+    status.gone.push_back({{gone.getNode()}, text(gone.getName()), text(gone.getReason()), gone.getGoneForMs()});
+  }
+  return status;
 }
 
 }  // namespace
@@ -427,6 +459,10 @@ Message read(schema::Message::Reader from) {
     }
     case M::WAIT_PROBE:
       return wait_probe(from.getWaitProbe());
+    case M::STATUS_REQUEST:
+      return StatusRequest{};
+    case M::STATUS_REPLY:
+      return status_reply(from.getStatusReply());
     default:
       if (Message message; read_cluster(from, message)) return message;
   }

@@ -177,6 +177,10 @@ struct BundleStep {
 }
 struct Why { id @0 :UInt64; asker @1 :ProcessId; subject @2 :Text; tag @3 :UInt64; owner @4 :ProcessId; all @5 :Bool; }
 struct WhyAnswer { id @0 :UInt64; lines @1 :List(Text); more @2 :UInt32; }
+struct StatusRequest {}
+struct MemberStatus { view @0 :NodeView; head @1 :Bool; connected @2 :Bool; silentForMs @3 :Int64; }
+struct GoneStatus { node @0 :UInt64; name @1 :Text; reason @2 :Text; goneForMs @3 :Int64; }
+struct StatusReply { viewVersion @0 :UInt64; members @1 :List(MemberStatus); gone @2 :List(GoneStatus); }
 
 struct Message {
   union {
@@ -239,5 +243,7 @@ struct Message {
     returnBundle @56 :BundleStep;
     why @57 :Why;
     whyAnswer @58 :WhyAnswer;
+    statusRequest @59 :StatusRequest;
+    statusReply @60 :StatusReply;
   }
 }

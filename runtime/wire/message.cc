@@ -21,7 +21,8 @@ const char* name_of(const Message& message) {
       "JoinReply",      "LeaveCluster", "Heartbeat",    "ClusterView",   "Recycle",      "ActorExited",
       "StreamConsumed", "WaitProbe",    "ClaimName",    "ReleaseName",   "FindName",     "CreateDetached",
       "NameReply",      "CreateGroup",  "RemoveGroup",  "WatchGroup",    "GroupPlaced",  "ReserveBundle",
-      "BundleReply",    "CommitBundle", "ReturnBundle", "Why",           "WhyAnswer"};
+      "BundleReply",    "CommitBundle", "ReturnBundle", "Why",           "WhyAnswer",    "StatusRequest",
+      "StatusReply"};
   static_assert(names.size() == std::variant_size_v<Message>);
   return names[message.index()];
 }

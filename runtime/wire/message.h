@@ -366,6 +366,35 @@ struct ClusterView {
   bool operator==(const ClusterView&) const = default;
 };
 
+// ---- questions of people
+// -----------------------------------------------------------------------------------------------
+
+/// Anyone who has the keys to the head: how does the cluster stand? Who asks need not be a member, and does not become
+/// one. Answered by StatusReply.
+struct StatusRequest {
+  bool operator==(const StatusRequest&) const = default;
+};
+struct MemberStatus {
+  NodeView view;
+  bool head = false;
+  bool connected = true;           // as far as the head's socket tells
+  std::int64_t silent_for_ms = 0;  // since the head last heard of it
+  bool operator==(const MemberStatus&) const = default;
+};
+struct GoneStatus {
+  NodeId node;
+  std::string name;
+  std::string reason;
+  std::int64_t gone_for_ms = 0;
+  bool operator==(const GoneStatus&) const = default;
+};
+struct StatusReply {
+  std::uint64_t view_version = 0;
+  std::vector<MemberStatus> members;
+  std::vector<GoneStatus> gone;  // the latest first, not all of a long life
+  bool operator==(const StatusReply&) const = default;
+};
+
 /// The order is the wire's: only append.
 using Message =
     std::variant<LeaseRequest, LeaseCancel, LeaseGrant, LeaseRedirect, LeaseRefused, LeaseReturn, LeaseKill,
@@ -375,7 +404,7 @@ using Message =
                  ProcessDied, NodeDied, JoinCluster, JoinReply, LeaveCluster, Heartbeat, ClusterView, Recycle,
                  ActorExited, StreamConsumed, WaitProbe, ClaimName, ReleaseName, FindName, CreateDetached, NameReply,
                  CreateGroup, RemoveGroup, WatchGroup, GroupPlaced, ReserveBundle, BundleReply, CommitBundle,
-                 ReturnBundle, Why, WhyAnswer>;
+                 ReturnBundle, Why, WhyAnswer, StatusRequest, StatusReply>;
 
 /// For logs and tests: "LeaseRequest".
 const char* name_of(const Message& message);

@@ -9,11 +9,12 @@ using std::chrono::milliseconds;
 
 struct Sink final : ControlSink {
   std::vector<std::pair<NodeId, wire::Message>> sent;
-  std::vector<NodeId> dead;
   void send(const ProcessId&, wire::Message&&) override {}
   ActorId keep(const wire::CreateDetached&) override { return {}; }
+  std::vector<NodeId> dead, visitors_gone;
   void send(NodeId to, wire::Message&& message) override { sent.emplace_back(to, std::move(message)); }
   void node_died(NodeId node, const std::string&) override { dead.push_back(node); }
+  void visitor_left(NodeId visitor) override { visitors_gone.push_back(visitor); }
   template <class M>
   std::vector<M> take(NodeId to) {
     std::vector<M> found;
@@ -128,6 +129,75 @@ TEST_F(ControlTest, LeavingIsADeathWithoutWaiting) {
 
 TEST_F(ControlTest, OtherMessagesAreNotForIt) {
   EXPECT_FALSE(control.on_message({2}, wire::ReclaimIdle{}, now));
+}
+
+struct StatusTest : ControlTest {
+  wire::StatusReply ask(std::uint64_t id) {
+    EXPECT_TRUE(control.on_message(NodeId{id}, wire::StatusRequest{}, now));
+    return sink.take<wire::StatusReply>(NodeId{id}).back();
+  }
+};
+
+TEST_F(StatusTest, TellsAVisitorWhoIsThereAndWhatIsFree) {
+  join(1);
+  join(2);
+  now += milliseconds(700);
+  beat(2, 0.5);
+  now += milliseconds(300);
+  control.on_disconnected({2}, now);
+  const wire::StatusReply status = ask(9);
+  ASSERT_EQ(status.members.size(), 2u);
+  EXPECT_TRUE(status.members[0].head);
+  EXPECT_EQ(status.members[0].silent_for_ms, 0);
+  EXPECT_FALSE(status.members[1].head);
+  EXPECT_EQ(status.members[1].view.total, Resources::cpus(2));
+  EXPECT_EQ(status.members[1].view.available, Resources::cpus(0.5));
+  EXPECT_EQ(status.members[1].silent_for_ms, 300);
+  EXPECT_FALSE(status.members[1].connected);
+  EXPECT_TRUE(status.gone.empty());
+}
+
+TEST_F(StatusTest, AsksDoNotMakeAMember) {
+  join(1);
+  ask(9);
+  EXPECT_EQ(control.members().size(), 1u);
+  EXPECT_TRUE(sink.take<wire::ClusterView>({9}).empty());
+  EXPECT_EQ(control.next_timer(), never) << "nobody waits for a visitor's heartbeat";
+}
+
+TEST_F(StatusTest, AVisitorThatHangsUpIsForgotten) {
+  join(1);
+  join(2);
+  ask(9);
+  ask(2);
+  control.on_disconnected({9}, now);
+  control.on_disconnected({9}, now);
+  control.on_disconnected({2}, now);
+  EXPECT_EQ(sink.visitors_gone, std::vector{NodeId{9}}) << "once, and never a member";
+}
+
+TEST_F(StatusTest, AVisitorThatJoinsIsAMember) {
+  join(1);
+  ask(9);
+  join(9);
+  control.on_disconnected({9}, now);
+  EXPECT_TRUE(sink.visitors_gone.empty());
+  EXPECT_EQ(ask(9).members.size(), 2u);
+}
+
+TEST_F(StatusTest, TheLatestDeadComeFirstAndALongLifeIsCutShort) {
+  join(1);
+  for (std::uint64_t id = 2; id < 32; ++id) {
+    join(id);
+    control.on_message(NodeId{id}, wire::LeaveCluster{NodeId{id}}, now);
+    now += milliseconds(1000);
+  }
+  const wire::StatusReply status = ask(9);
+  ASSERT_EQ(status.gone.size(), 20u);
+  EXPECT_EQ(status.gone.front().node, NodeId{31});
+  EXPECT_EQ(status.gone.front().reason, "it left");
+  EXPECT_EQ(status.gone.front().gone_for_ms, 1000);
+  EXPECT_EQ(status.gone.back().gone_for_ms, 20000);
 }
 
 }  // namespace

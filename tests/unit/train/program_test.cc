@@ -109,7 +109,7 @@ TEST_F(Program, EndsWithStatus2ForWrongUsageAndWritesNothing) {
   write("baseline.yaml", "env: {name: intersection}\nevaluate: {baselines: [fixed]}\n");
   const auto before = files();
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong{
-      {{}, "subcommand"},
+      {{}, "a command is missing"},
       {{"tran"}, "did you mean 'train'"},
       {{"train"}, "FILE"},
       {{"train", "small.yaml", "--sett", "seed=1"}, "--sett"},

@@ -135,6 +135,8 @@ std::vector<Message> all_messages() {
       ReturnBundle{group, 1, 2, "removed"},
       Why{5, process, "n1/2.3#4.5", 6, process, true},
       WhyAnswer{5, {"it waits", "for this"}, 2},
+      StatusRequest{},
+      StatusReply{8, {{some_node(), true, false, 1500}, {some_node()}}, {{node, "b", "no heartbeat", 20}}},
   };
 }
 

@@ -69,11 +69,24 @@ struct RolloutEvent {
   double seconds = 0;                 ///< spent collecting
 };
 
+/// Where training stands on one signed part of a constraint, from the last training episodes.
+struct ConstraintProgress {
+  std::string_view metric;  ///< as the options name it
+  std::string_view part;    ///< "side - main"; empty where the constraint is one part
+  bool upper = true;        ///< at most `limit`; false: at least
+  double limit = 0;
+  double value = 0;  ///< NaN: not known yet
+  double bound = 0;  ///< the confidence bound that is held against the limit; NaN: not known yet
+  double multiplier = 0;
+  int updates_at_cap = 0;  ///< in a row, up to now
+};
+
 struct UpdateEvent {
   Progress progress;
   std::span<const std::pair<std::string_view, double>> statistics;  ///< policy_loss, entropy, approx_kl and so on
   double seconds = 0;
   StageSeconds stages = {};  ///< where the time went so far
+  std::span<const ConstraintProgress> constraints = {};
 };
 
 struct EvaluationEvent {
