@@ -4,7 +4,10 @@
 #include <utility>
 #include <variant>
 
+#include "rl/algos/dqn/dqn.h"
 #include "rl/algos/ppo/ppo.h"
+#include "rl/algos/sac/sac.h"
+#include "rl/algos/td3/td3.h"
 
 namespace mobula::rl {
 namespace {

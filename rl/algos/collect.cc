@@ -88,6 +88,7 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
     }
   }
   std::copy(last.begin(), last.end(), f.last_observations.begin());
+  std::copy(env.masks().begin(), env.masks().end(), f.last_masks.begin());
   if (values) actor.values(parameters, last, f.last_values.data());
   return ended;
 }

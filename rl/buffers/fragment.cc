@@ -24,6 +24,7 @@ void for_each_table(Fragment& f, const Visit& visit) {
   visit(f.costs, cells * l.costs);
   visit(f.groups, cells * l.costs);
   visit(f.masks, cells * l.mask_size);
+  visit(f.last_masks, static_cast<std::size_t>(l.envs) * l.mask_size);
   visit(f.terminated, cells);
   visit(f.truncated, cells);
 }
@@ -37,7 +38,7 @@ struct Shape {
   std::span<float> observations, actions, log_probs, values, rewards, final_values, last_values, final_observations,
       last_observations, costs;
   std::span<std::int32_t> groups;
-  std::span<std::uint8_t> masks, terminated, truncated;
+  std::span<std::uint8_t> masks, last_masks, terminated, truncated;
 };
 
 }  // namespace
@@ -101,6 +102,8 @@ void place_columns(const ConstFragment& part, Fragment& whole, int first) {
   place(part.terminated, whole.terminated);
   place(part.truncated, whole.truncated);
   std::copy(part.last_values.begin(), part.last_values.end(), whole.last_values.begin() + first);
+  std::copy(part.last_masks.begin(), part.last_masks.end(),
+            whole.last_masks.begin() + static_cast<std::ptrdiff_t>(first) * whole.layout.mask_size);
   std::copy(part.last_observations.begin(), part.last_observations.end(),
             whole.last_observations.begin() + static_cast<std::ptrdiff_t>(first) * whole.layout.observation_size);
 }

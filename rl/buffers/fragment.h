@@ -48,6 +48,7 @@ struct BasicFragment {
   Table<float> last_values;         // [envs], value of the observation after the last step
   Table<float> final_observations;  // [steps][envs][observation_size], where an episode ended, else 0
   Table<float> last_observations;   // [envs][observation_size], after the last step: the first of the next fragment
+  Table<std::uint8_t> last_masks;   // [envs][mask_size], of the observation after the last step
   Table<float> costs;               // [steps][envs][costs]
   Table<std::int32_t> groups;       // [steps][envs][costs]
   Table<std::uint8_t> masks;        // [steps][envs][mask_size]

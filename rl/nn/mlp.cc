@@ -91,6 +91,23 @@ void Mlp<T>::initialize(T* parameters, double head_gain, Random& random) const {
 }
 
 template <class T>
+void Mlp<T>::initialize_uniform(T* parameters, Random& random) const {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const auto& [inputs, outputs, weight, bias] = layers_[l];
+    const bool head = l + 1 == layers_.size();
+    const double bound = 1.0 / std::sqrt(static_cast<double>(inputs));
+    for (int o = 0; o < outputs; ++o) {
+      for (int i = 0; i < inputs; ++i) {
+        const std::size_t place =
+            head ? static_cast<std::size_t>(o) * padded(inputs) + i : static_cast<std::size_t>(i) * padded(outputs) + o;
+        parameters[weight + place] = static_cast<T>(random.uniform(-bound, bound));
+      }
+      parameters[bias + o] = static_cast<T>(random.uniform(-bound, bound));
+    }
+  }
+}
+
+template <class T>
 void Mlp<T>::initialize(T* parameters, double head_gain, double last_gain, Random& random) const {
   const std::size_t head = layers_.size() - 1;
   const int first = layers_[head].outputs - 1;
@@ -233,6 +250,17 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
       const int width_below = padded(layer.inputs);
       gemm(rows, width_below, layer.outputs, a, workspace.transpose_[0].data(), width_below, d_x, ld_dx, zero, as_is);
     }
+  }
+}
+
+template <class T>
+void Mlp<T>::input_gradient(const T* parameters, int rows, const Workspace& workspace, int first, int count, T* d_x,
+                            std::ptrdiff_t ld) const {
+  const Layer& layer = layers_.front();
+  const int width = padded(layer.outputs);
+  for (int k = 0; k < count; ++k) {
+    dot_rows(workspace.delta_[0].data(), width, rows, parameters + layer.weight + (first + k) * width, width, T(0),
+             d_x + k * ld);
   }
 }
 

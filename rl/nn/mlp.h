@@ -37,6 +37,12 @@ class Mlp {
   // What one pass leaves for the next: activations of a block, transposed weights. One per thread.
   class Workspace {
     friend class Mlp;
+
+   public:
+    // Hands on what prepare_backward() left, for networks whose blocks have a workspace each.
+    void swap_prepared(Workspace& other) { transpose_.swap(other.transpose_); }
+
+   private:
     std::vector<AlignedVector<T>> hidden_;     // [layer][kBlockRows][width]
     std::vector<AlignedVector<T>> before_;     // before the activation, where its slope depends on that
     std::vector<AlignedVector<T>> delta_;      // gradients with respect to the pre-activations, same shapes
@@ -52,6 +58,9 @@ class Mlp {
   // Orthogonal weights (gain sqrt 2 in the hidden layers, head_gain in the last; Saxe et al. 2014), zero biases.
   // Padding is zero.
   void initialize(T* parameters, double head_gain, Random& random) const;
+  // Weights and biases uniform in +-1/sqrt(inputs of the layer): what torch.nn.Linear starts with, and with it the
+  // off-policy algorithms of Stable-Baselines3.
+  void initialize_uniform(T* parameters, Random& random) const;
   // The same for a last layer that serves two: its first outputs - 1 rows together with head_gain, then the last row by
   // itself with last_gain.
   void initialize(T* parameters, double head_gain, double last_gain, Random& random) const;
@@ -68,6 +77,11 @@ class Mlp {
   // or more, ld_dx apart. `x` must be what forward() got.
   void backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, const T* d_out,
                 std::ptrdiff_t ldo, T* gradient, T* d_x = nullptr, std::ptrdiff_t ld_dx = 0) const;
+
+  // After backward(): the gradient with respect to inputs first .. first + count - 1, component-major as outputs are.
+  // Needs a hidden layer.
+  void input_gradient(const T* parameters, int rows, const Workspace& workspace, int first, int count, T* d_x,
+                      std::ptrdiff_t ld) const;
 
  private:
   void initialize_layer(T* parameters, std::size_t layer, int first, int outputs, double gain, Random& random) const;

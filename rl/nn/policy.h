@@ -18,7 +18,13 @@ namespace mobula::rl::nn {
 
 // What kind of networks a policy is made of, and how large they are.
 struct PolicySpec {
-  enum class Kind { actor_critic };
+  enum class Kind {
+    actor_critic,
+    action_values,      // the best of them; see action_values.h
+    squashed_gaussian,  // tanh of a Gaussian whose mean and deviation depend on the state; see squashed.h
+    deterministic,      // tanh of a network
+    categorical,        // logits, without a value function
+  };
   Kind kind = Kind::actor_critic;
   int observation_size = 0;
   ActionSpace action;
@@ -30,6 +36,10 @@ struct PolicySpec {
   Memory memory = Memory::none;  // a layer with memory between the observation and the hidden layers
   int memory_units = 64;
   bool value_function = true;
+  // Of action values only.
+  bool dueling = false;
+  int atoms = 1;                // numbers that the value of an action is made of: itself, quantiles, or
+  double v_min = 0, v_max = 0;  // v_max > v_min: logits of evenly spaced values from v_min to v_max
   bool operator==(const PolicySpec&) const = default;
 };
 

@@ -185,7 +185,9 @@ std::string problem_with(const TrainOptions& options) {
   const bool mixes_rewards = !options.fairness.constraints.empty() || !options.fairness.reward_terms.empty();
   if (mixes_rewards && !supports_constraints(options.algorithm)) {
     return "algorithm.name: '" + std::string(name_of(options.algorithm)) +
-           "' cannot learn under fairness.constraints or fairness.reward_terms; ppo can";
+           "' with these settings cannot learn under fairness.constraints or fairness.reward_terms: ppo can, and dqn, "
+           "sac and "
+           "td3 with n_steps: 1";
   }
   for (std::size_t i = 0; i < options.evaluate.baselines.size(); ++i) {
     const auto& name = options.evaluate.baselines[i];

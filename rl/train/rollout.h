@@ -24,7 +24,7 @@ namespace nn {
 template <class Archive>
 void serialize(Archive& archive, PolicySpec& spec) {
   archive(spec.kind, spec.observation_size, spec.action, spec.hidden, spec.activation, spec.log_std_init,
-          spec.normalize_observation);
+          spec.normalize_observation, spec.dueling, spec.atoms, spec.v_min, spec.v_max);
 }
 template <class Archive>
 void serialize(Archive& archive, Exploration& exploration) {

@@ -12,6 +12,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 static_assert(std::endian::native == std::endian::little, "parameters are written as they lie in memory");
 
+constexpr const char* kPolicies[] = {"actor_critic", "action_values", "squashed_gaussian", "deterministic",
+                                     "categorical"};
 constexpr const char* kKinds[] = {"discrete", "box", "multi_discrete"};
 
 template <class Parse>
@@ -63,6 +65,13 @@ std::string policy_section(const nn::PolicySpec& spec, std::span<const float> pa
   json["activation"] = nn::name_of(spec.activation);
   json["log_std_init"] = spec.log_std_init;
   json["normalize_observation"] = spec.normalize_observation;
+  if (spec.kind != nn::PolicySpec::Kind::actor_critic) json["kind"] = kPolicies[static_cast<int>(spec.kind)];
+  if (spec.kind == nn::PolicySpec::Kind::action_values) {
+    json["dueling"] = spec.dueling;
+    json["atoms"] = spec.atoms;
+    json["v_min"] = spec.v_min;
+    json["v_max"] = spec.v_max;
+  }
   json["floats"] = parameters.size();
   const auto actor = nn::make_actor(spec);
   for (const auto& block : actor->layout().blocks()) {
@@ -99,6 +108,14 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     }
     policy.spec.log_std_init = json.at("log_std_init");
     policy.spec.normalize_observation = json.at("normalize_observation");
+    const std::string policy_kind = json.value("kind", kPolicies[0]);
+    const auto* known = std::find(std::begin(kPolicies), std::end(kPolicies), policy_kind);
+    if (known == std::end(kPolicies)) throw CheckpointError("the checkpoint's policy is of kind '" + policy_kind + "'");
+    policy.spec.kind = static_cast<nn::PolicySpec::Kind>(known - kPolicies);
+    policy.spec.dueling = json.value("dueling", false);
+    policy.spec.atoms = json.value("atoms", 1);
+    policy.spec.v_min = json.value("v_min", 0.0);
+    policy.spec.v_max = json.value("v_max", 0.0);
     const std::size_t floats = json.at("floats");
     const std::size_t expected = nn::make_actor(policy.spec)->layout().size();
     if (end == std::string::npos || floats != expected || bytes.size() - end - 1 != floats * sizeof(float)) {

@@ -8,20 +8,10 @@
 #include <iostream>
 #include <string>
 
-#include "rl/train/experiment.h"
-#include "runtime/config/config.h"
-#include "tests/support/paths.h"
+#include "tests/learn/runs.h"
 
 namespace mobula::rl {
 namespace {
-
-TrainOptions example(const std::string& name) {
-  auto document = config::Document::load(tests::source_dir() / "examples" / name);
-  TrainOptions options = read_experiment(document);
-  options.write = false;
-  options.workers = 0;
-  return options;
-}
 
 // CartPole-v1 is solved at a mean of 475 over 100 episodes; rl-baselines3-zoo reaches it within its 100,000 steps.
 TEST(CartPole, IsSolvedWithinTheStepsOfTheExampleOnEverySeed) {

@@ -6,6 +6,7 @@
 
 #include "rl/algos/actor_critic/gradient.h"
 #include "rl/nn/adam.h"
+#include "tests/golden/rl/tensors.h"
 #include "tests/support/golden.h"
 
 namespace mobula::rl {
@@ -15,88 +16,15 @@ using golden::expect_close;
 using golden::json;
 using golden::numbers;
 
-constexpr double kTolerance = 1e-10;
-
-// A network's tensors, "0.w" [out][in], "0.b" [out], "2.w", ... with the last one the head, in the order of the golden
-// files, and where each number lies in the flat array.
-class Tensors {
- public:
-  Tensors(const json& network, const std::string& name, const nn::ParameterLayout& layout) {
-    int layers = 0;
-    while (network.contains(std::to_string(2 * layers) + ".w")) ++layers;
-    for (int l = 0; l < layers; ++l) {
-      const bool head = l + 1 == layers;
-      const std::string prefix = name + (head ? ".head" : "." + std::to_string(l));
-      const auto& weight = layout.block(prefix + ".weight");
-      const auto& bias = layout.block(prefix + ".bias");
-      const int outputs = head ? weight.rows : weight.columns, inputs = head ? weight.columns : weight.rows;
-      std::vector<std::size_t> places;
-      for (int o = 0; o < outputs; ++o) {
-        for (int i = 0; i < inputs; ++i) {
-          places.push_back(weight.offset + (head ? o * weight.stride + i : i * weight.stride + o));
-        }
-      }
-      tensors_.emplace_back(std::to_string(2 * l) + ".w", places);
-      places.clear();
-      for (int o = 0; o < outputs; ++o) places.push_back(bias.offset + o);
-      tensors_.emplace_back(std::to_string(2 * l) + ".b", places);
-    }
-  }
-
-  void write(const json& network, std::span<double> flat) const {
-    for (const auto& [name, places] : tensors_) {
-      const auto values = numbers(network.at(name));
-      ASSERT_EQ(values.size(), places.size()) << name;
-      for (std::size_t k = 0; k < places.size(); ++k) flat[places[k]] = values[k];
-    }
-  }
-
-  // A tensor is given in full, or by sums and its ends.
-  void compare(const json& network, std::span<const double> flat, const std::string& what) const {
-    for (const auto& [name, places] : tensors_) {
-      const json& expected = network.at(name);
-      const std::string label = what + " " + name;
-      if (expected.is_array()) {
-        const auto values = numbers(expected);
-        ASSERT_EQ(values.size(), places.size()) << label;
-        for (std::size_t k = 0; k < values.size(); ++k) expect_close(flat[places[k]], values[k], kTolerance, label);
-        continue;
-      }
-      const std::size_t n = expected.at("n");
-      ASSERT_EQ(n, places.size()) << label;
-      double sum = 0, squares = 0, ramp = 0;
-      for (std::size_t k = 0; k < n; ++k) {
-        const double x = flat[places[k]];
-        sum += x;
-        squares += x * x;
-        ramp += static_cast<double>(k + 1) * x / static_cast<double>(n);
-      }
-      expect_close(sum, expected.at("sum"), kTolerance, label + " sum");
-      expect_close(squares, expected.at("sum_sq"), kTolerance, label + " sum_sq");
-      expect_close(ramp, expected.at("ramp"), kTolerance, label + " ramp");
-      const auto first = numbers(expected.at("first")), last = numbers(expected.at("last"));
-      for (std::size_t k = 0; k < first.size(); ++k) {
-        expect_close(flat[places[k]], first[k], kTolerance, label + " first");
-      }
-      for (std::size_t k = 0; k < last.size(); ++k) {
-        expect_close(flat[places[n - last.size() + k]], last[k], kTolerance, label + " last");
-      }
-    }
-  }
-
- private:
-  std::vector<std::pair<std::string, std::vector<std::size_t>>> tensors_;
-};
+using golden::kTolerance;
+using golden::Tensors;
 
 nn::PolicySpec spec_of(const json& actor, const json& update) {
   nn::PolicySpec spec;
   spec.observation_size = static_cast<int>(update.at("obs")[0].size());
-  spec.hidden.clear();
-  int layer = 0;
-  for (; actor.contains(std::to_string(2 * (layer + 1)) + ".w"); ++layer) {
-    spec.hidden.push_back(static_cast<int>(actor.at(std::to_string(2 * layer) + ".b").size()));
-  }
-  const int outputs = static_cast<int>(actor.at(std::to_string(2 * layer) + ".b").size());
+  spec.hidden = golden::widths_of(actor);
+  const int outputs = spec.hidden.back();
+  spec.hidden.pop_back();
   if (update.at("distribution") == "categorical") {
     spec.action = {ActionSpace::Kind::discrete, {outputs}, 1, 0, 0};
   } else {

@@ -5,6 +5,7 @@
 #include <mobula/runtime.h>
 
 #include <array>
+#include <variant>
 
 namespace mobula::rl {
 namespace {
@@ -66,6 +67,46 @@ TEST(Constraint, MovesThePolicyThatEfficiencyAloneWouldNot) {
   EXPECT_LT(gap(fair), 10);
   ASSERT_EQ(fair.constraints.size(), 1u);
   EXPECT_EQ(fair.constraints[0].estimate.n, 50);
+}
+
+// Soft actor-critic mixes the rewards of old transitions with the multipliers of today.
+TrainOptions small_sac_run(int workers) {
+  TrainOptions options = small_run(workers);
+  options.algorithm = SacOptions{.lr = 3e-3,
+                                 .n_envs = 8,
+                                 .train_freq = 5,
+                                 .gradient_steps = 5,
+                                 .batch_size = 64,
+                                 .buffer_size = 4000,
+                                 .gamma = 0.5,
+                                 .ent_coef = 0.2,
+                                 .hidden = {16},
+                                 .iteration_steps = 320};
+  return options;
+}
+
+TEST(Constraint, MovesSoftActorCriticToo) {
+  auto runtime = Runtime::start({.workers = 0});
+  TrainOptions options = small_sac_run(0);
+  EXPECT_GT(gap(train(runtime, options)), 15);
+  options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 8}};
+  EXPECT_LT(gap(train(runtime, options)), 10);
+}
+
+TEST(Constraint, OfSoftActorCriticGivesTheSameBytesOnAnyNumberOfWorkers) {
+  TrainOptions options = small_sac_run(0);
+  options.stop.env_steps = 320 * 8;
+  options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 2}};
+  const auto here = train(options);
+  options.workers = 2;
+  EXPECT_EQ(train(options).parameters_sha256, here.parameters_sha256);
+}
+
+TEST(Constraint, IsRefusedWhereRewardsCannotBeMixed) {
+  TrainOptions options = small_sac_run(0);
+  options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 2}};
+  std::get<SacOptions>(options.algorithm).n_steps = 3;
+  EXPECT_THROW(train(options), TrainError);
 }
 
 TEST(Constraint, LearnsTheSameBytesOnAnyNumberOfWorkers) {

@@ -26,23 +26,26 @@ struct OwnedFragment {
   Fragment view;
 };
 
-struct InProcessTraining {
+template <class AnyLearner>
+struct Training {
   // `split`: over how many vectors the environments are spread.
-  InProcessTraining(VecEnvFactory factory, const PpoOptions& options, std::uint64_t seed, std::int64_t total_steps,
-                    int split = 1)
+  template <class Options>
+  Training(VecEnvFactory factory, const Options& options, std::uint64_t seed, std::int64_t total_steps, int split = 1)
       : learner(factory("", {.count = 1})->info(), options, seed, total_steps),
         actor(nn::make_actor(learner.spec())),
-        whole(FragmentLayout(factory("", {.count = 1})->info(), options.n_steps, options.n_envs)) {
+        whole(FragmentLayout(factory("", {.count = 1})->info(), learner.rollout().steps, learner.rollout().envs)) {
+    const auto [all, steps] = learner.rollout();
     for (int k = 0, first = 0; k < split; ++k) {
-      const int count = options.n_envs / split + (k < options.n_envs % split ? 1 : 0);
+      const int count = all / split + (k < all % split ? 1 : 0);
       envs.push_back(factory("", {.count = count, .first = static_cast<std::uint32_t>(first), .seed = seed}));
       envs.back()->reset();
-      parts.push_back(std::make_unique<OwnedFragment>(FragmentLayout(envs.back()->info(), options.n_steps, count)));
+      parts.push_back(std::make_unique<OwnedFragment>(FragmentLayout(envs.back()->info(), steps, count)));
       first += count;
     }
   }
 
-  PpoStats iterate() {
+  // What the learner's update, or learn, says.
+  auto iterate() {
     int first = 0;
     for (std::size_t k = 0; k < envs.size(); ++k) {
       const auto ended =
@@ -54,7 +57,11 @@ struct InProcessTraining {
       place_columns(parts[k]->read(), whole.view, first);
       first += envs[k]->size();
     }
-    return learner.update(whole.read());
+    if constexpr (requires { learner.update(whole.read()); }) {
+      return learner.update(whole.read());
+    } else {
+      return learner.learn(whole.read());
+    }
   }
 
   // Mean return of the last 100 episodes; 0 before there are as many.
@@ -65,13 +72,14 @@ struct InProcessTraining {
 
   std::vector<float> parameters() const { return {learner.parameters().begin(), learner.parameters().end()}; }
 
-  PpoLearner learner;
+  AnyLearner learner;
   std::unique_ptr<nn::Actor> actor;
   OwnedFragment whole;
   std::vector<std::unique_ptr<AnyVecEnv>> envs;
   std::vector<std::unique_ptr<OwnedFragment>> parts;
   std::deque<double> returns;
 };
+using InProcessTraining = Training<PpoLearner>;
 
 // rl-baselines3-zoo's settings for CartPole-v1, of 100,000 steps in all.
 inline PpoOptions zoo_cartpole() {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <string>
+#include <variant>
 
 #include "rl/train/files.h"
 #include "rl/train/trainer.h"
@@ -65,6 +66,24 @@ TEST(Experiment, ReadsBackWhatItWrites) {
                             "stop: {wall_seconds: 1.5}\n"));
   EXPECT_EQ(write_experiment(read(text)), text);
   EXPECT_THAT(text, HasSubstr("seed: 18446744073709551615"));
+}
+
+TEST(Experiment, TheNameOfTheAlgorithmChoosesItsSettings) {
+  const TrainOptions dqn = read("env: {name: cartpole}\nalgorithm: {name: dqn, prioritized: true, atoms: 7}\n");
+  EXPECT_TRUE(std::get<DqnOptions>(dqn.algorithm).prioritized);
+  EXPECT_EQ(std::get<DqnOptions>(dqn.algorithm).atoms, 7);
+  for (const std::string name : {"ppo", "dqn", "sac"}) {
+    const std::string text = write_experiment(read("env: {name: cartpole}\nalgorithm: {name: " + name + "}\n"));
+    EXPECT_THAT(text, HasSubstr("name: " + name));
+    EXPECT_EQ(write_experiment(read(text)), text);
+  }
+  EXPECT_THAT(error_of("env: {name: cartpole}\nalgorithm: {name: dqn, clip_range: 1}\n"),
+              HasSubstr("unknown key 'algorithm.clip_range'"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nalgorithm: {name: td3}\n"),
+              testing::AllOf(StartsWith("run.yaml:2:19:"), HasSubstr("td3 learns boxes")));
+  EXPECT_THAT(error_of("env: {name: pendulum}\nalgorithm: {name: dqn}\n"), HasSubstr("sac and td3"));
+  EXPECT_THAT(error_of("env: {name: cartpole}\nalgorithm: {name: dqn, value_head: categorical, v_min: 2, v_max: 1}\n"),
+              HasSubstr("v_min must be less than v_max"));
 }
 
 TEST(Experiment, ReadsAndWritesWrappers) {

@@ -11,8 +11,10 @@
 #include <filesystem>
 #include <ostream>
 #include <string>
+#include <utility>
 
 #include "rl/envs/cartpole.h"
+#include "rl/envs/pendulum.h"
 #include "rl/train/trainer.h"
 #include "tests/unit/train/run_records.h"
 #include "tests/unit/train/scratch.h"
@@ -62,6 +64,44 @@ TrainOptions intersection_20k() {
   return options;
 }
 
+// Algorithms with a replay buffer, many rounds an iteration.
+template <class Options>
+TrainOptions off_policy(EnvironmentSpec env, Options algorithm) {
+  TrainOptions options;
+  options.env = std::move(env);
+  algorithm.n_envs = 4;
+  algorithm.train_freq = 3;
+  algorithm.buffer_size = 2'000;
+  algorithm.learning_starts = 100;
+  algorithm.batch_size = 32;
+  algorithm.hidden = {16, 16};
+  algorithm.iteration_steps = 60;
+  options.algorithm = std::move(algorithm);
+  options.stop.env_steps = 5'000;
+  options.evaluate.episodes = 2;
+  options.write = false;
+  return options;
+}
+
+TrainOptions dqn_5k() {
+  return off_policy(environment<Deadly<CartPole>>("deadly_cartpole"), DqnOptions{.n_steps = 3,
+                                                                                 .target_update_interval = 100,
+                                                                                 .double_q = true,
+                                                                                 .dueling = true,
+                                                                                 .prioritized = true,
+                                                                                 .value_head = "quantile",
+                                                                                 .atoms = 5});
+}
+TrainOptions sac_5k() {
+  return off_policy(environment<Deadly<Pendulum>>("deadly_pendulum"), SacOptions{});
+}
+TrainOptions discrete_sac_5k() {
+  return off_policy(environment<Deadly<CartPole>>("deadly_cartpole"), SacOptions{});
+}
+TrainOptions td3_5k() {
+  return off_policy(environment<Deadly<Pendulum>>("deadly_pendulum"), Td3Options{});
+}
+
 struct Case {
   const char* name;
   TrainOptions (*options)();
@@ -75,7 +115,9 @@ class OnWorkers : public testing::TestWithParam<Case> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Environments, OnWorkers,
-                         testing::Values(Case{"CartPole", &cartpole_50k}, Case{"Intersection", &intersection_20k}),
+                         testing::Values(Case{"CartPole", &cartpole_50k}, Case{"Intersection", &intersection_20k},
+                                         Case{"Dqn", &dqn_5k}, Case{"Sac", &sac_5k},
+                                         Case{"DiscreteSac", &discrete_sac_5k}, Case{"Td3", &td3_5k}),
                          [](const auto& one) { return std::string(one.param.name); });
 
 TEST_P(OnWorkers, ParametersAreTheSameForAnyNumberOfWorkers) {
@@ -116,7 +158,8 @@ TEST_P(OnWorkers, ParametersAreTheSameAfterStopsAndResumptionsWithOtherNumbersOf
   std::int64_t done = 0, stop_at = 3;
   options.interrupted = [&] { return done >= stop_at; };
   Callbacks callbacks;
-  callbacks.on_update = [&](const UpdateEvent& event) { done = event.progress.iteration; };
+  // Not of iterations: those that make many rounds one are stopped within it.
+  callbacks.on_rollout = [&](const RolloutEvent&) { ++done; };
   options.workers = 2;
   TrainResult result = train(options, callbacks);
   int resumptions = 0;

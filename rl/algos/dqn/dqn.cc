@@ -1,0 +1,88 @@
+#include "rl/algos/dqn/dqn.h"
+
+#include <algorithm>
+
+#include "rl/nn/polyak.h"
+
+namespace mobula::rl {
+namespace {
+
+OffPolicySettings settings_of(const DqnOptions& o) {
+  OffPolicySettings settings = OffPolicySettings::from(o);
+  settings.beta = o.priority_beta;
+  settings.replay.prioritized = o.prioritized;
+  settings.replay.alpha = o.priority_alpha;
+  return settings;
+}
+
+}  // namespace
+
+nn::PolicySpec policy_spec(const EnvironmentInfo& info, const DqnOptions& options) {
+  nn::PolicySpec spec;
+  spec.kind = nn::PolicySpec::Kind::action_values;
+  spec.observation_size = info.observation_size;
+  spec.action = info.action;
+  spec.hidden = options.hidden;
+  spec.activation = nn::activation_named(options.activation);
+  spec.dueling = options.dueling;
+  spec.atoms = options.value_head == "mean" ? 1 : options.atoms;
+  if (options.value_head == "categorical") {
+    spec.v_min = options.v_min;
+    spec.v_max = options.v_max;
+  }
+  return spec;
+}
+
+DqnLearner::DqnLearner(const EnvironmentInfo& info, const DqnOptions& options, std::uint64_t seed,
+                       std::int64_t total_steps)
+    : OffPolicyLearner("DQN", info, policy_spec(info, options), settings_of(options), seed, total_steps,
+                       {"loss", "q_mean", "grad_norm", "epsilon"}),
+      options_(options),
+      values_(spec()),
+      adam_(add_optimizer(values_.size(), options.adam_eps)),
+      gradient_(values_) {
+  nn::AlignedVector<float> parameters = values_.initial_parameters(seed);
+  parameters.resize(2 * values_.size());
+  std::copy_n(parameters.begin(), values_.size(), parameters.begin() + static_cast<std::ptrdiff_t>(values_.size()));
+  set_parameters(std::move(parameters), values_.size());
+}
+
+nn::Exploration DqnLearner::exploration() const {
+  nn::Exploration exploration = OffPolicyLearner::exploration();
+  const DqnOptions& o = options_;
+  const double done = o.exploration_fraction > 0 ? std::min(1.0, progress() / o.exploration_fraction) : 1.0;
+  // By shares, so that the ends are exact.
+  exploration.epsilon = (1 - done) * o.exploration_initial_eps + done * o.exploration_final_eps;
+  return exploration;
+}
+
+void DqnLearner::begin_update(std::int64_t before) {
+  // Once for all the updates that were due while the steps were collected: in between nothing was learnt.
+  if (env_steps() / options_.target_update_interval == before / options_.target_update_interval) return;
+  const std::span<float> all(parameters_);
+  nn::follow<float>(policy(), options_.tau, all.subspan(values_.size()));
+}
+
+std::vector<double> DqnLearner::update(ReplayBatch& batch, double lr) {
+  const DqnLossStats stats = gradient_.compute(parameters_.data(), parameters_.data() + values_.size(), view(batch),
+                                               {.double_q = options_.double_q, .huber = options_.loss == "huber"});
+  const double norm = nn::norm<float>(gradient_.gradient());
+  adam_.step(parameters_.data(), gradient_.gradient().data(), nn::clip_factor(norm, options_.max_grad_norm), lr);
+  buffer_.set_errors(batch, gradient_.errors());
+  return {stats.loss, stats.q_mean, norm, exploration().epsilon};
+}
+
+std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const DqnOptions& options, std::uint64_t seed,
+                                      std::int64_t total_steps) {
+  return std::make_unique<DqnLearner>(info, options, seed, total_steps);
+}
+
+std::string problem_with(const DqnOptions& options, const EnvironmentInfo& info) {
+  if (info.action.kind != ActionSpace::Kind::discrete) {
+    return "name: dqn learns the value of each of a few actions; this environment has other actions than one of N. "
+           "ppo, or for boxes sac and td3, can learn it";
+  }
+  return problem_with_buffer(settings_of(options), info);
+}
+
+}  // namespace mobula::rl

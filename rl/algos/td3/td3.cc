@@ -1,0 +1,77 @@
+#include "rl/algos/td3/td3.h"
+
+#include <algorithm>
+
+#include "rl/nn/polyak.h"
+
+namespace mobula::rl {
+
+nn::PolicySpec policy_spec(const EnvironmentInfo& info, const Td3Options& options) {
+  nn::PolicySpec spec;
+  spec.kind = nn::PolicySpec::Kind::deterministic;
+  spec.observation_size = info.observation_size;
+  spec.action = info.action;
+  spec.hidden = options.hidden;
+  spec.activation = nn::activation_named(options.activation);
+  return spec;
+}
+
+Td3Learner::Td3Learner(const EnvironmentInfo& info, const Td3Options& options, std::uint64_t seed,
+                       std::int64_t total_steps)
+    : OffPolicyLearner("TD3", info, policy_spec(info, options), OffPolicySettings::from(options), seed, total_steps,
+                       {"actor_loss", "critic_loss", "q_mean"}),
+      options_(options),
+      gradient_(spec()),
+      actor_adam_(add_optimizer(gradient_.actor().size(), options.adam_eps)),
+      critic_adam_(add_optimizer(gradient_.critics().size(), options.adam_eps)) {
+  Random random(seed, Stream::parameters);
+  nn::AlignedVector<float> all = gradient_.actor().initial_parameters(random);
+  const auto critics = gradient_.critics().initial_parameters(random);
+  all.insert(all.end(), critics.begin(), critics.end());
+  all.resize(2 * half());
+  std::copy_n(all.begin(), half(), all.begin() + static_cast<std::ptrdiff_t>(half()));
+  set_parameters(std::move(all), gradient_.actor().size());
+}
+
+nn::Exploration Td3Learner::exploration() const {
+  nn::Exploration exploration = OffPolicyLearner::exploration();
+  exploration.noise = options_.exploration_noise;
+  return exploration;
+}
+
+std::vector<double> Td3Learner::update(ReplayBatch& batch, double lr) {
+  for (float& x : batch.actions) x = std::clamp(nn::to_unit(spec().action, x), -1.0f, 1.0f);
+  noise_.resize(batch.actions.size());
+  Random random = batch_random(1);
+  for (float& x : noise_) {
+    x = static_cast<float>(std::clamp(options_.target_policy_noise * random.normal(), -options_.target_noise_clip,
+                                      options_.target_noise_clip));
+  }
+  float* actor = parameters_.data();
+  float* critics = actor + gradient_.actor().size();
+  const auto fit = gradient_.fit(actor + half(), critics, critics + half(), view(batch), noise_);
+  critic_adam_.step(critics, gradient_.critic_gradient().data(), 1, lr);
+  if ((updates() + 1) % options_.policy_delay == 0) {
+    last_actor_loss_ = gradient_.policy(actor, critics, batch.observations);
+    actor_adam_.step(actor, gradient_.actor_gradient().data(), 1, lr);
+    const std::span<float> all(parameters_);
+    nn::follow<float>(all.first(half()), options_.tau, all.subspan(half()));
+  }
+  return {last_actor_loss_, fit.loss, fit.q_mean};
+}
+
+std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const Td3Options& options, std::uint64_t seed,
+                                      std::int64_t total_steps) {
+  return std::make_unique<Td3Learner>(info, options, seed, total_steps);
+}
+
+std::string problem_with(const Td3Options& options, const EnvironmentInfo& info) {
+  if (info.action.kind != ActionSpace::Kind::box) {
+    return "name: td3 learns boxes of real numbers; this environment has choices. ppo, dqn and sac can learn one of N "
+           "actions";
+  }
+  if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
+  return problem_with_buffer(OffPolicySettings::from(options), info);
+}
+
+}  // namespace mobula::rl

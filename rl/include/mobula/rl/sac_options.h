@@ -1,0 +1,48 @@
+#pragma once
+
+#include <mobula/fields.h>
+#include <mobula/rl/replay_fields.h>
+#include <mobula/rl/schedule.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mobula::rl {
+
+// Soft actor-critic (Haarnoja et al. 2018), and its form for one of N actions (Christodoulou 2019): which one follows
+// from the environment. Names and defaults are those of Stable-Baselines3.
+struct SacOptions {
+  static constexpr std::string_view name = "sac";
+
+  Schedule lr = 3e-4;
+  int n_envs = 1;
+  int train_freq = 1;
+  int gradient_steps = 1;
+  int batch_size = 256;
+  std::int64_t buffer_size = 1'000'000;
+  std::int64_t learning_starts = 100;
+  double gamma = 0.99;
+  int n_steps = 1;
+  double tau = 0.005;
+  std::optional<double> ent_coef = {};
+  double ent_coef_init = 1.0;
+  std::optional<double> target_entropy = {};
+  std::vector<int> hidden = {256, 256};
+  std::string activation = "relu";
+  double adam_eps = 1e-8;
+  std::int64_t iteration_steps = 1000;
+
+  void describe(Fields& f) {
+    replay_fields::describe(f, *this);
+    f("tau", tau, {.max = 1, .above = 0, .help = "Share of the new parameters in each update of the target networks."});
+    f("ent_coef", ent_coef, {.min = 0, .help = "Weight of the entropy; absent: adjusted to reach target_entropy."});
+    f("ent_coef_init", ent_coef_init, {.above = 0, .help = "Where an adjusted weight of the entropy starts."});
+    f("target_entropy", target_entropy,
+      {.help = "Absent: minus the number of dimensions of a box, 98 % of the largest entropy of a choice."});
+  }
+};
+
+}  // namespace mobula::rl

@@ -1,0 +1,96 @@
+// Policies of the off-policy actor-critic algorithms: one network, no value function beside it.
+#pragma once
+
+#include <mobula/random.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "rl/nn/actor.h"
+#include "rl/nn/distribution.h"
+#include "rl/nn/mlp.h"
+
+namespace mobula::rl::nn {
+
+// log standard deviations are held in this range, and get no gradient beyond it (Haarnoja et al. 2018).
+inline constexpr double kLogStdLow = -20, kLogStdHigh = 2;
+
+// The network and where its parameters lie: outputs are the mean, then (squashed_gaussian) the log standard deviation,
+// of each dimension of a box; or (categorical) the logits. Actions a in [-1, 1] are tanh(mean + deviation * noise), or
+// tanh(mean). Holds no parameters. T is float or double.
+template <class T>
+class ActorNet {
+ public:
+  explicit ActorNet(const PolicySpec& spec);
+  const PolicySpec& spec() const { return spec_; }
+  const ParameterLayout& layout() const { return layout_; }
+  std::size_t size() const { return layout_.size(); }
+  const Mlp<T>& net() const { return net_; }
+  int outputs() const { return net_.shape().outputs; }
+  AlignedVector<T> initial_parameters(Random& random) const;
+
+ private:
+  PolicySpec spec_;
+  ParameterLayout layout_;
+  Mlp<T> net_;
+};
+
+extern template class ActorNet<float>;
+extern template class ActorNet<double>;
+
+// A number of [-1, 1] in the bounds of a box, and back.
+inline float from_unit(const ActionSpace& space, float a) {
+  return space.low + 0.5f * (a + 1.0f) * (space.high - space.low);
+}
+inline float to_unit(const ActionSpace& space, float x) {
+  return 2.0f * (x - space.low) / (space.high - space.low) - 1.0f;
+}
+
+// Of a squashed Gaussian or a deterministic policy: samples draw, or add normal noise of exploration.noise, clipped to
+// [-1, 1]. Log-probabilities are not needed by anyone and written as 0.
+class SquashedActor final : public Actor {
+ public:
+  explicit SquashedActor(const PolicySpec& spec);
+
+  const ParameterLayout& layout() const override { return net_.layout(); }
+  bool has_values() const override { return false; }
+  void sample(std::span<const float> parameters, std::span<const float> observations,
+              std::span<const std::uint8_t> masks, std::span<Random> random, const Exploration& exploration,
+              float* actions, float* log_probs, float* values) override;
+  void mode(std::span<const float> parameters, std::span<const float> observations, std::span<const std::uint8_t> masks,
+            float* actions) override;
+  void values(std::span<const float>, std::span<const float>, float*) override {}
+
+ private:
+  ActorNet<float> net_;
+  Mlp<float>::Workspace workspace_;
+  AlignedVector<float> outputs_;
+};
+
+// Of logits.
+class CategoricalActor final : public Actor {
+ public:
+  explicit CategoricalActor(const PolicySpec& spec);
+
+  const ParameterLayout& layout() const override { return net_.layout(); }
+  bool has_values() const override { return false; }
+  void sample(std::span<const float> parameters, std::span<const float> observations,
+              std::span<const std::uint8_t> masks, std::span<Random> random, const Exploration& exploration,
+              float* actions, float* log_probs, float* values) override;
+  void mode(std::span<const float> parameters, std::span<const float> observations, std::span<const std::uint8_t> masks,
+            float* actions) override;
+  void values(std::span<const float>, std::span<const float>, float*) override {}
+
+ private:
+  // Calls each(first row, row of the block) with the logits of a block in outputs_.
+  template <class Each>
+  void for_each_row(std::span<const float> parameters, std::span<const float> observations,
+                    std::span<const std::uint8_t> masks, const Each& each);
+
+  ActorNet<float> net_;
+  Mlp<float>::Workspace workspace_;
+  AlignedVector<float> outputs_;
+};
+
+}  // namespace mobula::rl::nn

@@ -1,0 +1,113 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "rl/algos/sac/gradient.h"
+#include "rl/nn/adam.h"
+#include "rl/nn/polyak.h"
+#include "tests/golden/rl/tensors.h"
+#include "tests/support/golden.h"
+
+namespace mobula::rl {
+namespace {
+
+using golden::expect_close;
+using golden::json;
+using golden::kTolerance;
+using golden::numbers;
+using golden::Tensors;
+
+void expect_all_close(std::span<const double> found, const json& expected, const std::string& what) {
+  const auto values = numbers(expected);
+  ASSERT_EQ(found.size(), values.size()) << what;
+  for (std::size_t k = 0; k < values.size(); ++k) expect_close(found[k], values[k], kTolerance, what);
+}
+
+// Both critics of a flat array.
+struct Critics {
+  Critics(const json& document, const std::string& first, const nn::ParameterLayout& layout)
+      : one(document.at(first + "1"), "critic1", layout), two(document.at(first + "2"), "critic2", layout) {}
+  void write(const json& from, const std::string& name, std::span<double> flat) const {
+    one.write(from.at(name + "1"), flat);
+    two.write(from.at(name + "2"), flat);
+  }
+  void compare(const json& with, const std::string& name, const std::string& end, std::span<const double> flat) const {
+    one.compare(with.at(name + "1" + end), flat, name + "1" + end);
+    two.compare(with.at(name + "2" + end), flat, name + "2" + end);
+  }
+  Tensors one, two;
+};
+
+void check_update(const json& document, const json& update) {
+  const json& actor_json = document.at("actor");
+  nn::PolicySpec spec;
+  spec.kind = nn::PolicySpec::Kind::squashed_gaussian;
+  spec.observation_size = static_cast<int>(update.at("obs")[0].size());
+  spec.hidden = golden::widths_of(actor_json);
+  spec.action = {ActionSpace::Kind::box, {}, spec.hidden.back() / 2, -1, 1};
+  spec.hidden.pop_back();
+  spec.activation = nn::Activation::relu;
+  const bool exact = update.at("log_prob_correction").get<std::string>().starts_with("exact");
+  SacGradient<double> gradient(spec, exact ? SquashCorrection::exact : SquashCorrection::epsilon);
+
+  const Tensors actor_tensors(actor_json, "actor", gradient.actor().layout());
+  const Critics critic_tensors(document, "critic", gradient.critics().layout());
+  nn::AlignedVector<double> actor(gradient.actor().size()), critics(gradient.critics().size()), targets(critics.size());
+  actor_tensors.write(actor_json, actor);
+  critic_tensors.write(document, "critic", critics);
+  critic_tensors.write(document, "target", targets);
+
+  const double gamma = update.at("gamma"), lr = update.at("lr");
+  std::vector<double> discounts;
+  for (const bool terminated : update.at("terminated")) discounts.push_back(terminated ? 0 : gamma);
+  const auto observations = numbers(update.at("obs")), next_observations = numbers(update.at("next_obs"));
+  const auto actions = numbers(update.at("action")), rewards = numbers(update.at("reward"));
+  const auto noise = numbers(update.at("noise_obs")), next_noise = numbers(update.at("noise_next_obs"));
+  const TransitionBatch<double> batch{.observations = observations,
+                                      .actions = actions,
+                                      .rewards = rewards,
+                                      .discounts = discounts,
+                                      .next_observations = next_observations,
+                                      .weights = {}};
+  // Alpha.
+  gradient.act(actor.data(), batch.observations, noise);
+  expect_all_close(gradient.actions(), update.at("pi_action"), "pi_action");
+  expect_all_close(gradient.log_probs(), update.at("pi_log_prob"), "pi_log_prob");
+  nn::AlignedVector<double> log_alpha(nn::kPadding), d_log_alpha(nn::kPadding);
+  log_alpha[0] = update.at("log_alpha");
+  const double alpha = std::exp(log_alpha[0]);
+  const auto log_probs = gradient.log_probs();
+  const double excess =
+      std::accumulate(log_probs.begin(), log_probs.end(), 0.0) / static_cast<double>(log_probs.size()) +
+      update.at("target_entropy").get<double>();
+  expect_close(-log_alpha[0] * excess, update.at("alpha_loss"), kTolerance, "alpha_loss");
+  d_log_alpha[0] = -excess;
+  nn::Adam<double>(nn::kPadding, {}).step(log_alpha.data(), d_log_alpha.data(), 1, lr);
+  expect_close(log_alpha[0], update.at("log_alpha_after")[0], kTolerance, "log_alpha_after");
+  // Critics.
+  const auto fit = gradient.fit(actor.data(), critics.data(), targets.data(), batch, next_noise, alpha);
+  expect_all_close(gradient.targets(), update.at("target"), "target");
+  expect_close(fit.loss, update.at("critic_loss"), kTolerance, "critic_loss");
+  critic_tensors.compare(update, "critic", "_gradient", gradient.critic_gradient());
+  nn::Adam<double>(critics.size(), {}).step(critics.data(), gradient.critic_gradient().data(), 1, lr);
+  critic_tensors.compare(update, "critic", "_after", critics);
+  // Actor, with the new critics.
+  const double loss = gradient.policy(actor.data(), critics.data(), batch.observations, alpha);
+  expect_close(loss, update.at("actor_loss"), kTolerance, "actor_loss");
+  actor_tensors.compare(update.at("actor_gradient"), gradient.actor_gradient(), "actor gradient");
+  nn::Adam<double>(actor.size(), {}).step(actor.data(), gradient.actor_gradient().data(), 1, lr);
+  actor_tensors.compare(update.at("actor_after"), actor, "actor after");
+  nn::follow<double>(critics, update.at("tau"), targets);
+  critic_tensors.compare(update, "target", "_after", targets);
+}
+
+TEST(GoldenUpdateSac, WholeUpdatesEqualTorchTo1e10) {
+  golden::for_each_case("rl", "update_sac", check_update);
+}
+
+}  // namespace
+}  // namespace mobula::rl

@@ -1,0 +1,41 @@
+// rl-baselines3-zoo's settings reach its scores: at least its mean less one standard deviation over its episodes,
+// within its steps, on four of five seeds. (benchmark.md: DQN CartPole 500 +- 0; SAC Pendulum -157 +- 89, TD3 Pendulum
+// -152 +- 65; QR-DQN CartPole 500 +- 0.) Minutes: not part of a default run.
+#include <gtest/gtest.h>
+
+#include "tests/learn/runs.h"
+
+namespace mobula::rl {
+namespace {
+
+TEST(OffPolicyGate, DqnSolvesCartPole) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  EXPECT_GE(seeds_that_reach(runtime, example("cartpole_dqn.yaml"), 475, 5), 4);
+}
+
+TEST(OffPolicyGate, QrDqnSolvesCartPole) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  TrainOptions options = example("cartpole_dqn.yaml");
+  options.experiment = "cartpole_qrdqn";
+  auto& dqn = std::get<DqnOptions>(options.algorithm);
+  dqn.value_head = "quantile";
+  dqn.atoms = 10;
+  EXPECT_GE(seeds_that_reach(runtime, options, 475, 5), 4);
+}
+
+TEST(OffPolicyGate, SacSwingsThePendulumUp) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  EXPECT_GE(seeds_that_reach(runtime, example("pendulum_sac.yaml"), -157 - 89, 5), 4);
+}
+
+TEST(OffPolicyGate, Td3SwingsThePendulumUp) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  TrainOptions options = example("pendulum_sac.yaml");
+  options.experiment = "pendulum_td3";
+  options.algorithm = Td3Options{
+      .lr = 1e-3, .buffer_size = 200'000, .learning_starts = 10'000, .gamma = 0.98, .exploration_noise = 0.1};
+  EXPECT_GE(seeds_that_reach(runtime, options, -152 - 65, 5), 4);
+}
+
+}  // namespace
+}  // namespace mobula::rl

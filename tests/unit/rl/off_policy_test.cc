@@ -1,0 +1,307 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <mobula/rl/vec_env.h>
+
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "rl/algos/dqn/dqn.h"
+#include "rl/algos/sac/sac.h"
+#include "rl/algos/td3/td3.h"
+#include "rl/envs/identity.h"
+#include "tests/unit/rl/environments.h"
+#include "tests/unit/rl/in_process.h"
+
+namespace mobula::rl {
+namespace {
+
+using test::Everything;
+using test::Training;
+
+// A batch of random transitions in double.
+struct Rows {
+  Rows(int rows, int width, int dimensions, int choices) {
+    Random random(1, Stream::user);
+    const auto fill = [&](std::vector<double>& table, int n) {
+      for (int k = 0; k < n; ++k) table.push_back(random.normal());
+    };
+    fill(observations, rows * width);
+    fill(next_observations, rows * width);
+    fill(rewards, rows);
+    for (int k = 0; k < rows * dimensions; ++k) {
+      actions.push_back(choices ? random.below(static_cast<std::uint32_t>(choices)) : random.uniform(-1, 1));
+    }
+    for (int r = 0; r < rows; ++r) {
+      discounts.push_back(r % 5 == 0 ? 0 : 0.9);
+      weights.push_back(0.5 + 0.5 * random.uniform());
+    }
+  }
+  TransitionBatch<double> view() const {
+    return {.observations = observations,
+            .actions = actions,
+            .rewards = rewards,
+            .discounts = discounts,
+            .next_observations = next_observations,
+            .weights = weights};
+  }
+  std::vector<double> observations, next_observations, actions, rewards, discounts, weights;
+};
+
+// Central differences of the loss in each parameter that is not padding.
+void expect_gradient(nn::AlignedVector<double>& parameters, std::span<const double> gradient,
+                     const nn::ParameterLayout& layout, const std::function<double()>& loss) {
+  const std::vector<double> found(gradient.begin(), gradient.end());
+  constexpr double kStep = 1e-6;
+  for (const auto& block : layout.blocks()) {
+    for (int r = 0; r < block.rows; ++r) {
+      for (int c = 0; c < block.columns; ++c) {
+        double& x = parameters[block.offset + static_cast<std::size_t>(r) * block.stride + c];
+        const double at = x;
+        x = at + kStep;
+        const double above = loss();
+        x = at - kStep;
+        const double below = loss();
+        x = at;
+        ASSERT_NEAR(found[&x - parameters.data()], (above - below) / (2 * kStep), 2e-7) << block.name << r << ',' << c;
+      }
+    }
+  }
+}
+
+nn::PolicySpec spec_of(nn::PolicySpec::Kind kind, ActionSpace action) {
+  nn::PolicySpec spec;
+  spec.kind = kind;
+  spec.observation_size = 3;
+  spec.hidden = {7, 5};
+  spec.action = std::move(action);
+  return spec;  // tanh, so that differences are smooth
+}
+const ActionSpace kThree{ActionSpace::Kind::discrete, {3}, 1, 0, 0};
+const ActionSpace kPlane{ActionSpace::Kind::box, {}, 2, -1, 1};
+
+TEST(DqnGradient, EqualsDifferencesOfTheLossForEveryHead) {
+  for (const bool dueling : {false, true}) {
+    for (const int head : {0, 1, 2}) {
+      SCOPED_TRACE(testing::Message() << "dueling " << dueling << ", head " << head);
+      nn::PolicySpec spec = spec_of(nn::PolicySpec::Kind::action_values, kThree);
+      spec.dueling = dueling;
+      spec.atoms = head == 0 ? 1 : 5;
+      if (head == 2) spec.v_min = -2, spec.v_max = 2;
+      const nn::ActionValues<double> values(spec);
+      auto online = values.initial_parameters(1);
+      const auto target = values.initial_parameters(2);
+      const Rows rows(70, 3, 1, 3);
+      DqnGradient<double> gradient(values);
+      // Without double_q: the choice of the next action must not move with the online network.
+      const DqnLoss loss{.double_q = false};
+      const auto value = [&] { return gradient.compute(online.data(), target.data(), rows.view(), loss).loss; };
+      value();
+      const std::vector<double> found(gradient.gradient().begin(), gradient.gradient().end());
+      expect_gradient(online, found, values.layout(), value);
+    }
+  }
+}
+
+TEST(Td3Gradient, EqualsDifferencesOfTheLosses) {
+  Td3Gradient<double> gradient(spec_of(nn::PolicySpec::Kind::deterministic, kPlane));
+  Random random(1, Stream::parameters);
+  auto actor = gradient.actor().initial_parameters(random);
+  auto critics = gradient.critics().initial_parameters(random);
+  const auto target_actor = gradient.actor().initial_parameters(random);
+  const auto target_critics = gradient.critics().initial_parameters(random);
+  const Rows rows(70, 3, 2, 0);
+  std::vector<double> noise(140);
+  for (double& x : noise) x = random.uniform(-0.5, 0.5);
+  const auto fit = [&] {
+    return gradient.fit(target_actor.data(), critics.data(), target_critics.data(), rows.view(), noise).loss;
+  };
+  fit();
+  expect_gradient(critics, gradient.critic_gradient(), gradient.critics().layout(), fit);
+  const auto policy = [&] { return gradient.policy(actor.data(), critics.data(), rows.observations); };
+  policy();
+  expect_gradient(actor, gradient.actor_gradient(), gradient.actor().layout(), policy);
+}
+
+TEST(DiscreteSacGradient, EqualsDifferencesOfTheLosses) {
+  DiscreteSacGradient<double> gradient(spec_of(nn::PolicySpec::Kind::categorical, kThree));
+  Random random(1, Stream::parameters);
+  auto actor = gradient.actor().initial_parameters(random);
+  auto critics = gradient.critics().initial_parameters(random);
+  const auto targets = gradient.critics().initial_parameters(random);
+  const Rows rows(70, 3, 1, 3);
+  const auto fit = [&] { return gradient.fit(actor.data(), critics.data(), targets.data(), rows.view(), 0.3).loss; };
+  fit();
+  expect_gradient(critics, gradient.critic_gradient(), gradient.critics().layout(), fit);
+  const auto policy = [&] { return gradient.policy(actor.data(), critics.data(), rows.observations, 0.3).loss; };
+  policy();
+  expect_gradient(actor, gradient.actor_gradient(), gradient.actor().layout(), policy);
+}
+
+DqnOptions rainbow() {
+  return {.lr = 1e-3,
+          .n_envs = 4,
+          .train_freq = 2,
+          .batch_size = 32,
+          .buffer_size = 600,
+          .learning_starts = 40,
+          .n_steps = 3,
+          .target_update_interval = 50,
+          .double_q = true,
+          .dueling = true,
+          .prioritized = true,
+          .value_head = "quantile",
+          .atoms = 8,
+          .hidden = {32, 32}};
+}
+SacOptions small_sac() {
+  return {.n_envs = 4, .train_freq = 2, .batch_size = 70, .buffer_size = 600, .hidden = {32, 32}};
+}
+Td3Options small_td3() {
+  return {.n_envs = 4, .train_freq = 2, .batch_size = 70, .buffer_size = 600, .hidden = {32, 32}};
+}
+
+template <class L, class Options>
+void check_repeats(VecEnvFactory factory, const Options& options) {
+  const auto run = [&](std::uint64_t seed, int split) {
+    Training<L> training(factory, options, seed, 5'000, split);
+    for (int k = 0; k < 100; ++k) training.iterate();
+    return training.parameters();
+  };
+  const auto parameters = run(1, 1);
+  EXPECT_EQ(run(1, 2), parameters);
+  EXPECT_EQ(run(1, 4), parameters);
+  EXPECT_NE(run(2, 1), parameters);
+
+  // From a saved state.
+  Training<L> whole(factory, options, 1, 5'000);
+  for (int k = 0; k < 60; ++k) whole.iterate();
+  const auto bytes = whole.learner.save();
+  const auto envs = whole.envs[0]->snapshot();
+  Training<L> resumed(factory, options, 1, 5'000);
+  resumed.learner.load(bytes);
+  resumed.envs[0]->restore(envs);
+  for (int k = 0; k < 40; ++k) resumed.iterate();
+  EXPECT_EQ(resumed.parameters(), parameters);
+
+  Options wider = options;
+  wider.hidden = {16};
+  Training<L> other(factory, wider, 1, 5'000);
+  const auto before = other.parameters();
+  EXPECT_THROW(other.learner.load(bytes), std::runtime_error);
+  EXPECT_THROW(resumed.learner.load(std::span(bytes).first(bytes.size() / 2)), std::runtime_error);
+  EXPECT_EQ(other.parameters(), before);
+  EXPECT_EQ(resumed.parameters(), parameters);
+}
+
+TEST(OffPolicy, TheSameSeedGivesTheSameBitsHoweverEnvironmentsAreSplitAndFromASavedState) {
+  check_repeats<DqnLearner>(&make_vec_env<Everything>, rainbow());
+  check_repeats<SacLearner>(&make_vec_env<IdentityBox<2>>, small_sac());
+  check_repeats<DiscreteSacLearner>(&make_vec_env<IdentityDiscrete<3>>, small_sac());
+  check_repeats<Td3Learner>(&make_vec_env<IdentityBox<2>>, small_td3());
+}
+
+// Until the mean return of 100 episodes is good enough.
+template <class L, class Options>
+void expect_learns(VecEnvFactory factory, const Options& options, double wanted, std::int64_t steps) {
+  Training<L> training(factory, options, 1, steps);
+  const auto solved = [&] { return training.returns.size() == 100 && training.recent_return() >= wanted; };
+  while (training.learner.env_steps() < steps && !solved()) training.iterate();
+  EXPECT_GE(training.recent_return(), wanted) << "after " << training.learner.env_steps() << " steps";
+}
+
+DqnOptions identity_dqn(const std::string& head) {
+  return {.lr = 2e-3,
+          .n_envs = 8,
+          .train_freq = 4,
+          .gradient_steps = 4,
+          .batch_size = 64,
+          .buffer_size = 5'000,
+          .gamma = 0.5,
+          .target_update_interval = 200,
+          .exploration_final_eps = 0.01,
+          .value_head = head,
+          .atoms = 11,
+          .v_min = 0,
+          .v_max = 2,
+          .hidden = {32}};
+}
+
+TEST(OffPolicyLearning, DqnSolvesTheDiscreteIdentityWithEveryHead) {
+  for (const char* head : {"mean", "quantile", "categorical"}) {
+    SCOPED_TRACE(head);
+    expect_learns<DqnLearner>(&make_vec_env<IdentityDiscrete<4>>, identity_dqn(head), 95, 60'000);
+  }
+  DqnOptions all = identity_dqn("categorical");
+  all.double_q = all.dueling = all.prioritized = true;
+  all.n_steps = 2;
+  expect_learns<DqnLearner>(&make_vec_env<IdentityDiscrete<4>>, all, 95, 60'000);
+}
+
+TEST(OffPolicyLearning, SacSolvesTheDiscreteIdentity) {
+  const SacOptions options{.lr = 3e-3,
+                           .n_envs = 8,
+                           .train_freq = 4,
+                           .gradient_steps = 4,
+                           .batch_size = 64,
+                           .buffer_size = 10'000,
+                           .gamma = 0.5,
+                           .target_entropy = 0.05,
+                           .hidden = {32}};
+  expect_learns<DiscreteSacLearner>(&make_vec_env<IdentityDiscrete<4>>, options, 95, 60'000);
+}
+
+TEST(OffPolicyLearning, SacAndTd3SolveTheBoxIdentity) {
+  const SacOptions sac{.lr = 3e-3,
+                       .n_envs = 8,
+                       .train_freq = 4,
+                       .gradient_steps = 8,
+                       .batch_size = 64,
+                       .buffer_size = 20'000,
+                       .gamma = 0.5,
+                       .hidden = {32, 32}};
+  // Always answering 0 gives -67 an episode.
+  expect_learns<SacLearner>(&make_vec_env<IdentityBox<2>>, sac, -4.0, 60'000);
+  const Td3Options td3{.lr = 3e-3,
+                       .n_envs = 8,
+                       .train_freq = 4,
+                       .gradient_steps = 8,
+                       .batch_size = 64,
+                       .buffer_size = 20'000,
+                       .gamma = 0.5,
+                       .hidden = {32, 32}};
+  expect_learns<Td3Learner>(&make_vec_env<IdentityBox<2>>, td3, -4.0, 60'000);
+}
+
+TEST(Dqn, NeverTakesWhatIsMaskedAndExploresAsLongAsItShould) {
+  DqnOptions options = rainbow();
+  options.exploration_fraction = 0.5;
+  Training<DqnLearner> training(&make_vec_env<Everything>, options, 1, 1'000);
+  EXPECT_TRUE(training.learner.exploration().uniform);
+  EXPECT_EQ(training.learner.exploration().epsilon, 1);
+  while (training.learner.env_steps() < 248) training.iterate();
+  EXPECT_FALSE(training.learner.exploration().uniform);
+  EXPECT_NEAR(training.learner.exploration().epsilon, 1 - 0.95 * 0.496, 1e-9);
+  while (training.learner.env_steps() < 1'000) {
+    training.iterate();
+    const ConstFragment f = training.whole.read();
+    for (std::size_t k = 0; k < f.actions.size(); ++k) {
+      ASSERT_TRUE(f.masks[k * 3 + static_cast<std::size_t>(f.actions[k])]) << "step " << k;
+    }
+  }
+  EXPECT_EQ(training.learner.exploration().epsilon, 0.05);
+}
+
+TEST(OffPolicy, WhatCannotBeLearntIsRefusedWithWhatCan) {
+  const auto box = environment_info<IdentityBox<2>>(), discrete = environment_info<IdentityDiscrete<2>>();
+  EXPECT_THAT(problem_with(DqnOptions{}, box), testing::HasSubstr("sac and td3"));
+  EXPECT_THAT(problem_with(Td3Options{}, discrete), testing::HasSubstr("ppo, dqn and sac"));
+  EXPECT_THAT(problem_with(SacOptions{}, environment_info<test::TwoChoices>()), testing::HasSubstr("several choices"));
+  EXPECT_THAT(problem_with(SacOptions{}, environment_info<Everything>()), testing::HasSubstr("masks"));
+  EXPECT_THAT(problem_with(SacOptions{.buffer_size = 4'000'000'000'000}, box), testing::HasSubstr("GiB"));
+  EXPECT_EQ(problem_with(SacOptions{}, discrete), "");
+  EXPECT_EQ(problem_with(DqnOptions{}, discrete), "");
+}
+
+}  // namespace
+}  // namespace mobula::rl
