@@ -16,6 +16,24 @@ void add_cluster_options(CLI::App& app, ClusterOptions& options) {
       ->envname("MOBULA_KEYS");
 }
 
+void add_node_options(CLI::App& app, std::map<std::string, std::string>& labels, std::string& decision_log) {
+  app.add_option_function<std::vector<std::string>>(
+         "--label",
+         [&labels](const std::vector<std::string>& given) {
+           for (const std::string& label : given) {
+             const std::size_t equal = label.find('=');
+             if (equal == 0 || equal == std::string::npos) {
+               throw CLI::ValidationError("--label", fmt::format("'{}' is not KEY=VALUE, as in zone=a", label));
+             }
+             labels[label.substr(0, equal)] = label.substr(equal + 1);
+           }
+         },
+         "Label of this node, which tasks and actors may ask for; may be given again")
+      ->type_name("KEY=VALUE");
+  app.add_option("--decision-log", decision_log, "Append every scheduling decision of this node, for `mobula replay`")
+      ->type_name("FILE");
+}
+
 Runtime start_runtime(const ClusterOptions& options, int workers) {
   if (options.address.empty()) return Runtime::start({.workers = workers});
   if (workers == 0) {

@@ -20,6 +20,8 @@ Command add_tune(CLI::App& program);
 Command add_evaluate(CLI::App& program);
 Command add_head(CLI::App& program);
 Command add_node(CLI::App& program);
+Command add_replay(CLI::App& program);
+Command add_why(CLI::App& program);
 Command add_microbenchmark(CLI::App& program);
 
 /// Exit statuses that scripts rely on.

@@ -57,6 +57,8 @@ int command_line(int argc, char** argv) {
 #ifdef MOBULA_CLI_CLUSTER
   commands.push_back(cli::add_head(program));
   commands.push_back(cli::add_node(program));
+  commands.push_back(cli::add_replay(program));
+  commands.push_back(cli::add_why(program));
 #endif
 #ifdef MOBULA_CLI_MICROBENCHMARK
   commands.push_back(cli::add_microbenchmark(program));

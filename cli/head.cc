@@ -3,9 +3,11 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/resource_options.h"
 #include "runtime/daemon/serve.h"
@@ -21,6 +23,8 @@ struct HeadOptions {
   std::uint32_t cpus = daemon::usable_cpus();
   ResourceOptions resources;
   std::string name;
+  std::map<std::string, std::string> labels;
+  std::string decision_log;
   std::string log_level = "info";
 };
 
@@ -42,6 +46,8 @@ int run_head(const HeadOptions& options) {
   loop.resources = resources_of(options.resources, options.cpus);
   loop.name = options.name;
   loop.log_level = options.log_level;
+  loop.labels = options.labels;
+  loop.decision_log = options.decision_log;
   loop.is_head = true;
   loop.keys = options.keys;
   loop.host = options.host;
@@ -71,6 +77,7 @@ Command add_head(CLI::App& program) {
   app->add_option("--cpus", options->cpus, "Worker slots of this machine; 0: none")->capture_default_str();
   add_resource_options(*app, options->resources);
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
+  add_node_options(*app, options->labels, options->decision_log);
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")->capture_default_str();
   return {app, [options] { return run_head(*options); }};
 }

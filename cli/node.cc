@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/resource_options.h"
 #include "runtime/daemon/serve.h"
@@ -21,6 +23,8 @@ struct NodeCommandOptions {
   std::uint32_t cpus = daemon::usable_cpus();
   ResourceOptions resources;
   std::string name;
+  std::map<std::string, std::string> labels;
+  std::string decision_log;
   std::string log_level = "info";
   double wait = 30;
 };
@@ -36,6 +40,8 @@ int run_node(const NodeCommandOptions& options) {
   loop.resources = resources_of(options.resources, options.cpus);
   loop.name = options.name;
   loop.log_level = options.log_level;
+  loop.labels = options.labels;
+  loop.decision_log = options.decision_log;
   loop.is_head = false;
   loop.keys = options.keys;
   loop.head = options.join;
@@ -65,6 +71,7 @@ Command add_node(CLI::App& program) {
   app->add_option("--port", options->port, "TCP port to listen on for other nodes; 0: any that is free")
       ->capture_default_str();
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
+  add_node_options(*app, options->labels, options->decision_log);
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")->capture_default_str();
   app->add_option("--wait", options->wait, "Seconds to wait for the head to answer")->capture_default_str();
   return {app, [options] { return run_node(*options); }};

@@ -54,7 +54,7 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
 void Evaluator::grow(int actors) {
   while (static_cast<int>(actors_.size()) < actors) {
     actors_.push_back(runtime_
-                          .with({.name = "evaluation " + std::to_string(actors_.size()),
+                          .with({.title = "evaluation " + std::to_string(actors_.size()),
                                  .max_restarts = -1,
                                  .max_call_retries = 3,
                                  .resources = {.cpu = 0}})

@@ -41,7 +41,7 @@ void Sampler::spawn(Runtime& runtime, int actors, const ActorSetup& setup) {
   const int count = std::clamp(actors, 1, size_.envs);
   for (int w = 0; w < count; ++w) {
     actors_.push_back(runtime
-                          .with({.name = "rollout " + std::to_string(w),
+                          .with({.title = "rollout " + std::to_string(w),
                                  .max_restarts = -1,
                                  .max_call_retries = 3,
                                  .resources = {.cpu = 0}})

@@ -27,6 +27,7 @@ detail::Core* DriverCore::start(const daemon::EmbeddedOptions& options) {
                            .arena = std::move(arena),
                            .program = node->program(),
                            .cpus = static_cast<int>(options.cpus),
+                           .job = node->node().value,
                            .idle_lease_keep = std::chrono::milliseconds(100)};
   auto* core = new DriverCore(std::move(node), setup);
   register_core(core);

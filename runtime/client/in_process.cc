@@ -14,6 +14,7 @@
 
 #include "runtime/client/context.h"
 #include "runtime/client/failure.h"
+#include "runtime/wire/directory.h"
 
 namespace mobula::client {
 namespace {
@@ -131,6 +132,7 @@ void InProcessCore::release_actor_locked(SlabHandle actor) {
   if (--a.count > 0) return;
   // Work that waits for the actor counts as a handle, so nothing runs in it now.
   if (a.instance != nullptr) to_destroy_.emplace_back(a.instance, a.destroy);
+  forget_name(a);
   actors_.erase(actor);
 }
 
@@ -275,10 +277,12 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
       const Entry& e = refs_[dependency];
       if (e.state == Entry::State::error) {
         Error error = error_of_dependency(where, e.error);
-        if (is_create)
+        if (is_create) {
+          forget_name(actors_[work.actor]);
           actors_[work.actor].gone = std::move(error);
-        else
+        } else {
           settle_all(error);
+        }
         return;
       }
       if (e.value.object) {
@@ -474,16 +478,106 @@ detail::Slot InProcessCore::submit(const detail::Submission& s) {
   return slot_of(result);
 }
 
+namespace {
+std::pair<std::string, std::string> full_name(std::string_view space, std::string_view name, bool detached) {
+  return {space.empty() ? (detached ? wire::shared_space : "job") : std::string(space), std::string(name)};
+}
+}  // namespace
+
+// An actor that has the name already, if it may be used.
+SlabHandle InProcessCore::find_named(const Options& options, const std::string& type) {
+  if (options.name.empty() && options.detached) {
+    throw TaskError({.code = ErrorCode::invalid,
+                     .message = "spawning a detached " + type + ": it needs a name, by which it is found again"});
+  }
+  const auto known = names_.find(full_name(options.name_space, options.name, options.detached));
+  if (known == names_.end() || options.name.empty()) return {};
+  const ActorEntry& actor = actors_[known->second];
+  if (!options.get_if_exists || actor.type != type) {
+    throw TaskError({.code = ErrorCode::invalid,
+                     .message = fmt::format("the name '{}' is taken in namespace '{}' by a {}: use another name, kill "
+                                            "that actor first, or say .get_if_exists = true to get it",
+                                            options.name, known->first.first, actor.type)});
+  }
+  return known->second;
+}
+
+void InProcessCore::forget_name(ActorEntry& actor) {
+  names_.erase(std::exchange(actor.registered, {}));
+}
+
+std::string InProcessCore::explain(detail::Slot) {
+  return "in-process mode: calls run when their arguments are there, in the thread that waits for them\n";
+}
+std::string InProcessCore::explain_name(std::string_view) {
+  return explain({});
+}
+
+// In one thread there is room for everything: groups say yes.
+Group InProcessCore::create_group(std::span<const Bundle> bundles, const GroupOptions&) {
+  std::lock_guard lock(mutex_);
+  if (closed_) throw_closed("making a placement group");
+  if (bundles.empty()) {
+    throw TaskError({.code = ErrorCode::invalid, .message = "a placement group needs at least one bundle"});
+  }
+  groups_.push_back(bundles.size());
+  return {{0, 0, groups_.size()}};
+}
+Result<std::vector<std::string>> InProcessCore::wait_group(const Group& group, detail::Deadline) {
+  std::lock_guard lock(mutex_);
+  const std::size_t number = group.words[2];
+  if (number == 0 || number > groups_.size() || groups_[number - 1] == 0) {
+    return Error{.code = ErrorCode::unavailable, .message = "the placement group was removed, or never made"};
+  }
+  return std::vector<std::string>(groups_[number - 1], "in-process");
+}
+void InProcessCore::remove_group(const Group& group) {
+  std::lock_guard lock(mutex_);
+  if (group.words[2] != 0 && group.words[2] <= groups_.size()) groups_[group.words[2] - 1] = 0;
+}
+
+detail::Slot InProcessCore::find_actor(std::string_view name, std::string_view name_space, std::string_view type) {
+  std::lock_guard lock(mutex_);
+  if (closed_) throw_closed("looking for an actor");
+  auto known = names_.find(full_name(name_space, name, false));
+  if (known == names_.end() && name_space.empty()) known = names_.find(full_name({}, name, true));
+  if (known == names_.end()) {
+    throw TaskError({.code = ErrorCode::invalid, .message = fmt::format("no actor has the name '{}'", name)});
+  }
+  ActorEntry& actor = actors_[known->second];
+  if (actor.type != type) {
+    throw TaskError({.code = ErrorCode::invalid,
+                     .message = fmt::format("the actor '{}' is a {}, not a {}", name, actor.type, type)});
+  }
+  ++actor.count;
+  hold();
+  return slot_of(known->second);
+}
+
 detail::Slot InProcessCore::create_actor(const detail::Submission& s) {
   SlabHandle actor;
   {
     std::lock_guard lock(mutex_);
     if (closed_) throw_closed("spawning an actor");
+    static const Options defaults;
+    const Options& options = s.options != nullptr ? *s.options : defaults;
+    const std::string type(s.function->name);
+    if (const SlabHandle known = find_named(options, type)) {
+      ++actors_[known].count;
+      hold();
+      return slot_of(known);
+    }
     actor = actors_.emplace();
     hold();
     auto work = make_work(s, {}, actor);
     ActorEntry& a = actors_[actor];
     a.name = work->name;
+    a.type = type;
+    if (!options.name.empty()) {
+      a.registered = full_name(options.name_space, options.name, options.detached);
+      names_[a.registered] = actor;
+    }
+    if (options.detached) ++a.count;  // until it is killed
     a.max_call_retries = work->options.max_call_retries;
     ++a.count;  // of the work
     enqueue(std::move(work));
@@ -580,6 +674,7 @@ void InProcessCore::kill(detail::Slot actor) {
     std::lock_guard lock(mutex_);
     ActorEntry& a = actor_entry(actor);
     if (a.gone) return;
+    forget_name(a);
     a.gone = Error{.code = ErrorCode::actor_died, .message = "killed by Runtime::kill", .task = a.name};
     if (a.instance != nullptr && !a.busy) to_destroy_.emplace_back(std::exchange(a.instance, nullptr), a.destroy);
     changed_.notify_all();

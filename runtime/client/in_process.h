@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,6 +33,12 @@ class InProcessCore final : public CoreBase {
   detail::Slot submit(const detail::Submission&) override;
   detail::Slot create_actor(const detail::Submission&) override;
   detail::Slot call(detail::Slot actor, const detail::Submission&) override;
+  std::string explain(detail::Slot ref) override;
+  std::string explain_name(std::string_view subject) override;
+  Group create_group(std::span<const Bundle> bundles, const GroupOptions& options) override;
+  Result<std::vector<std::string>> wait_group(const Group& group, detail::Deadline) override;
+  void remove_group(const Group& group) override;
+  detail::Slot find_actor(std::string_view name, std::string_view name_space, std::string_view type) override;
   detail::Slot put(const detail::Encoded&) override;
   void submit_many(detail::Slot actor, const detail::Submission&, std::span<detail::Slot> results) override;
   detail::Slot open_stream(detail::Slot actor, const detail::Submission&) override;
@@ -76,6 +83,8 @@ class InProcessCore final : public CoreBase {
   struct ActorEntry {
     std::uint32_t count = 1;
     std::string name;
+    std::string type{};
+    std::pair<std::string, std::string> registered{};  // namespace and name; empty: none
     void* instance = nullptr;
     void (*destroy)(void*) = nullptr;
     bool busy = false;
@@ -87,6 +96,8 @@ class InProcessCore final : public CoreBase {
   bool runnable(const Work& work) const;
   void enqueue(std::unique_ptr<Work> work);
   void run_what_can();
+  SlabHandle find_named(const Options& options, const std::string& type);
+  void forget_name(ActorEntry& actor);
   void run(Work& work, std::unique_lock<std::mutex>& lock);
   void retire(Work& work);
   Work& add_work(const detail::Submission&, SlabHandle result, detail::Slot actor);
@@ -105,6 +116,8 @@ class InProcessCore final : public CoreBase {
   std::condition_variable changed_;
   Slab<Entry> refs_;
   Slab<ActorEntry> actors_;
+  std::map<std::pair<std::string, std::string>, SlabHandle> names_;
+  std::vector<std::size_t> groups_;  // placement groups by number: how many bundles; 0: removed
   std::deque<std::unique_ptr<Work>> waiting_;
   std::vector<std::pair<void*, void (*)(void*)>> to_destroy_;  // instances whose last handle has gone
   int executing_ = 0;                                          // nested runs, over all threads

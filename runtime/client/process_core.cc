@@ -36,10 +36,12 @@ ProcessCore::ProcessCore(const ProcessSetup& setup)
       segment_(setup.segment) {
   endpoint_ = std::make_unique<net::Endpoint>(*segment_, setup.self);
   transport_ = std::make_unique<Transport>(setup.node, *endpoint_, *segment_);
-  owner_ = std::make_unique<Owner>(
-      self_,
-      OwnerOptions{.program = setup.program, .node_name = setup.node_name, .idle_lease_keep = setup.idle_lease_keep},
-      static_cast<OwnerSink&>(*this));
+  owner_ = std::make_unique<Owner>(self_,
+                                   OwnerOptions{.program = setup.program,
+                                                .node_name = setup.node_name,
+                                                .job = setup.job,
+                                                .idle_lease_keep = setup.idle_lease_keep},
+                                   static_cast<OwnerSink&>(*this));
 }
 
 ProcessCore::~ProcessCore() = default;
@@ -62,6 +64,16 @@ std::vector<RefHandle> ProcessCore::contained_of(std::span<const detail::Slot> r
 }
 
 namespace {
+wire::Placement placement_of(const Placement& from) {
+  wire::Placement to;
+  to.spread = from.spread;
+  to.node = from.node;
+  to.soft = from.soft;
+  to.labels = from.labels;
+  to.group = group_id(from.group);
+  to.bundle = from.bundle;
+  return to;
+}
 FunctionId code_id(const detail::FunctionEntry& entry) {
   const detail::FunctionId id = detail::id_of(entry);
   return {id.module, id.offset};
@@ -74,7 +86,11 @@ TaskSpec ProcessCore::make_spec(const detail::Submission& s) {
   spec.function = code_id(*s.function);
   if (s.options != nullptr) {
     if (!(*s.options == last_options_) || last_class_ == 0) {
-      last_class_ = owner_->task_class(task_options(*s.options));
+      TaskOptions wanted = task_options(*s.options);
+      wanted.placement = placement_of(s.options->placement);
+      wanted.priority = s.options->priority;
+      wanted.preemptible = s.options->preemptible;
+      last_class_ = owner_->task_class(wanted);
       last_extras_ = extras_of(*s.options);
       last_group_ = group_number(s.options->group);
       last_options_ = *s.options;
@@ -122,7 +138,7 @@ detail::Slot ProcessCore::submit(const detail::Submission& s) {
 }
 
 detail::Slot ProcessCore::create_actor(const detail::Submission& s) {
-  const Lock lock(mutex_);
+  Lock lock(mutex_);
   if (closed_) throw_closed("spawning an actor");
   static const Options defaults;
   const Options& options = s.options != nullptr ? *s.options : defaults;
@@ -144,6 +160,13 @@ detail::Slot ProcessCore::create_actor(const detail::Submission& s) {
     std::byte* to = spec.args.resize_for_overwrite(extras.size() + s.args.size());
     std::ranges::copy(s.args, std::ranges::copy(extras, to).out);
   }
+  spec.options.placement = placement_of(options.placement);
+  spec.options.priority = options.priority;
+  spec.options.registered = {options.name_space, options.name};
+  spec.options.type = std::string(s.function->name);
+  if (!options.title.empty()) spec.options.name = options.title;
+  if (options.detached) return create_detached(lock, std::move(spec), options);
+  if (!options.name.empty()) return create_named(lock, std::move(spec), options);
   const RefHandle actor = owner_->create_actor(std::move(spec), steady_now());
   opportunistic_read();
   return with_result(actor);

@@ -35,8 +35,11 @@ struct ProcessSetup {
   std::shared_ptr<object::Arena> arena;
   wire::Program program;
   int cpus = 0;
+  std::uint64_t job = 0;  // a driver's; a worker works for whoever leases it
   Duration idle_lease_keep{};
 };
+
+wire::GroupId group_id(const Group& group);
 
 class ProcessCore : public CoreBase, protected OwnerSink {
  public:
@@ -45,6 +48,12 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   detail::Slot submit(const detail::Submission&) override;
   detail::Slot create_actor(const detail::Submission&) override;
   detail::Slot call(detail::Slot actor, const detail::Submission&) override;
+  std::string explain(detail::Slot ref) override;
+  std::string explain_name(std::string_view subject) override;
+  Group create_group(std::span<const Bundle> bundles, const GroupOptions& options) override;
+  Result<std::vector<std::string>> wait_group(const Group& group, detail::Deadline) override;
+  void remove_group(const Group& group) override;
+  detail::Slot find_actor(std::string_view name, std::string_view name_space, std::string_view type) override;
   detail::Slot put(const detail::Encoded&) override;
   void submit_many(detail::Slot actor, const detail::Submission&, std::span<detail::Slot> results) override;
   detail::Slot open_stream(detail::Slot actor, const detail::Submission&) override;
@@ -148,6 +157,11 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   std::vector<RefHandle> contained_of(std::span<const detail::Slot> refs, std::span<const detail::Slot> actors);
   RefHandle import(const detail::WireId& id, bool actor, detail::Slot cover);
   void opportunistic_read();
+  detail::Slot create_named(Lock& lock, ActorSpec&& spec, const Options& options);
+  detail::Slot create_detached(Lock& lock, ActorSpec&& spec, const Options& options);
+  std::string wait_for_why(Lock& lock, std::uint64_t question, std::string_view nothing);
+  wire::NameReply wait_for_name(Lock& lock, std::uint64_t tag, const char* tried);
+  detail::Slot adopt(const wire::NameReply& reply, std::string_view type, std::string_view name);
 
   SendStatus send_call_by_objects(const ProcessId& worker, const wire::CallHeader& header,
                                   std::span<const std::byte> args, std::span<const wire::Dependency> deps,

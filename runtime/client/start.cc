@@ -73,7 +73,9 @@ Runtime Runtime::start(const StartOptions& options) {
                                              .name = options.name,
                                              .object_memory = options.object_memory.value_or(0),
                                              .log_level = options.log_level,
-                                             .node_timeout = options.node_timeout}),
+                                             .node_timeout = options.node_timeout,
+                                             .labels = options.labels,
+                                             .decision_log = options.decision_log}),
                  true);
 }
 

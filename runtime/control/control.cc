@@ -3,10 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace mobula {
 
-Control::Control(ControlOptions options, ControlSink& sink) : options_(options), sink_(sink) {}
+Control::Control(ControlOptions options, ControlSink& sink)
+    : options_(options),
+      sink_(sink),
+      groups_({[this](NodeId to, wire::Message&& message) { sink_.send(to, std::move(message)); },
+               [this](const ProcessId& to, wire::Message&& message) { sink_.send(to, std::move(message)); },
+               [this] { groups_dirty_ = true; }},
+              options.may_grow) {}
 
 wire::NodeView* Control::find(NodeId node) {
   const auto found =
@@ -15,6 +22,19 @@ wire::NodeView* Control::find(NodeId node) {
 }
 
 bool Control::on_message(NodeId from, const wire::Message& message, Time now) {
+  const bool taken = take(from, message, now);
+  tell_groups(now);
+  return taken;
+}
+
+// Nodes need to know where bundles are before anything can run in them: at once.
+void Control::tell_groups(Time now) {
+  if (!std::exchange(groups_dirty_, false)) return;
+  view_.groups = groups_.views();
+  broadcast_view(now);
+}
+
+bool Control::take(NodeId from, const wire::Message& message, Time now) {
   if (const auto* join = std::get_if<wire::JoinCluster>(&message)) {
     if (const auto buried = buried_.find(from); buried != buried_.end()) {
       sink_.send(from, wire::JoinReply{false, buried->second});
@@ -28,6 +48,7 @@ bool Control::on_message(NodeId from, const wire::Message& message, Time now) {
     }
     sink_.send(from, wire::JoinReply{true, {}});
     broadcast_view(now);
+    groups_.members_changed(view_.nodes, now);
     return true;
   }
   if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) {
@@ -38,7 +59,12 @@ bool Control::on_message(NodeId from, const wire::Message& message, Time now) {
                                                                     : buried->second});
       return true;
     }
-    member->second = {now, never};
+    member->second.last_heard = now;
+    member->second.disconnected = never;
+    if (member->second.jobs != beat->jobs) {
+      member->second.jobs = beat->jobs;
+      changed(now);
+    }
     wire::NodeView& view = *find(from);
     if (view.available != beat->available || view.queued != beat->queued) {
       view.available = beat->available;
@@ -51,7 +77,67 @@ bool Control::on_message(NodeId from, const wire::Message& message, Time now) {
     if (members_.contains(leave->node) && leave->node == from) bury(from, "it left", now);
     return true;
   }
-  return false;
+  return on_name_message(message, now) || on_group_message(from, message, now);
+}
+
+bool Control::on_group_message(NodeId from, const wire::Message& message, Time now) {
+  if (const auto* create = std::get_if<wire::CreateGroup>(&message)) {
+    if (members_.contains(create->id.creator.node)) groups_.create(*create, view_.nodes, now);
+  } else if (const auto* remove = std::get_if<wire::RemoveGroup>(&message)) {
+    groups_.remove(remove->id, "it was removed", view_.nodes, now);
+  } else if (const auto* watch = std::get_if<wire::WatchGroup>(&message)) {
+    groups_.watch(*watch);
+  } else if (const auto* reply = std::get_if<wire::BundleReply>(&message)) {
+    groups_.on_reply(from, *reply, view_.nodes, now);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Control::on_name_message(const wire::Message& message, Time now) {
+  if (const auto* why = std::get_if<wire::Why>(&message)) {
+    return on_why(*why, now), true;
+  }
+  if (const auto* claim = std::get_if<wire::ClaimName>(&message)) {
+    // A claim of a node that was buried meanwhile would never be released.
+    if (members_.contains(claim->actor.owner.node)) {
+      sink_.send(claim->actor.owner, wire::Message(directory_.claim(*claim)));
+    }
+  } else if (const auto* find = std::get_if<wire::FindName>(&message)) {
+    sink_.send(find->asker, wire::Message(directory_.find(*find)));
+  } else if (const auto* release = std::get_if<wire::ReleaseName>(&message)) {
+    directory_.release(*release);
+  } else if (const auto* detached = std::get_if<wire::CreateDetached>(&message)) {
+    wire::ClaimName named{detached->tag, detached->name, {}, detached->type, detached->program};
+    const auto known = directory_.names().find(detached->name);
+    if (known == directory_.names().end()) named.actor = sink_.keep(*detached);
+    sink_.send(detached->asker, wire::Message(directory_.claim(named)));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Control::on_why(const wire::Why& message, Time now) {
+  wire::WhyAnswer answer{message.id, {}, static_cast<std::uint32_t>(members_.size())};
+  for (const auto& [name, entry] : directory_.names()) {
+    if (name.name != message.subject) continue;
+    answer.lines.push_back(fmt::format("the name '{}' in namespace '{}' is that of a {}, {}, owned by process {}",
+                                       name.name, name.space, entry.type, to_string(entry.actor),
+                                       to_string(entry.actor.owner)));
+  }
+  for (std::string& line : groups_.waiting(now)) answer.lines.push_back(std::move(line));
+  wire::Why question = message;
+  question.all = true;
+  for (const auto& [node, member] : members_) sink_.send(node, wire::Message(question));
+  sink_.send(message.asker, std::move(answer));
+}
+
+void Control::on_process_died(const ProcessId& process, Time now) {
+  directory_.process_died(process);
+  groups_.process_died(process, view_.nodes, now);
+  tell_groups(now);
 }
 
 void Control::on_disconnected(NodeId node, Time now) {
@@ -61,7 +147,9 @@ void Control::on_disconnected(NodeId node, Time now) {
 
 void Control::on_connected(NodeId node, Time now) {
   const auto member = members_.find(node);
-  if (member != members_.end()) member->second = {now, never};
+  if (member == members_.end()) return;
+  member->second.last_heard = now;
+  member->second.disconnected = never;
 }
 
 Time Control::deadline(const Member& member) const {
@@ -80,11 +168,13 @@ void Control::on_timer(Time now) {
                   : fmt::format("its connection closed and did not come back, no heartbeat for {:.1f} s", silent));
   }
   for (const auto& [node, reason] : dead) bury(node, reason, now);
+  groups_.on_timer(view_.nodes, now);
+  tell_groups(now);
   if (view_dirty_ && now >= view_due_) broadcast_view(now);
 }
 
 Time Control::next_timer() const {
-  Time next = view_dirty_ ? view_due_ : never;
+  Time next = std::min(view_dirty_ ? view_due_ : never, groups_.next_timer());
   for (const auto& [node, member] : members_) {
     if (node != options_.self) next = std::min(next, deadline(member));
   }
@@ -94,11 +184,15 @@ Time Control::next_timer() const {
 void Control::bury(NodeId node, const std::string& reason, Time now) {
   members_.erase(node);
   buried_[node] = reason;
+  directory_.node_died(node);
   std::erase_if(view_.nodes, [&](const auto& view) { return view.node == node; });
   for (const auto& [member, state] : members_) sink_.send(member, wire::NodeDied{node, reason});
   // If it lives after all, it must learn that the others have given it up.
   sink_.send(node, wire::NodeDied{node, reason});
   sink_.node_died(node, reason);
+  groups_.node_died(node, view_.nodes, now);
+  groups_dirty_ = false;
+  view_.groups = groups_.views();
   broadcast_view(now);
 }
 
@@ -113,6 +207,12 @@ void Control::broadcast_view(Time now) {
   view_due_ = never;
   view_sent_ = now;
   ++view_.version;
+  std::map<std::uint64_t, Resources> uses;
+  for (const auto& [member, state] : members_) {
+    for (const wire::JobUse& use : state.jobs) uses[use.job] += use.held;
+  }
+  view_.jobs.clear();
+  for (auto& [job, held] : uses) view_.jobs.push_back({job, std::move(held)});
   for (const auto& [member, state] : members_) sink_.send(member, wire::Message(view_));
 }
 

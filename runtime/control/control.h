@@ -9,12 +9,15 @@
 
 #include "runtime/base/ids.h"
 #include "runtime/base/time.h"
+#include "runtime/control/directory.h"
+#include "runtime/control/groups.h"
 #include "runtime/wire/message.h"
 
 namespace mobula {
 
 struct ControlOptions {
   NodeId self;                                              // the head's own node: it cannot be dead while this runs
+  bool may_grow = false;                                    // nodes may join: placement groups that fit nowhere wait
   Duration heartbeat_timeout = std::chrono::seconds(5);     // silence after which a node is dead
   Duration disconnect_grace = std::chrono::seconds(1);      // the same, once its connection closed
   Duration view_interval = std::chrono::milliseconds(100);  // at most this often do changes of load go out
@@ -24,6 +27,10 @@ class ControlSink {
  public:
   /// To the node's slot 0; in order, reliable.
   virtual void send(NodeId to, wire::Message&& message) = 0;
+  /// To any process, through its node.
+  virtual void send(const ProcessId& to, wire::Message&& message) = 0;
+  /// The head's process makes this actor and owns it (runtime/owner/keeper.h).
+  virtual ActorId keep(const wire::CreateDetached& wanted) = 0;
   /// For the log, and for the shell to drop its link.
   virtual void node_died(NodeId node, const std::string& reason) = 0;
 
@@ -31,7 +38,7 @@ class ControlSink {
   ~ControlSink() = default;
 };
 
-/// A state machine. Names and detached actors will live here as well: they are what outlives a driver.
+/// A state machine. Names and placement groups live here, and through its sink detached actors: what outlives a driver.
 class Control {
  public:
   Control(ControlOptions options, ControlSink& sink);
@@ -41,17 +48,26 @@ class Control {
   /// The connection to a node closed, or is back (any message also tells that it is back).
   void on_disconnected(NodeId node, Time now);
   void on_connected(NodeId node, Time now);
+  /// Any process of any node, in order with its messages.
+  void on_process_died(const ProcessId& process, Time now);
   void on_timer(Time now);
   Time next_timer() const;
 
+  const Directory& directory() const { return directory_; }
   const std::vector<wire::NodeView>& members() const { return view_.nodes; }
 
  private:
   struct Member {
     Time last_heard;
-    Time disconnected = never;  // since when
+    Time disconnected = never;         // since when
+    std::vector<wire::JobUse> jobs{};  // what each holds there
   };
   wire::NodeView* find(NodeId node);
+  bool on_name_message(const wire::Message& message, Time now);
+  void on_why(const wire::Why& message, Time now);
+  bool on_group_message(NodeId from, const wire::Message& message, Time now);
+  bool take(NodeId from, const wire::Message& message, Time now);
+  void tell_groups(Time now);
   void changed(Time now);
   void broadcast_view(Time now);
   void bury(NodeId node, const std::string& reason, Time now);
@@ -61,7 +77,10 @@ class Control {
   ControlSink& sink_;
   std::map<NodeId, Member> members_;
   wire::ClusterView view_;
+  Directory directory_;
+  Groups groups_;
   std::map<NodeId, std::string> buried_;  // ids that may not come back, and why
+  bool groups_dirty_ = false;
   bool view_dirty_ = false;
   Time view_sent_{};
   Time view_due_ = never;

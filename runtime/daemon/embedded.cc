@@ -75,6 +75,8 @@ std::unique_ptr<Embedded> Embedded::start(const EmbeddedOptions& options) {
   loop.object_memory = options.object_memory;
   loop.log_level = options.log_level;
   loop.node_timeout = options.node_timeout;
+  loop.labels = options.labels;
+  loop.decision_log = options.decision_log;
   loop.has_driver = true;
   loop.is_head = options.address.empty();
   loop.head = options.address;

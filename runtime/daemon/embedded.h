@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,8 @@ struct EmbeddedOptions {
   std::uint64_t object_memory = 0;  // cap of the arena; 0: its default
   std::string log_level = "warning";
   Duration node_timeout = std::chrono::seconds(5);
+  std::map<std::string, std::string> labels;
+  std::string decision_log;
 };
 
 // What the driver's owner side wants done while no thread of the program waits for it. Called on the loop thread.

@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <fstream>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <variant>
 
 #include "runtime/control/control.h"
@@ -27,6 +30,7 @@
 #include "runtime/daemon/worker_pool.h"
 #include "runtime/net/endpoint.h"
 #include "runtime/node/node.h"
+#include "runtime/owner/keeper.h"
 #include "runtime/process/modules.h"
 #include "runtime/wire/codec.h"
 
@@ -68,7 +72,8 @@ class NodeLoop::Impl final : public NodeSink,
                              public ControlSink,
                              public WorkerPoolEvents,
                              public TransferEvents,
-                             public ClusterEvents {
+                             public ClusterEvents,
+                             public KeeperSink {
  public:
   explicit Impl(const NodeLoopOptions& options);
   ~Impl();
@@ -102,7 +107,9 @@ class NodeLoop::Impl final : public NodeSink,
   // ---- what the participants ask for
   void send(const ProcessId& to, wire::Message&& message) override;
   void send(NodeId to, wire::Message&& message) override { send(node_process(to), std::move(message)); }
-  Result<std::uint32_t> open_program(const wire::Program& program) override { return pool_->open_program(program); }
+  ActorId keep(const wire::CreateDetached& wanted) override { return keeper_->keep(wanted, now_); }
+  void send_call(const ProcessId& worker, std::span<const std::byte> frame) override;
+  Result<std::uint32_t> open_program(const wire::Program& program) override;
   ProcessId start_worker(std::uint32_t program) override;
   void kill(const ProcessId& process) override { pool_->kill({process.slot, process.generation}); }
   void free_object(const wire::ObjectLocation& location) override {
@@ -113,6 +120,11 @@ class NodeLoop::Impl final : public NodeSink,
   void expelled(const std::string& reason) override;
   void warn(const std::string& what) override { log_->warn("{}", what); }
   void peers(const std::vector<wire::NodeView>& nodes) override;
+  void record(std::string&& line) override {
+    // The system's clock, so that the logs of several machines can be read together.
+    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    decisions_ << fmt::format("{:.6f} {}\n", now.count(), line) << std::flush;
+  }
   void node_died(NodeId node, const std::string& reason) override;
 
   // ---- what happens
@@ -163,6 +175,7 @@ class NodeLoop::Impl final : public NodeSink,
   std::string node_label(NodeId node) const;
   void leave();
 
+  std::ofstream decisions_;
   OutputWriter output_{STDOUT_FILENO};
   OutputWriter errors_{STDERR_FILENO};
   net::Endpoint endpoint_;
@@ -171,9 +184,11 @@ class NodeLoop::Impl final : public NodeSink,
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Control> control_;
+  std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Node> node_;
   NodeId head_;
   std::vector<wire::NodeView> peers_;
+  std::set<wire::Program> refused_;  // those that the log has named
 
   // What participants say to themselves or to each other in this process, and what must not be said from within them.
   struct Arrived {
@@ -212,6 +227,15 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
       endpoint_(segment_, self_),
       sender_(endpoint_),
       transfers_(id_, arena_, *this) {
+  if (!options.decision_log.empty()) {
+    decisions_.open(options.decision_log, std::ios::app);
+    if (!decisions_) {
+      throw TaskError({.code = ErrorCode::invalid,
+                       .message = fmt::format("decision_log: {} cannot be opened for writing: {}; give a file in a "
+                                              "folder that exists",
+                                              options.decision_log, std::strerror(errno))});
+    }
+  }
   segment_.set_pid(self_, getpid());
   segment_.set_pid(driver_, getpid());
   pool_ = std::make_unique<WorkerPool>(loop_, segment_,
@@ -235,7 +259,9 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
     ControlOptions control;
     control.self = id_;
     control.heartbeat_timeout = options.node_timeout;
+    control.may_grow = !options.keys.empty();
     control_ = std::make_unique<Control>(control, *this);
+    keeper_ = std::make_unique<Keeper>(id_, name_, *this);
   }
   if (!options.keys.empty()) {
     cluster_ = std::make_unique<Cluster>(loop_,
@@ -267,6 +293,9 @@ void NodeLoop::Impl::make_node(NodeId head) {
   node.address = cluster_ ? cluster_->address() : std::string();
   node.resources = options_.resources.empty() ? Resources::cpus(options_.cpus) : options_.resources;
   node.may_grow = cluster_ != nullptr;
+  node.labels = options_.labels;
+  node.passing = options_.has_driver && !options_.is_head;
+  node.record = decisions_.is_open();
   node.head = head;
   if (options_.has_driver) {
     node.program = program_;
@@ -310,6 +339,26 @@ void NodeLoop::Impl::send(const ProcessId& to, wire::Message&& message) {
   if (!cluster_ || !cluster_->send(to.node, {as_part(header), as_part(relay), bytes}, now_)) {
     log_->debug("no way to {} for a {}", to_string(to), wire::name_of(message));
   }
+}
+
+void NodeLoop::Impl::send_call(const ProcessId& worker, std::span<const std::byte> frame) {
+  if (worker.node == id_) {
+    // (A worker that is dead, or a frame that is too large: its death, or nothing, is told. The head's own calls are
+    // constructors, whose arguments were limited when they were asked for.)
+    sender_.send({worker.slot, worker.generation}, net::LaneKind::calls, {frame});
+    return;
+  }
+  const LaneHeader header{.kind = FrameKind::call, .relayed = 1};
+  const Relay relay{node_process(id_), worker};
+  if (cluster_) cluster_->send(worker.node, {as_part(header), as_part(relay), frame}, now_);
+}
+
+// A refusal is told to who asks, but one who gets workers elsewhere has no error to show it in: it is also logged,
+// once.
+Result<std::uint32_t> NodeLoop::Impl::open_program(const wire::Program& program) {
+  auto opened = pool_->open_program(program);
+  if (!opened.ok() && refused_.insert(program).second) log_->warn("{}", opened.error().message);
+  return opened;
 }
 
 ProcessId NodeLoop::Impl::start_worker(std::uint32_t program) {
@@ -374,6 +423,10 @@ void NodeLoop::Impl::frame_arrived(NodeId from, std::span<const std::byte> bytes
 void NodeLoop::Impl::deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
   if (frame.header.kind == FrameKind::output) return on_output(relay.to, frame.payload);
   if (relay.to.slot == 0) {
+    if (frame.header.kind == FrameKind::reply) {
+      if (keeper_) keeper_->on_reply(relay.from, frame.payload, now_);
+      return;
+    }
     auto message = wire::decode(frame.payload);
     if (!message) {
       log_->error("a message of {} bytes from {}: {}", frame.payload.size(), to_string(relay.from),
@@ -403,11 +456,17 @@ void NodeLoop::Impl::on_message(const ProcessId& from, wire::Message&& message) 
     if (!control_) log_death(died->node, died->reason);
     transfers_.node_died(died->node);
     node_->on_message(from, message, now_);
+    if (keeper_) keeper_->on_node_died(died->node, died->reason, now_);
     if (cluster_) cluster_->drop(died->node);
     return;
   }
+  if (const auto* process = std::get_if<wire::ProcessDied>(&message); process != nullptr && control_) {
+    control_->on_process_died(process->process, now_);
+    keeper_->on_process_died(process->process, process->death, now_);
+  }
   if (node_->on_message(from, message, now_)) return;
   if (control_ && from.slot == 0 && control_->on_message(from.node, message, now_)) return;
+  if (keeper_ && keeper_->on_message(from, message, now_)) return;
   log_->error("{} sent a {}, which is not for a node", to_string(from), wire::name_of(message));
 }
 
@@ -422,6 +481,10 @@ void NodeLoop::Impl::worker_exited(const net::Peer& worker, const wire::ProcessD
   segment_.mark_dead(worker);
   endpoint_.drain(worker, [&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); });
   node_->on_process_exited(process(worker), death, now_);
+  if (control_) {
+    control_->on_process_died(process(worker), now_);
+    keeper_->on_process_died(process(worker), death, now_);
+  }
   sender_.forget(worker);
   endpoint_.forget(worker);
   arena_.reclaim(worker.slot);
@@ -555,6 +618,7 @@ bool NodeLoop::Impl::step() {
     }
     if (node_ && node_->next_timer() <= now_) node_->on_timer(now_);
     if (control_ && control_->next_timer() <= now_) control_->on_timer(now_);
+    if (keeper_ && keeper_->next_timer() <= now_) keeper_->on_timer(now_);
     if (pool_->next_timer() <= now_) pool_->on_timer(now_);
     if (cluster_ && cluster_->next_timer() <= now_) cluster_->on_timer(now_);
     const bool received = cluster_ && cluster_->process(now_);
@@ -588,7 +652,7 @@ void NodeLoop::Impl::check_joined() {
 Time NodeLoop::Impl::next_timer() const {
   Time next = std::min({pool_->next_timer(), background_next_, join_deadline_});
   if (node_) next = std::min(next, node_->next_timer());
-  if (control_) next = std::min(next, control_->next_timer());
+  if (control_) next = std::min({next, control_->next_timer(), keeper_->next_timer()});
   if (cluster_) next = std::min(next, cluster_->next_timer());
   if (!output_.empty() || !errors_.empty()) next = std::min(next, now_ + OutputWriter::retry);
   return next;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,8 @@ struct NodeLoopOptions {
   std::uint64_t object_memory = 0;  // 0: the arena's default
   std::string log_level = "warning";
   Duration node_timeout = std::chrono::seconds(5);
+  std::map<std::string, std::string> labels;  // what requests may ask for
+  std::string decision_log;                   // file to append scheduling decisions to; empty: none
 
   bool is_head = true;      // run Control
   bool has_driver = false;  // this process is a driver: slot 1 is its, and its program is prestarted

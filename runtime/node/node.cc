@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/node/node_impl.h"
+#include "scheduler/view/log.h"
 
 namespace mobula {
 
@@ -12,7 +13,27 @@ constexpr Duration early_heartbeat = std::chrono::milliseconds(50);  // after a 
 }  // namespace
 
 Node::Impl::Impl(NodeId self, NodeOptions options, NodeSink& sink)
-    : self_(self), options_(std::move(options)), sink_(sink), available_(options_.resources) {}
+    : self_(self), options_(std::move(options)), sink_(sink), available_(options_.resources) {
+  view_.self = self_;
+  view_.complete = options_.head == self_;
+  see({});
+}
+
+void Node::Impl::see(std::vector<wire::NodeView> nodes) {
+  view_.nodes = std::move(nodes);
+  std::erase_if(view_.nodes, [&](const auto& node) { return dead_nodes_.contains(node.node); });
+  wire::NodeView* mine = view_.find(self_);
+  if (mine == nullptr) mine = &view_.nodes.emplace_back();
+  mine->node = self_;
+  mine->name = options_.name;
+  mine->address = options_.address;
+  mine->total = options_.resources;
+  mine->labels = options_.labels;
+  mine->passing = options_.passing;
+  mine->queued = 0;  // what waits here is considered in its turn
+  cluster_total_ = {};
+  for (const auto& node : view_.nodes) cluster_total_ += node.total;
+}
 
 void Node::Impl::start(Time now) {
   if (!options_.program.path.empty()) {
@@ -22,13 +43,18 @@ void Node::Impl::start(Time now) {
       }
     }
   }
-  joined_ = view_known_ = options_.head == self_;
+  joined_ = options_.head == self_;
   wire::JoinCluster join;
   join.self.node = self_;
   join.self.name = options_.name;
   join.self.address = options_.address;
   join.self.total = options_.resources;
   join.self.available = available_;
+  join.self.labels = options_.labels;
+  join.self.passing = options_.passing;
+  if (options_.record) {
+    sink_.record(scheduler::log::node_line(*view_.find(self_)));
+  }
   sink_.send(node_process(options_.head), std::move(join));
   last_heartbeat_ = now;
   if (options_.head != self_) heartbeat_due_ = now + options_.heartbeat;
@@ -41,7 +67,9 @@ void Node::Impl::tell_local(const wire::Message& message) {
   }
 }
 
-void Node::Impl::on_process_exited(const ProcessId& process, const wire::ProcessDeath& death, Time now) {
+void Node::Impl::on_process_exited(const ProcessId& process, const wire::ProcessDeath& told, Time now) {
+  wire::ProcessDeath death = told;
+  bool preempted = false;
   const auto found = workers_.find(process);
   if (found == workers_.end()) {
     if (drivers_.erase(process) == 0) return;
@@ -49,6 +77,7 @@ void Node::Impl::on_process_exited(const ProcessId& process, const wire::Process
     WorkerEntry& worker = found->second;
     ProgramEntry& program = programs_[worker.program];
     const bool never_started = !worker.state.started;
+    preempted = worker.preempted;
     end_lease(worker, now);
     workers_.erase(found);
     if (never_started && ++program.failed_starts >= max_failed_starts) {
@@ -69,9 +98,13 @@ void Node::Impl::on_process_exited(const ProcessId& process, const wire::Process
       program.failed_starts = 0;
     }
   }
+  if (preempted) {
+    death.preempted = true;
+    death.description += " (its resources were taken for work of a higher priority)";
+  }
   const wire::ProcessDied message{process, death};
   tell_local(message);
-  for (const auto& node : nodes_) {
+  for (const auto& node : view_.nodes) {
     if (node.node != self_) sink_.send(node_process(node.node), wire::Message(message));
   }
   forget_requester(process);
@@ -92,7 +125,7 @@ void Node::Impl::on_node_died(const wire::NodeDied& message, Time now) {
     return;
   }
   if (!dead_nodes_.insert(message.node).second) return;
-  std::erase_if(nodes_, [&](const auto& node) { return node.node == message.node; });
+  see(std::move(view_.nodes));
   std::erase_if(dead_owners_, [&](const ProcessId& owner) { return owner.node == message.node; });
   tell_local(message);
   owner_died(message.node, {}, now);
@@ -101,13 +134,34 @@ void Node::Impl::on_node_died(const wire::NodeDied& message, Time now) {
 }
 
 void Node::Impl::on_cluster_view(const wire::ClusterView& message, Time now) {
-  nodes_ = message.nodes;
-  std::erase_if(nodes_, [&](const auto& node) { return dead_nodes_.contains(node.node); });
-  view_known_ = true;
+  see(message.nodes);
+  view_.groups = message.groups;
+  view_.complete = true;
+  cluster_uses_ = message.jobs;
   joined_ = true;
-  sink_.peers(nodes_);
-  if (nodes_.size() > 1 && heartbeat_due_ == never) heartbeat_due_ = now + options_.heartbeat;
-  schedule(now, /*view_is_new=*/true);
+  sink_.peers(view_.nodes);
+  if (view_.nodes.size() > 1 && heartbeat_due_ == never) heartbeat_due_ = now + options_.heartbeat;
+  schedule(now);
+}
+
+bool Node::Impl::ask_head(const ProcessId& from, const wire::Message& message) {
+  if (from.slot == 0) return false;  // another node's, or the head's own: for the Control
+  wire::Message asked = message;
+  const std::string own = wire::space_of_job(job_of(from, 0));
+  if (auto* claim = std::get_if<wire::ClaimName>(&asked)) {
+    if (claim->name.space.empty()) claim->name.space = own;
+  } else if (auto* find = std::get_if<wire::FindName>(&asked)) {
+    if (find->name.space.empty()) find->name.space = own;
+  } else if (auto* detached = std::get_if<wire::CreateDetached>(&asked)) {
+    if (detached->name.space.empty()) detached->name.space = wire::shared_space;
+  } else if (auto* group = std::get_if<wire::CreateGroup>(&asked)) {
+    group->job = job_of(from, 0);
+  } else if (!std::holds_alternative<wire::ReleaseName>(asked) && !std::holds_alternative<wire::RemoveGroup>(asked) &&
+             !std::holds_alternative<wire::WatchGroup>(asked) && !std::holds_alternative<wire::Why>(asked)) {
+    return false;
+  }
+  sink_.send(node_process(options_.head), std::move(asked));
+  return true;
 }
 
 bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message, Time now) {
@@ -157,10 +211,18 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
     on_node_died(*node_died, now);
   } else if (const auto* view = std::get_if<wire::ClusterView>(&message)) {
     on_cluster_view(*view, now);
+  } else if (const auto* why = std::get_if<wire::Why>(&message); why != nullptr && (why->owner || why->all)) {
+    on_why(*why, now);
+  } else if (const auto* reserve = std::get_if<wire::ReserveBundle>(&message)) {
+    on_reserve(*reserve, now);
+  } else if (const auto* commit = std::get_if<wire::CommitBundle>(&message)) {
+    on_commit(*commit, now);
+  } else if (const auto* give_back = std::get_if<wire::ReturnBundle>(&message)) {
+    on_return(*give_back, now);
   } else if (const auto* reply = std::get_if<wire::JoinReply>(&message)) {
     if (!reply->accepted) sink_.expelled(reply->reason);
   } else {
-    return false;
+    return ask_head(from, message);
   }
   return true;
 }
@@ -173,15 +235,18 @@ void Node::Impl::load_changed(Time now) {
 void Node::Impl::heartbeat(Time now) {
   std::uint32_t queued = 0;
   for (const Request& request : queue_) queued += request.count;
-  sink_.send(node_process(options_.head), wire::Heartbeat{self_, available_, queued});
+  std::vector<wire::JobUse> jobs = uses();
+  told_uses_.clear();
+  for (const auto& use : jobs) told_uses_[use.job] = use.held;
+  sink_.send(node_process(options_.head), wire::Heartbeat{self_, available_, queued, std::move(jobs)});
   last_heartbeat_ = now;
   heartbeat_due_ = now + options_.heartbeat;
 }
 
 void Node::Impl::on_timer(Time now) {
   if (now >= heartbeat_due_) heartbeat(now);
-  if (now >= reclaim_due_) {
-    reclaim_due_ = never;
+  if (now >= reclaim_due_ || now >= restless_) {
+    if (now >= reclaim_due_) reclaim_due_ = never;
     schedule(now);  // asks again if something still waits
   }
   for (auto& [process, worker] : workers_) {
@@ -193,7 +258,7 @@ void Node::Impl::on_timer(Time now) {
 }
 
 Time Node::Impl::next_timer() const {
-  Time next = std::min(heartbeat_due_, reclaim_due_);
+  Time next = std::min({heartbeat_due_, reclaim_due_, restless_});
   std::vector<std::uint32_t> idle(programs_.size());
   for (const auto& [process, worker] : workers_) {
     next = std::min(next, worker.revoke_deadline);
@@ -262,6 +327,11 @@ std::vector<Node::Worker> Node::workers() const {
 }
 Resources Node::available() const {
   return impl_->available_;
+}
+Resources Node::reserved() const {
+  Resources reserved;
+  for (const auto& [key, bundle] : impl_->bundles_) reserved += bundle.reserved;
+  return reserved;
 }
 std::size_t Node::queued() const {
   std::size_t queued = 0;

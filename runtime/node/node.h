@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,13 +24,17 @@ struct NodeOptions {
   std::string address;    // how other nodes reach this one; empty: alone
   Resources resources;    // what can be leased
   bool may_grow = false;  // nodes may still join: what fits nowhere waits, with a warning, instead of being refused
-  NodeId head;            // whose Control this node reports to; its own id when embedded
-  wire::Program program;  // prestarted; path empty: none
+  std::map<std::string, std::string> labels;        // what requests may ask for
+  bool passing = false;                             // it ends with a driver, and the cluster goes on
+  bool record = false;                              // say every decision to NodeSink::record
+  NodeId head;                                      // whose Control this node reports to; its own id when embedded
+  wire::Program program;                            // prestarted; path empty: none
   std::uint32_t prestart = 0;                       // workers started at once
   std::uint32_t max_workers = 4096;                 // processes, blocked ones included
   Duration surplus_keep = std::chrono::seconds(5);  // idle workers beyond the prestarted ones retire after this
   Duration heartbeat = std::chrono::milliseconds(500);
-  Duration revoke_grace = std::chrono::seconds(1);  // for a worker whose lease's owner died, then SIGKILL
+  Duration revoke_grace = std::chrono::seconds(1);     // for a worker whose lease's owner died, then SIGKILL
+  Duration restless = std::chrono::milliseconds(100);  // a request that was sent here waits so long, then it may go on
 };
 
 /// Called from inside the Node's methods; must not call back into it.
@@ -57,6 +62,8 @@ class NodeSink {
   virtual void warn(const std::string&) {}
   /// What is known of other nodes: where they listen. For the router.
   virtual void peers(const std::vector<wire::NodeView>& nodes) = 0;
+  /// A line of the decision log (scheduler/replay/log.h), without its time.
+  virtual void record(std::string&& line) { (void)line; }
 
  protected:
   ~NodeSink() = default;
@@ -99,8 +106,9 @@ class Node {
     ProcessId owner;  // of the lease
   };
   std::vector<Worker> workers() const;
-  Resources available() const;
-  std::size_t queued() const;  // lease requests that wait
+  Resources available() const;  // outside of reserved bundles
+  Resources reserved() const;   // by bundles
+  std::size_t queued() const;   // lease requests that wait
   std::size_t lease_count() const;
   bool joined() const;  // the head accepted this node
   NodeId self() const;

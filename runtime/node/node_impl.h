@@ -4,6 +4,7 @@
 
 #include <list>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "runtime/node/node.h"
@@ -26,7 +27,37 @@ class Node::Impl {
   void on_timer(Time now);
   Time next_timer() const;
   void heartbeat(Time now);
+  /// What a local process asks the head, with the namespace of its job; false if it is nothing of the kind.
+  bool ask_head(const ProcessId& from, const wire::Message& message);
   void load_changed(Time now);
+
+  // why.cc
+  void on_why(const wire::Why& message, Time now);
+
+  struct WorkerEntry;
+
+  // bundles.cc
+  using BundleKey = std::pair<wire::GroupId, std::uint32_t>;
+  struct BundleEntry {
+    std::uint32_t attempt = 0;
+    bool committed = false;
+    Resources reserved;
+    Resources available;  // less what leases hold
+  };
+  struct Reservation {  // that waits for room
+    wire::ReserveBundle message;
+    Time deadline{};
+  };
+  void on_reserve(const wire::ReserveBundle& message, Time now);
+  void on_commit(const wire::CommitBundle& message, Time now);
+  void on_return(const wire::ReturnBundle& message, Time now);
+  void answer(const wire::ReserveBundle& message, bool reserved, std::string reason);
+  /// What waits for room takes it, or sets it aside; what waited too long is refused.
+  void reserve_bundles(Resources& room, bool& waiting, Time now);
+  /// Of this group (and bundle), here and ready: the one with room, else any; null: none.
+  std::pair<const BundleKey, BundleEntry>* bundle_for(const wire::Placement& placement, const Resources& wanted);
+  /// Where the resources of a lease come from and go to.
+  Resources& pool_of(const WorkerEntry& worker);
 
   // leasing.cc
   struct WorkerEntry {
@@ -34,6 +65,11 @@ class Node::Impl {
     std::uint32_t program = 0;
     Resources held;         // of the lease
     std::uint64_t tag = 0;  // of the request that got it
+    std::uint64_t job = 0;
+    std::int32_t priority = 0;
+    bool preemptible = false;
+    bool preempted = false;           // was killed for a higher priority
+    std::optional<BundleKey> bundle;  // of which its resources are part
     Time idle_since{};
     Time revoke_deadline = never;
     bool retiring = false;  // Retire was sent, or it said Recycle
@@ -51,10 +87,14 @@ class Node::Impl {
     std::uint32_t count = 0;  // of leases still to be answered
     std::uint32_t depth = 0;
     std::uint32_t program = 0;
-    std::uint64_t order = 0;  // of arrival
     bool dedicated = false;
-    bool spilled = false;
-    Resources resources;
+    bool preemptible = false;
+    bool stays = false;  // it could run here
+    Time movable{};      // from when on it may be sent elsewhere: what another node sent here waits a while
+    Time since{};        // of arrival
+    std::int32_t priority = 0;
+    std::uint64_t job = 0;
+    scheduler::Request ask;
   };
   struct ProgramEntry {
     wire::Program program;
@@ -65,12 +105,22 @@ class Node::Impl {
   void on_lease_request(const ProcessId& from, const wire::LeaseRequest& message, Time now);
   void on_lease_cancel(const ProcessId& from, const wire::LeaseCancel& message, Time now);
   /// Grants what can be granted, starts workers for what could be, sends the rest elsewhere where there is room.
-  void schedule(Time now, bool view_is_new = false);
-  void place_elsewhere(bool view_is_new);
+  void schedule(Time now);
+  struct Round;
+  enum class Step { granted, waits, gone };
+  Step place(Request& request, Round& round, Time now);
+  Step place_in_bundle(Request& request, Round& round, Time now);
+  bool several_jobs() const;
+  void sort_by_share();
+  std::int64_t share_of(std::uint64_t job) const;
+  std::uint64_t job_of(const ProcessId& asker, std::uint64_t told) const;
+  std::vector<wire::JobUse> uses() const;
+  void redirect(Request& request, const scheduler::Decision& decision);
+  void record(const Request& request, const scheduler::Decision& decision);
   void grant(Request& request, WorkerEntry& worker, Time now);
   void refuse(const Request& request, Error error);
   /// No node of the view can run it: refuses it, or, where nodes may join, warns and lets it wait. True if refused.
-  bool fits_nowhere(Request& request);
+  bool fits_nowhere(Request& request, const scheduler::Decision& decision);
   WorkerEntry* idle_worker(std::uint32_t program);
   WorkerEntry* worker_of(const LeaseId& lease);
   void end_lease(WorkerEntry& worker, Time now);
@@ -78,9 +128,10 @@ class Node::Impl {
   /// Of a process, or (empty process) of all of a node.
   void owner_died(NodeId node, const ProcessId& process, Time now);
   void reclaim(Time now);
+  void preempt();
   bool start_worker(std::uint32_t program, Time now);
   void retire_surplus(Time now);
-  scheduler::View view() const;
+  void see(std::vector<wire::NodeView> nodes);
 
   // objects.cc
   void on_pull(const ProcessId& from, const wire::PullObject& message);
@@ -101,20 +152,26 @@ class Node::Impl {
   std::set<ProcessId> drivers_;
   std::vector<ProgramEntry> programs_;  // by the sink's number
   std::map<wire::Program, std::uint32_t> numbers_;
-  std::list<Request> queue_;  // deepest first, then in order of arrival
+  std::list<Request> queue_;  // by priority, by the share of their jobs, deepest first, then in order of arrival
   std::map<std::uint64_t, ProcessId> lease_workers_;
   Resources available_;
+  std::map<BundleKey, BundleEntry> bundles_;
+  std::list<Reservation> reservations_;
   std::uint64_t last_lease_ = 0;
   std::uint64_t arrivals_ = 0;
 
-  std::vector<wire::NodeView> nodes_;  // as the head told; less what was sent there since
+  // The cluster as the head told, less what was sent there since; this node's own entry is kept exact.
+  scheduler::View view_;
+  std::vector<wire::JobUse> cluster_uses_;        // as the head told
+  std::map<std::uint64_t, Resources> told_uses_;  // this node's part of it
+  Resources cluster_total_;
   std::set<NodeId> dead_nodes_;
-  std::set<Resources> warned_;  // of requests that fit nowhere
+  std::set<std::string> warned_;  // what was said of requests that fit nowhere
   bool joined_ = false;
-  bool view_known_ = false;
   Time heartbeat_due_ = never;
   Time last_heartbeat_{};
   Time reclaim_due_ = never;
+  Time restless_ = never;  // when the next request that was sent here may look elsewhere
 
   std::map<wire::ObjectLocation, ProcessId> owners_;  // of objects here that the node answers for
   std::set<ProcessId> dead_owners_;                   // on other nodes that live

@@ -9,7 +9,7 @@ namespace mobula {
 
 using Life = ActorEntry::Life;
 
-RefHandle Owner::Impl::create_actor(ActorSpec&& spec, Time now) {
+RefHandle Owner::Impl::create_actor(ActorSpec&& spec, Time now, bool claim) {
   const RefHandle ref = refs_.emplace();
   auto actor = std::make_unique<ActorEntry>();
   actor->life = Life::waiting;
@@ -25,6 +25,10 @@ RefHandle Owner::Impl::create_actor(ActorSpec&& spec, Time now) {
   TaskEntry& task = tasks_[handle];
   task.task_class = task_class({.name = spec.options.name, .resources = spec.options.resources});
   refs_[ref].actor()->creation = handle;
+  if (claim) {
+    refs_[ref].actor()->naming = true;
+    ++task.waiting_deps;  // for its name, as for an argument
+  }
   if (task.waiting_deps == 0) start(handle, now);
   return ref;
 }
@@ -48,7 +52,7 @@ RefHandle Owner::Impl::actor_by_tag(std::uint64_t tag) {
   return {};
 }
 
-void Owner::Impl::ask_actor_lease(RefHandle ref, NodeId node, bool spilled) {
+void Owner::Impl::ask_actor_lease(RefHandle ref, NodeId node, bool spilled, std::uint64_t job) {
   ActorEntry& actor = *refs_[ref].actor();
   actor.asked_node = node;
   wire::LeaseRequest message;
@@ -58,7 +62,11 @@ void Owner::Impl::ask_actor_lease(RefHandle ref, NodeId node, bool spilled) {
   message.dedicated = true;
   message.spilled = spilled;
   message.resources = actor.options.resources;
-  message.program = options_.program;
+  message.program = actor.options.program.path.empty() ? options_.program : actor.options.program;
+  message.placement = actor.options.placement;
+  message.priority = actor.options.priority;
+  message.avoid = actor.avoid;
+  message.job = job;
   sink_.send(node_process(node), std::move(message));
 }
 
@@ -225,7 +233,7 @@ void Owner::Impl::actor_worker_died(RefHandle ref, const Error& why, Time now) {
       actor.life = Life::leasing;
       TaskEntry& creation = tasks_[actor.creation];
       creation.state = TaskEntry::State::waiting;
-      ask_actor_lease(ref, self_.node, false);
+      ask_actor_lease(ref, self_.node, false, options_.job);
     } else {
       bury_actor(ref, why, now);
     }
@@ -252,6 +260,7 @@ void Owner::Impl::bury_actor(RefHandle ref, Error error, Time now) {
   actor.life = Life::dead;
   actor.reachable = false;
   actor.death = std::move(error);
+  release_name(ref);
   forget_creation(actor, now);
   RingQueue<TaskHandle> in_flight = std::exchange(actor.in_flight, {});
   for (std::size_t i = 0; i < in_flight.size(); ++i) {
@@ -293,6 +302,7 @@ void Owner::Impl::end_actor(RefHandle ref, Time now) {
   }
   actor.life = Life::dead;
   actor.reachable = false;
+  release_name(ref);
   forget_creation(actor, now);
 }
 

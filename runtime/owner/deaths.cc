@@ -66,6 +66,11 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
                                 "the worker that ran the task died");
       error.task = name_of(*task);
       error.attempt = static_cast<std::int32_t>(task->attempt);
+      if (gone.death != nullptr && gone.death->preempted && !task->cancelled) {
+        ++task->attempt;
+        enqueue(task_handle, *task, true);
+        continue;
+      }
       retry_or_fail(task_handle, std::move(error), now);
     }
   }
@@ -90,7 +95,7 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
       error.causes.push_back(death_error(gone, ErrorCode::owner_died, "its owner died"));
       bury_actor(ref, std::move(error), now);
     } else if (actor.life == ActorEntry::Life::leasing) {
-      if (!gone.process && actor.asked_node == gone.node) ask_actor_lease(ref, self_.node, false);
+      if (!gone.process && actor.asked_node == gone.node) ask_actor_lease(ref, self_.node, false, options_.job);
     } else if (gone.covers(actor.worker) &&
                (actor.life == ActorEntry::Life::alive || actor.life == ActorEntry::Life::creating ||
                 (actor.life == ActorEntry::Life::foreign && actor.incarnation != 0))) {

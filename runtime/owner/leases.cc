@@ -155,13 +155,13 @@ void Owner::Impl::ask(std::uint32_t scheduling_class, Time now) {
   // In doublings, so that a thousand submissions are ten requests.
   if (cls.asked_total == 0 || cls.cancelling) {
     cls.cancelling = false;
-    request(self_.node, scheduling_class, want, false);
+    request(self_.node, scheduling_class, want, false, options_.job);
   } else if (want >= 2 * cls.asked_total) {
-    request(self_.node, scheduling_class, want - cls.asked_total, false);
+    request(self_.node, scheduling_class, want - cls.asked_total, false, options_.job);
   }
 }
 
-void Owner::Impl::request(NodeId node, std::uint64_t tag, std::uint32_t count, bool spilled) {
+void Owner::Impl::request(NodeId node, std::uint64_t tag, std::uint32_t count, bool spilled, std::uint64_t job) {
   wire::LeaseRequest message;
   message.tag = tag;
   message.count = count;
@@ -171,7 +171,14 @@ void Owner::Impl::request(NodeId node, std::uint64_t tag, std::uint32_t count, b
   cls.asked[node] += count;
   cls.asked_total += count;
   message.backlog = static_cast<std::uint32_t>(cls.queued);
-  message.resources = cls.resources;
+  message.resources = cls.options.resources;
+  message.placement = cls.options.placement;
+  message.priority = cls.options.priority;
+  message.preemptible = cls.options.preemptible;
+  message.near = cls.options.near;
+  message.near_bytes = cls.options.near ? cls.near_bytes : 0;
+  message.avoid = cls.avoid;
+  message.job = job;
   message.depth = depth_;
   for (std::size_t i = 0; i < cls.queue.size(); ++i) {
     if (const TaskEntry* task = tasks_.find(cls.queue[i])) {
@@ -252,14 +259,16 @@ void Owner::Impl::on_redirect(const ProcessId& from, const wire::LeaseRedirect& 
   const NodeId target = dead ? self_.node : redirect.node;
   if (redirect.tag >> 63) {
     const RefHandle actor = actor_by_tag(redirect.tag);
-    if (actor && refs_[actor].actor()->life == ActorEntry::Life::leasing) ask_actor_lease(actor, target, !dead);
+    if (actor && refs_[actor].actor()->life == ActorEntry::Life::leasing) {
+      ask_actor_lease(actor, target, !dead, redirect.job);
+    }
     return;
   }
   if (redirect.tag >= classes_.size()) return;
   SchedulingClass& cls = classes_[redirect.tag];
   answered(cls, from.node, 1);
   if (cls.queued + cls.in_flight <= cls.leases.size()) return;  // no longer needed
-  request(target, redirect.tag, 1, !dead);
+  request(target, redirect.tag, 1, !dead, redirect.job);
   (void)now;
 }
 
@@ -269,8 +278,10 @@ void Owner::Impl::on_refused(const ProcessId& from, const wire::LeaseRefused& re
     if (!ref) return;
     ActorEntry& actor = *refs_[ref].actor();
     if (actor.life != ActorEntry::Life::leasing || refused.error.code == ErrorCode::none) return;
-    if (from.node != self_.node) {
-      ask_actor_lease(ref, self_.node, true);
+    const bool told_before = std::find(actor.avoid.begin(), actor.avoid.end(), from.node) != actor.avoid.end();
+    if (from.node != self_.node && !told_before) {
+      actor.avoid.push_back(from.node);
+      ask_actor_lease(ref, self_.node, true, options_.job);
       return;
     }
     Error error = task_error(tasks_[actor.creation], refused.error.code, "no worker could be leased for the actor");
@@ -288,9 +299,12 @@ void Owner::Impl::on_refused(const ProcessId& from, const wire::LeaseRefused& re
     return;
   }
   cls.refusals.push_back(refused.error);
-  if (from.node != self_.node) {
-    // That node cannot; this one decides again, without sending us away.
-    request(self_.node, scheduling, 1, true);
+  const bool told_before = std::find(cls.avoid.begin(), cls.avoid.end(), from.node) != cls.avoid.end();
+  if (from.node != self_.node && !told_before) {
+    // That node cannot; this one decides again, among the others. (Inside a placement group there are none: it is sent
+    // there again, and the second refusal counts.)
+    cls.avoid.push_back(from.node);
+    request(self_.node, scheduling, refused.count, true, options_.job);
     return;
   }
   if (!cls.leases.empty()) return;  // what is queued will run on those

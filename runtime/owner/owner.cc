@@ -51,6 +51,10 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                           if (const RefHandle ref = find_owned(m.actor.index, m.actor.generation)) kill(ref, now);
                           return true;
                         },
+                        [&](const wire::NameReply& m) { return on_name_reply(m, now), true; },
+                        [&](const wire::GroupPlaced& m) { return placed_[m.id] = m, true; },
+                        [&](const wire::Why& m) { return on_why(m, now), true; },
+                        [&](const wire::WhyAnswer& m) { return on_why_answer(m), true; },
                         [&](const wire::ObjectHere& m) { return on_object_here(m), true; },
                         [&](const wire::AddCopy& m) { return on_add_copy(m), true; },
                         [&](const wire::ProcessDied& m) { return on_process_died(m.process, m.death, now), true; },
@@ -86,6 +90,47 @@ std::uint32_t Owner::max_pending_calls(RefHandle actor) const {
 }
 RefHandle Owner::next(RefHandle stream) {
   return impl_->next(stream);
+}
+RefHandle Owner::create_named_actor(ActorSpec&& spec, std::uint64_t& tag, Time now) {
+  return impl_->create_named_actor(std::move(spec), tag, now);
+}
+std::uint64_t Owner::find_actor(const wire::ActorName& name) {
+  return impl_->find_actor(name);
+}
+std::uint64_t Owner::create_detached(wire::CreateDetached&& wanted) {
+  return impl_->create_detached(std::move(wanted));
+}
+std::optional<wire::NameReply> Owner::take_name_reply(std::uint64_t tag) {
+  return impl_->take_name_reply(tag);
+}
+RefHandle Owner::adopt_actor(const ActorId& actor) {
+  return impl_->adopt_actor(actor);
+}
+std::uint64_t Owner::ask_why(RefHandle ref, Time now) {
+  return impl_->ask_why(ref, now);
+}
+std::uint64_t Owner::ask_why(const std::string& subject) {
+  return impl_->ask_why(subject);
+}
+std::optional<std::vector<std::string>> Owner::take_why(std::uint64_t question, bool late) {
+  return impl_->take_why(question, late);
+}
+wire::GroupId Owner::create_group(wire::CreateGroup&& wanted) {
+  wanted.id = {impl_->self_, ++impl_->last_group_};
+  const wire::GroupId id = wanted.id;
+  impl_->sink_.send(node_process(impl_->self_.node), std::move(wanted));
+  return id;
+}
+void Owner::remove_group(const wire::GroupId& group) {
+  impl_->sink_.send(node_process(impl_->self_.node), wire::RemoveGroup{group});
+}
+void Owner::watch_group(const wire::GroupId& group) {
+  impl_->sink_.send(node_process(impl_->self_.node), wire::WatchGroup{group, impl_->self_});
+}
+std::optional<wire::GroupPlaced> Owner::take_group(const wire::GroupId& group) {
+  const auto found = impl_->placed_.extract(group);
+  if (!found) return {};
+  return std::move(found.mapped());
 }
 RefHandle Owner::put(wire::Value&& value, std::vector<RefHandle> contained) {
   return impl_->put(std::move(value), std::move(contained));

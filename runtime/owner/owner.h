@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ namespace mobula {
 struct OwnerOptions {
   wire::Program program;                  // whose functions are called
   std::string node_name;                  // for errors
+  std::uint64_t job = 0;                  // whose share all of it counts to; 0: the node knows (a worker's)
   std::uint32_t pipeline_depth = 256;     // calls in flight on a local lease
   std::uint32_t max_lease_requests = 64;  // unanswered ones per scheduling class
   Duration idle_lease_keep = std::chrono::milliseconds(100);
@@ -69,12 +71,39 @@ class Owner {
   /// False if the actor is known to have as many calls of this process pending as it allows.
   bool has_room_for_call(RefHandle actor) const;
   std::uint32_t max_pending_calls(RefHandle actor) const;  // 0: no limit, or not known
+
+  // ---- names (docs/guide/placement.md). Answers come as NameReply with the tag; take_name_reply gives it once.
+
+  /// create_actor, but it begins only if the head gives it its name (options.registered); else release it.
+  RefHandle create_named_actor(ActorSpec&& spec, std::uint64_t& tag, Time now);
+  std::uint64_t find_actor(const wire::ActorName& name);
+  std::uint64_t create_detached(wire::CreateDetached&& wanted);
+  std::optional<wire::NameReply> take_name_reply(std::uint64_t tag);
+  /// A handle of an actor that was found, with one count; its owner is told at once.
+  RefHandle adopt_actor(const ActorId& actor);
   /// A value that is known: inline bytes, or a location in the local node's arena (then freed with the last count).
   RefHandle put(wire::Value&& value, std::vector<RefHandle> contained = {});
 
   /// Calls submitted from now on are nested at this depth (tasks of a driver: 1) and are children of `parent` (any
   /// number but 0), so that cancel_children finds them. The worker machine sets it around a call.
   void set_context(std::uint32_t depth, std::uint64_t parent);
+
+  // ---- why something waits. Answers are lines for people, collected by number until nobody is left to answer.
+
+  /// What is known here of the ref or actor, and what its owner, or the nodes that were asked for workers, say to it.
+  std::uint64_t ask_why(RefHandle ref, Time now);
+  /// Of a ref ("n5f3a/3.1#17.2"), or of tasks and actors of this name, anywhere in the cluster.
+  std::uint64_t ask_why(const std::string& subject);
+  /// The lines, if all have answered, or (`late`) what there is so far.
+  std::optional<std::vector<std::string>> take_why(std::uint64_t question, bool late);
+
+  // ---- placement groups, which the head keeps
+
+  wire::GroupId create_group(wire::CreateGroup&& wanted);
+  void remove_group(const wire::GroupId& group);
+  /// Asks; take_group gives the answer, once the group is placed or can never be.
+  void watch_group(const wire::GroupId& group);
+  std::optional<wire::GroupPlaced> take_group(const wire::GroupId& group);
 
   // ---- references
 

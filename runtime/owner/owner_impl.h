@@ -42,7 +42,9 @@ struct ActorEntry {
   TaskHandle creation;  // kept for restarts
   ActorOptions options;
   std::int32_t restarts_left = 0;
+  bool naming = false;                                        // the claim of its name is under way
   NodeId asked_node;                                          // leasing: who was asked
+  std::vector<NodeId> avoid;                                  // nodes that refused
   std::vector<std::pair<ProcessId, std::uint32_t>> locating;  // who asked, and the incarnation they know
 
   // Callers' side.
@@ -131,6 +133,7 @@ struct TaskEntry {
   CallTicket ticket;
   std::uint64_t parent = 0;
   std::uint64_t order = 0;  // of submission
+  Time since{};             // of submission, then of the last sending
   Bytes args;
   std::vector<RefHandle> deps;
   std::vector<RefHandle> contained;
@@ -155,15 +158,17 @@ struct LeaseEntry {
 
 /// Tasks that any lease of the same resources can run.
 struct SchedulingClass {
-  Resources resources;
+  TaskOptions options;  // without what is the tasks' own: name and retries
   RingQueue<TaskHandle> queue;
   std::size_t queued = 0;     // living tasks in the queue
   std::size_t in_flight = 0;  // on all leases
   std::vector<LeaseHandle> leases;
   std::map<NodeId, std::uint32_t> asked;  // unanswered lease requests
   std::uint32_t asked_total = 0;
-  bool cancelling = false;      // LeaseCancel was sent for all of them
-  std::vector<Error> refusals;  // of other nodes, for the error if this one refuses too
+  bool cancelling = false;       // LeaseCancel was sent for all of them
+  std::vector<Error> refusals;   // of other nodes, for the error if this one refuses too
+  std::vector<NodeId> avoid;     // who they were
+  std::uint64_t near_bytes = 0;  // of the arguments of the latest task that has its place by them
 };
 
 class Owner::Impl {
@@ -195,6 +200,7 @@ class Owner::Impl {
   void shape_results(TaskHandle handle, const TaskSpec& spec, std::vector<RefHandle>* more);
   void dependency_ready(TaskHandle handle, RefHandle dependency, Time now);
   void start(TaskHandle handle, Time now);  // all dependencies are there
+  void follow_arguments(TaskEntry& task);
   SendStatus send(TaskHandle handle, TaskEntry& task, const ProcessId& worker, const LeaseId& lease);
   void on_reply(const ProcessId& from, const wire::ReplyHeader& header, std::span<const std::byte> payload,
                 std::span<const RefId> contained, Time now);
@@ -229,7 +235,7 @@ class Owner::Impl {
   void rebalance(SchedulingClass& cls, Time now);
   void withdraw_queued(LeaseEntry& lease, std::size_t keep, std::size_t at_most);
   void ask(std::uint32_t scheduling_class, Time now);
-  void request(NodeId node, std::uint64_t tag, std::uint32_t count, bool spilled);
+  void request(NodeId node, std::uint64_t tag, std::uint32_t count, bool spilled, std::uint64_t job);
   void cancel_requests(std::uint32_t scheduling_class);
   void lease_idle(LeaseHandle handle, Time now);
   void return_lease(LeaseHandle handle);
@@ -242,12 +248,12 @@ class Owner::Impl {
   void fail_queued(std::uint32_t scheduling_class, const Error& error, Time now);
 
   // actors.cc
-  RefHandle create_actor(ActorSpec&& spec, Time now);
+  RefHandle create_actor(ActorSpec&& spec, Time now, bool claim = false);
   void on_actor_exited(const wire::ActorExited& message, Time now);
   void refuse_surplus(RefHandle actor, Time now);
   RefHandle call(RefHandle actor, TaskSpec&& spec, Time now, std::vector<RefHandle>* more);
   ActorEntry& actor_of(RefHandle ref);
-  void ask_actor_lease(RefHandle ref, NodeId node, bool spilled);
+  void ask_actor_lease(RefHandle ref, NodeId node, bool spilled, std::uint64_t job);
   void actor_granted(RefHandle ref, const wire::LeaseGrant& grant, Time now);
   void actor_created(RefHandle ref, wire::Value&& outcome, Time now);
   void pump_actor(RefHandle ref, Time now);
@@ -260,6 +266,14 @@ class Owner::Impl {
   void end_actor(RefHandle ref, Time now);
   void kill(RefHandle ref, Time now);
   void locate(RefHandle ref);
+  // names.cc
+  RefHandle create_named_actor(ActorSpec&& spec, std::uint64_t& tag, Time now);
+  std::uint64_t find_actor(const wire::ActorName& name);
+  std::uint64_t create_detached(wire::CreateDetached&& wanted);
+  std::optional<wire::NameReply> take_name_reply(std::uint64_t tag);
+  RefHandle adopt_actor(const ActorId& actor);
+  void on_name_reply(const wire::NameReply& reply, Time now);
+  void release_name(RefHandle ref);
   void answer_locating(RefHandle ref);
   void on_actor_locate(const ProcessId& from, const wire::ActorLocate& message);
   void on_actor_at(const wire::ActorAt& message, Time now);
@@ -268,6 +282,24 @@ class Owner::Impl {
     return 1ULL << 63 | static_cast<std::uint64_t>(ref.generation & 0x7fffffffu) << 32 | ref.index;
   }
   RefHandle actor_by_tag(std::uint64_t tag);
+
+  // why.cc
+  std::uint64_t ask_why(RefHandle ref, Time now);
+  std::uint64_t ask_why(const std::string& subject);
+  std::optional<std::vector<std::string>> take_why(std::uint64_t question, bool late);
+  void on_why(const wire::Why& message, Time now);
+  void on_why_answer(const wire::WhyAnswer& message);
+  /// Lines about an owned or borrowed ref; the nodes that are asked answer the asker. Returns how many will.
+  std::uint32_t explain(RefHandle ref, std::vector<std::string>& lines, const std::string& indent,
+                        const wire::Why& question, Time now);
+  std::uint32_t explain_task(const TaskEntry& task, std::vector<std::string>& lines, const std::string& indent,
+                             const wire::Why& question, Time now);
+  std::uint32_t explain_actor(RefHandle ref, std::vector<std::string>& lines, const std::string& indent,
+                              const wire::Why& question, Time now);
+  struct Question {
+    std::vector<std::string> lines;
+    std::uint32_t open = 1;  // answers to come
+  };
 
   // borrowing.cc
   RefHandle borrow(const RefId& ref, bool actor, RefHandle cover);
@@ -346,6 +378,12 @@ class Owner::Impl {
   };
   Slab<PendingHold> pending_holds_;
   std::set<NodeId> dead_nodes_;
+
+  std::map<std::uint64_t, Question> questions_;
+  std::uint32_t last_group_ = 0;
+  std::map<wire::GroupId, wire::GroupPlaced> placed_;  // answers nobody took yet
+  std::uint64_t last_question_ = 0;                    // tags of FindName and CreateDetached
+  std::map<std::uint64_t, wire::NameReply> names_;     // answers nobody took yet
 
   // Values that became known while others were being told: told in turn, so that chains do not recurse.
   std::vector<RefHandle> told_later_;

@@ -10,6 +10,7 @@
 #include "runtime/base/bytes.h"
 #include "runtime/base/resources.h"
 #include "runtime/owner/owner_sink.h"
+#include "runtime/wire/message.h"
 
 namespace mobula {
 
@@ -19,6 +20,10 @@ struct TaskOptions {
   std::int32_t max_retries = 3;  // after deaths of workers and nodes; -1: without end
   Backoff backoff{};             // between attempts
   Resources resources = Resources::cpus(1);
+  wire::Placement placement{};
+  std::int32_t priority = 0;  // higher ones first
+  bool preemptible = false;   // may be killed for a higher priority; then it runs again, whatever max_retries says
+  NodeId near{};              // the Owner's own: where most bytes of the arguments lie, if that is elsewhere
   bool operator==(const TaskOptions&) const = default;
 };
 using TaskClass = std::uint32_t;
@@ -44,6 +49,11 @@ struct ActorOptions {
   std::uint32_t max_pending_calls = 0;  // of one caller, not ended; 0: no limit
   bool unordered = false;               // a call whose arguments are not there yet does not hold back later ones
   Resources resources = Resources::cpus(1);
+  wire::Placement placement{};
+  std::int32_t priority = 0;
+  wire::Program program{};       // whose code it is; path empty: the owner's own
+  wire::ActorName registered{};  // in the head's directory; released when the actor ends
+  std::string type{};            // for the directory
 };
 
 /// The constructor's call is kept for restarts, with the refs it needs.

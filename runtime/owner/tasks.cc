@@ -8,16 +8,21 @@ namespace mobula {
 
 namespace {
 constexpr const char* argument_failed = "an argument of the call failed, so it was not run";
-}
+constexpr std::uint64_t worth_moving_to = 1 << 20;  // bytes of arguments: below, they go where the task goes
+}  // namespace
 
 TaskClass Owner::Impl::task_class(const TaskOptions& options) {
   const auto known = std::find(task_classes_.begin(), task_classes_.end(), options);
   if (known != task_classes_.end()) return static_cast<TaskClass>(known - task_classes_.begin());
+  TaskOptions shared = options;
+  shared.name.clear();
+  shared.max_retries = 0;
+  shared.backoff = {};
   std::uint32_t scheduling = 0;
-  while (scheduling < classes_.size() && classes_[scheduling].resources != options.resources) ++scheduling;
+  while (scheduling < classes_.size() && classes_[scheduling].options != shared) ++scheduling;
   if (scheduling == classes_.size()) {
     classes_.emplace_back();
-    classes_.back().resources = options.resources;
+    classes_.back().options = std::move(shared);
   }
   task_classes_.push_back(options);
   scheduling_class_of_.push_back(scheduling);
@@ -56,9 +61,9 @@ void Owner::Impl::shape_results(TaskHandle handle, const TaskSpec& spec, std::ve
 TaskHandle Owner::Impl::new_task(wire::CallKind kind, RefHandle result, const FunctionId& function, std::uint8_t flags,
                                  Bytes&& args, std::vector<RefHandle>&& deps, std::vector<RefHandle>&& contained,
                                  Time now) {
-  (void)now;
   const TaskHandle handle = tasks_.emplace();
   TaskEntry& task = tasks_[handle];
+  task.since = now;
   task.kind = kind;
   task.flags = flags;
   task.function = function;
@@ -126,6 +131,7 @@ void Owner::Impl::start(TaskHandle handle, Time now) {
   }
   switch (task.kind) {
     case wire::CallKind::task: {
+      if (!task.deps.empty()) follow_arguments(task);
       const std::uint32_t scheduling = scheduling_class_of_[task.task_class];
       enqueue(handle, task, false);
       if (classes_[scheduling].queued == 1) {
@@ -138,7 +144,7 @@ void Owner::Impl::start(TaskHandle handle, Time now) {
     case wire::CallKind::actor_create: {
       const RefHandle actor = task.result;
       refs_[actor].actor()->life = ActorEntry::Life::leasing;
-      ask_actor_lease(actor, self_.node, false);
+      ask_actor_lease(actor, self_.node, false, options_.job);
       break;
     }
     case wire::CallKind::actor_call: {
@@ -157,6 +163,27 @@ void Owner::Impl::start(TaskHandle handle, Time now) {
       break;
     }
   }
+}
+
+// A task whose arguments are large and lie on another node waits with others like it, for leases near them.
+void Owner::Impl::follow_arguments(TaskEntry& task) {
+  std::map<NodeId, std::uint64_t> bytes;
+  for (const RefHandle ref : task.deps) {
+    const RefEntry& dependency = refs_[ref];
+    if (dependency.state != RefState::object) continue;
+    if (dependency.extra && dependency.extra->local.node) {
+      bytes[self_.node] += dependency.location.bytes;
+      continue;
+    }
+    bytes[dependency.location.node] += dependency.location.bytes;
+  }
+  const auto most =
+      std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == bytes.end() || most->first == self_.node || most->second < worth_moving_to) return;
+  TaskOptions options = task_classes_[task.task_class];
+  options.near = most->first;
+  task.task_class = task_class(options);
+  classes_[scheduling_class_of_[task.task_class]].near_bytes = most->second;
 }
 
 SendStatus Owner::Impl::send(TaskHandle handle, TaskEntry& task, const ProcessId& worker, const LeaseId& lease) {

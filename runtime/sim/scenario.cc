@@ -7,10 +7,10 @@ namespace mobula::sim {
 namespace {
 
 const std::set<std::string>& kinds_of_work() {
-  static const std::set<std::string> kinds{"leaf",     "chain",      "nested",   "fail",        "make_ref",  "use_ref",
-                                           "large",    "spawn",      "actor",    "store",       "share",     "linger",
-                                           "die_once", "kill_actor", "broken",   "large_child", "store_far", "stream",
-                                           "flaky",    "recycle",    "last_word"};
+  static const std::set<std::string> kinds{"leaf",     "chain",      "nested",    "fail",        "make_ref",  "use_ref",
+                                           "large",    "spawn",      "actor",     "store",       "share",     "linger",
+                                           "die_once", "kill_actor", "broken",    "large_child", "store_far", "stream",
+                                           "flaky",    "recycle",    "last_word", "claim",       "group"};
   return kinds;
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/sim/sim_node.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/wire/codec.h"
@@ -32,6 +33,7 @@ NodeOptions node_options(const World& world, NodeId id, NodeId head, std::uint32
 ControlOptions control_options(NodeId self) {
   ControlOptions options;
   options.self = self;
+  options.may_grow = true;
   return options;
 }
 
@@ -42,7 +44,9 @@ SimNode::SimNode(World& world, NodeId id, NodeId head, std::uint32_t number)
       id_(id),
       number_(number),
       node_(std::make_unique<Node>(id, node_options(world, id, head, number), *this)) {
-  if (id == head) control_ = std::make_unique<Control>(control_options(id), *this);
+  if (id != head) return;
+  control_ = std::make_unique<Control>(control_options(id), *this);
+  keeper_ = std::make_unique<Keeper>(id, "head", *this);
 }
 
 SimNode::~SimNode() = default;
@@ -171,6 +175,11 @@ void SimNode::forward(Frame frame) {
 }
 
 void SimNode::handle(const Frame& frame) {
+  if (frame.kind == FrameKind::reply) {
+    if (keeper_) keeper_->on_reply(frame.from, frame.bytes.span(), world_.events().now());
+    arm();
+    return;
+  }
   const auto message = wire::decode(frame.bytes.span());
   if (!message.ok()) {
     world_.violated("a message to a node cannot be read: " + message.error().message);
@@ -196,8 +205,20 @@ void SimNode::handle(const Frame& frame) {
         links_.erase(found);
       }
     }
+    if (control_) {
+      if (const auto* died = std::get_if<wire::ProcessDied>(&*message)) {
+        control_->on_process_died(died->process, now);
+        keeper_->on_process_died(died->process, died->death, now);
+      } else if (const auto* gone = std::get_if<wire::NodeDied>(&*message)) {
+        keeper_->on_node_died(gone->node, gone->reason, now);
+      }
+    }
+    if (std::holds_alternative<wire::BundleReply>(*message)) {
+      world_.probe(std::get<wire::BundleReply>(*message).reserved ? "bundle.reserved" : "bundle.refused");
+    }
     if (!node_->on_message(frame.from, *message, now) &&
-        (!control_ || !control_->on_message(frame.from.node, *message, now))) {
+        (!control_ || !control_->on_message(frame.from.node, *message, now)) &&
+        (!keeper_ || !keeper_->on_message(frame.from, *message, now))) {
       world_.violated(to_string(id_) + " does not know what to do with " + wire::name_of(*message));
     }
   }
@@ -273,6 +294,10 @@ void SimNode::process_ended(const ProcessId& process, wire::ProcessDeath death) 
     return true;
   });
   node_->on_process_exited(process, death, world_.events().now());
+  if (control_) {
+    control_->on_process_died(process, world_.events().now());
+    keeper_->on_process_died(process, death, world_.events().now());
+  }
   arm();
 }
 
@@ -284,6 +309,9 @@ void SimNode::power_off() {
 // ---- the rest of the sinks
 
 void SimNode::send(const ProcessId& to, wire::Message&& message) {
+  if (std::holds_alternative<wire::LeaseRedirect>(message)) {
+    world_.probe(to.node == id_ ? "lease.redirected" : "lease.moved");
+  }
   Frame frame{FrameKind::message, node_process(id_), to, 0, wire::encode(message)};
   if (to == node_process(id_)) {
     put(to, to, std::move(frame));
@@ -343,9 +371,21 @@ void SimNode::node_died(NodeId, const std::string&) {
   world_.probe("head.buried_a_node");
 }
 
+void SimNode::check_capacity() {
+  Resources left = Resources::cpus(world_.options().cpus);
+  left -= node_->reserved();
+  const bool reserved_too_much =
+      std::any_of(left.amounts.begin(), left.amounts.end(), [](const auto& amount) { return amount.second < 0; });
+  if (reserved_too_much || !left.covers(node_->available())) {
+    world_.violated(to_string(id_) + " promises more than it has: " + to_string(node_->reserved()) + " in bundles, " +
+                    to_string(node_->available()) + " free");
+  }
+}
+
 void SimNode::arm() {
+  check_capacity();
   Time next = node_->next_timer();
-  if (control_) next = std::min(next, control_->next_timer());
+  if (control_) next = std::min({next, control_->next_timer(), keeper_->next_timer()});
   for (const auto& [peer, way] : links_) next = std::min(next, way->next_timer());
   if (next >= armed_ || !alive_) return;
   armed_ = next;
@@ -355,6 +395,7 @@ void SimNode::arm() {
     const Time now = world_.events().now();
     if (now >= node_->next_timer()) node_->on_timer(now);
     if (control_ && now >= control_->next_timer()) control_->on_timer(now);
+    if (keeper_ && now >= keeper_->next_timer()) keeper_->on_timer(now);
     for (const auto& [peer, way] : links_) {
       const auto before = way->counts().retransmitted;
       if (now >= way->next_timer()) way->on_timer(now);

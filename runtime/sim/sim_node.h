@@ -12,13 +12,14 @@
 
 #include "runtime/control/control.h"
 #include "runtime/node/node.h"
+#include "runtime/owner/keeper.h"
 #include "runtime/sim/sim_process.h"
 #include "runtime/sim/world.h"
 #include "runtime/wire/reliable_link.h"
 
 namespace mobula::sim {
 
-class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink {
+class SimNode final : public NodeSink, public ControlSink, public KeeperSink, public wire::LinkSink {
  public:
   SimNode(World& world, NodeId id, NodeId head, std::uint32_t number);
   ~SimNode();
@@ -64,6 +65,11 @@ class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink
   // ControlSink
   void send(NodeId to, wire::Message&& message) override;
   void node_died(NodeId node, const std::string& reason) override;
+  ActorId keep(const wire::CreateDetached& wanted) override { return keeper_->keep(wanted, world_.events().now()); }
+  // KeeperSink
+  void send_call(const ProcessId& worker, std::span<const std::byte> frame) override {
+    forward({FrameKind::call, node_process(id_), worker, 0, Bytes(frame)});
+  }
   // LinkSink
   void transmit(NodeId peer, std::span<const std::byte> datagram) override;
   void deliver(NodeId peer, std::span<const std::byte> payload) override;
@@ -81,6 +87,7 @@ class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink
   void handle(const Frame& frame);  // addressed to slot 0
   wire::ReliableLink& link(NodeId peer);
   void arm();
+  void check_capacity();
 
   World& world_;
   const NodeId id_;
@@ -88,6 +95,7 @@ class SimNode final : public NodeSink, public ControlSink, public wire::LinkSink
   bool alive_ = true;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Control> control_;
+  std::unique_ptr<Keeper> keeper_;
   std::map<NodeId, std::unique_ptr<wire::ReliableLink>> links_;
   std::vector<std::unique_ptr<wire::ReliableLink>> dropped_links_;  // perhaps still in one of their methods
   std::set<NodeId> dead_peers_;

@@ -77,6 +77,34 @@ RefHandle SimProcess::put(std::uint64_t value) {
   return owner_->put(std::move(known));
 }
 
+void SimProcess::claim(std::uint64_t name, std::function<void(RefHandle)> then) {
+  ActorSpec spec;
+  spec.constructor = function_of(Op::create);
+  spec.args = encode({Op::create, 0, 0, 20, 0, {}});
+  spec.options.resources = {};
+  spec.options.registered = {"space", std::to_string(name)};
+  std::uint64_t tag = 0;
+  const RefHandle mine = owner_->create_named_actor(std::move(spec), tag, now());
+  arm();
+  claims_[tag] = [this, mine, then = std::move(then)](const wire::NameReply& reply) {
+    if (reply.actor == as_actor(owner_->id(mine))) {
+      world_.probe("name.won");
+      then(mine);
+    } else {
+      world_.probe("name.lost");
+      release(mine);
+      then(owner_->adopt_actor(reply.actor));
+    }
+  };
+}
+
+wire::GroupId SimProcess::place_group(wire::CreateGroup wanted, std::function<void(const wire::GroupPlaced&)> then) {
+  const wire::GroupId id = owner_->create_group(std::move(wanted));
+  owner_->watch_group(id);
+  groups_[id] = std::move(then);
+  return id;
+}
+
 RefHandle SimProcess::stream(Args args, TaskOptions options, std::uint32_t window) {
   TaskSpec spec;
   spec.function = function_of(args.op);
@@ -175,6 +203,14 @@ void SimProcess::on_frame(Frame frame) {
           worker_->on_node_died(node->node, now());
         }
       }
+      if (const auto* name = std::get_if<wire::NameReply>(&*message)) {
+        owner_->take_name_reply(name->tag);
+        if (const auto claim = claims_.extract(name->tag)) claim.mapped()(*name);
+      }
+      if (const auto* placed = std::get_if<wire::GroupPlaced>(&*message)) {
+        owner_->take_group(placed->id);
+        if (const auto group = groups_.extract(placed->id)) group.mapped()(*placed);
+      }
       if (const auto* here = std::get_if<wire::ObjectHere>(&*message)) {
         const auto pull = pulls_.find(here->location);
         if (pull != pulls_.end()) {
@@ -236,6 +272,8 @@ void SimProcess::died() {
   waiters_.clear();
   readers_.clear();
   pulls_.clear();
+  claims_.clear();
+  groups_.clear();
 }
 
 // ---- the serve loop
@@ -439,6 +477,26 @@ void SimProcess::body() {
           finish(number(running_->children.back()));
         });
       });
+    case Op::claim:
+      return compute([this] {
+        worker_->block(*running_->call);
+        running_->blocked = true;
+        claim(running_->args.value, [this, run = running_->number](RefHandle actor) {
+          if (!running_ || running_->number != run) return;
+          running_->children.push_back(call(actor, {Op::whoami, 0, 0, 20, 0, {}}));
+          running_->children.push_back(actor);
+          running_->blocked = false;
+          worker_->unblock(*running_->call);
+          wait_for({running_->children.front()}, [this] {
+            if (failed({running_->children.front()})) return;
+            finish(number(running_->children.front()), {running_->children.back()});
+          });
+        });
+      });
+    case Op::whoami: {
+      const ActorId me = running_->header.actor();
+      return finish(hash_mix(std::hash<ProcessId>()(me.owner), me.index) >> 1 | 1);
+    }
     case Op::die_once:
       return compute([this] {
         if (running_->header.attempt == 1) {

@@ -36,6 +36,8 @@ enum class Op : std::uint32_t {
   store,        // the actor keeps the ref inside its arguments: value
   read_stored,  // waits for the ref that the actor keeps, then drops it: its value + 1
   call_actor,   // calls add(value) on the actor inside its arguments: the result
+  claim,        // gets the actor that is called `value`, or makes it, and asks who it is: contains a ref of it
+  whoami,       // an actor's number: it has no two
   stream,       // `fan` items, from value on
   flaky,        // throws in its first two attempts, in a way that is tried again; then leaf
   recycle,      // leaf, after which its process ends
@@ -75,6 +77,10 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   RefHandle create_actor(Args args, ActorOptions options = {});
   RefHandle call(RefHandle actor, Args args, std::vector<RefHandle> deps = {}, std::vector<RefHandle> contained = {});
   RefHandle put(std::uint64_t value);
+  /// The actor of this name, made by whoever was first; a handle with one count.
+  void claim(std::uint64_t name, std::function<void(RefHandle)> then);
+  /// A placement group; calls back when it is placed, or never will be.
+  wire::GroupId place_group(wire::CreateGroup wanted, std::function<void(const wire::GroupPlaced&)> then);
   RefHandle stream(Args args, TaskOptions options, std::uint32_t window);
   /// Calls back whenever the stream may have an item, or has ended, until it returns false.
   void read(RefHandle stream, std::function<bool()> reader);
@@ -158,6 +164,8 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   std::map<RefHandle, std::vector<std::function<void()>>> waiters_;
   std::map<RefHandle, std::function<bool()>> readers_;  // of streams
   std::map<wire::ObjectLocation, std::vector<std::function<void()>>> pulls_;
+  std::map<std::uint64_t, std::function<void(const wire::NameReply&)>> claims_;  // by tag
+  std::map<wire::GroupId, std::function<void(const wire::GroupPlaced&)>> groups_;
   Time armed_ = never;
 };
 

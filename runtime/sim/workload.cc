@@ -226,6 +226,24 @@ class Workload {
                {"call_actor", [](std::uint64_t got) { return got >= 1; }, {}});
       }
       driver_.release(actor);
+    } else if (kind == "claim") {
+      // All of them mean one actor, which lives as long as one of their results does: to the end of the last.
+      const RefHandle ref = driver_.submit({Op::claim, 0, 0, some_time(), 1, {}}, some_options());
+      driver_.owner().retain(ref);
+      claimed_.push_back(ref);
+      expect(ref,
+             {"claim",
+              [this](std::uint64_t who) {
+                if (holder_ == 0) holder_ = who;
+                return who == holder_;
+              },
+              {}},
+             [this](bool) {
+               if (++claims_done_ != scenario_.work.at("claim")) return;
+               for (const RefHandle each : claimed_) driver_.release(each);
+             });
+    } else if (kind == "group") {
+      work_in_a_group(v);
     } else if (kind == "linger") {
       const RefHandle ref = driver_.submit({Op::linger, 0, 0, 20, v, {}}, some_options());
       maybe_cancel(ref);
@@ -273,6 +291,34 @@ class Workload {
       const RefHandle actor = driver_.create_actor({Op::broken, 0, 0, some_time(), 0, {}}, actor_options());
       expect(driver_.call(actor, {Op::add, 0, 0, 20, 1, {}}), {"call of a broken actor", {}, {"actor_died"}, true});
       driver_.release(actor);
+    }
+  }
+
+  // Two bundles, four tasks in them; given back when they have ended.
+  void work_in_a_group(std::uint64_t value) {
+    wire::CreateGroup wanted;
+    wanted.strategy = static_cast<wire::GroupStrategy>(world_.random().below(4));
+    wanted.bundles.assign(2, {Resources::cpus(1), {}});
+    ++open_;
+    const wire::GroupId group = driver_.place_group(wanted, [this](const wire::GroupPlaced& placed) {
+      if (placed.error.code != ErrorCode::none) {
+        world_.violated("a group was not placed: " + placed.error.message);
+        return;
+      }
+      world_.probe(placed.nodes[0] == placed.nodes[1] ? "group.on_one_node" : "group.on_two_nodes");
+    });
+    const auto left = std::make_shared<int>(4);
+    for (int i = 0; i < 4; ++i) {
+      TaskOptions options;
+      options.max_retries = -1;
+      options.placement.group = group;
+      options.placement.bundle = world_.chance(0.3) ? -1 : i % 2;
+      const RefHandle ref = driver_.submit({Op::leaf, 0, 0, 500 + some_time() * 5, value, {}}, options);
+      expect(ref, {"leaf in a group", equal(2 * value + 1), {}}, [this, left, group](bool) {
+        if (--*left != 0) return;
+        driver_.owner().remove_group(group);
+        --open_;
+      });
     }
   }
 
@@ -351,6 +397,9 @@ class Workload {
   int open_ = 0;
   int named_ = 0;
   int cancels_left_ = 0;
+  std::vector<RefHandle> claimed_;  // results, which keep the actor of that name
+  std::uint64_t holder_ = 0;        // of the name
+  int claims_done_ = 0;
   std::map<int, std::string> open_names_;
 };
 

@@ -118,10 +118,12 @@ void write(schema::NodeView::Builder to, const NodeView& from) {
   write(to.initTotal(static_cast<unsigned>(from.total.amounts.size())), from.total);
   write(to.initAvailable(static_cast<unsigned>(from.available.amounts.size())), from.available);
   to.setQueued(from.queued);
+  write(to.initLabels(static_cast<unsigned>(from.labels.size())), from.labels);
+  to.setPassing(from.passing);
 }
 NodeView read(schema::NodeView::Reader from) {
-  return {{from.getNode()},      text(from.getName()),      text(from.getAddress()),
-          read(from.getTotal()), read(from.getAvailable()), from.getQueued()};
+  return {{from.getNode()},          text(from.getName()), text(from.getAddress()), read(from.getTotal()),
+          read(from.getAvailable()), from.getQueued(),     read(from.getLabels()),  from.getPassing()};
 }
 
 void write(capnp::List<schema::Amount>::Builder to, const Resources& from) {
@@ -136,6 +138,30 @@ Resources read(capnp::List<schema::Amount>::Reader from) {
   Resources resources;
   for (const auto amount : from) resources.set(text(amount.getName()), amount.getUnits());
   return resources;
+}
+
+void write(capnp::List<schema::Label>::Builder to, const std::map<std::string, std::string>& from) {
+  unsigned i = 0;
+  for (const auto& [key, value] : from) {
+    to[i].setKey(text(key));
+    to[i].setValue(text(value));
+    ++i;
+  }
+}
+std::map<std::string, std::string> read(capnp::List<schema::Label>::Reader from) {
+  std::map<std::string, std::string> labels;
+  for (const auto label : from) labels[text(label.getKey())] = text(label.getValue());
+  return labels;
+}
+
+void write(capnp::List<std::uint64_t>::Builder to, const std::vector<NodeId>& from) {
+  for (unsigned i = 0; i < to.size(); ++i) to.set(i, from[i].value);
+}
+std::vector<NodeId> read(capnp::List<std::uint64_t>::Reader from) {
+  std::vector<NodeId> nodes;
+  nodes.reserve(from.size());
+  for (const std::uint64_t node : from) nodes.push_back({node});
+  return nodes;
 }
 
 }  // namespace mobula::wire::convert

@@ -24,6 +24,12 @@ void write(schema::Error::Builder to, const Error& from, int depth = 0);
 void write(schema::Value::Builder to, const Value& from);
 void write(schema::NodeView::Builder to, const NodeView& from);
 void write(capnp::List<schema::Amount>::Builder to, const Resources& from);
+void write(capnp::List<schema::Label>::Builder to, const std::map<std::string, std::string>& from);
+void write(schema::GroupId::Builder to, const GroupId& from);
+void write(schema::Placement::Builder to, const Placement& from);
+void write(schema::JobUse::Builder to, const JobUse& from);
+void write(schema::GroupView::Builder to, const GroupView& from);
+void write(capnp::List<std::uint64_t>::Builder to, const std::vector<NodeId>& from);
 
 ProcessId read(schema::ProcessId::Reader from);
 RefId read(schema::RefId::Reader from);
@@ -34,6 +40,26 @@ Error read(schema::Error::Reader from);
 Value read(schema::Value::Reader from);
 NodeView read(schema::NodeView::Reader from);
 Resources read(capnp::List<schema::Amount>::Reader from);
+std::map<std::string, std::string> read(capnp::List<schema::Label>::Reader from);
+GroupId read(schema::GroupId::Reader from);
+Placement read(schema::Placement::Reader from);
+JobUse read(schema::JobUse::Reader from);
+GroupView read(schema::GroupView::Reader from);
+std::vector<NodeId> read(capnp::List<std::uint64_t>::Reader from);
+
+/// A list member of a builder, by its init function: initLabels, labels.size() and so on.
+template <class Init, class List>
+void write_list(Init init, const List& from) {
+  auto to = init(static_cast<unsigned>(from.size()));
+  for (unsigned i = 0; i < to.size(); ++i) write(to[i], from[i]);
+}
+template <class Value, class List>
+std::vector<Value> read_list(const List& from) {
+  std::vector<Value> values;
+  values.reserve(from.size());
+  for (const auto each : from) values.push_back(read(each));
+  return values;
+}
 
 inline ActorId read_actor(schema::RefId::Reader from) {
   return as_actor(read(from));
@@ -51,6 +77,10 @@ inline capnp::Data::Reader data(const Bytes& from) {
 inline capnp::Text::Reader text(const std::string& from) {
   return {from.c_str(), from.size()};
 }
+
+// convert_cluster.cc: names, groups, questions
+void write_cluster(schema::Message::Builder to, const Message& from);
+bool read_cluster(schema::Message::Reader from, Message& message);
 
 void write(schema::Message::Builder to, const Message& from);
 Message read(schema::Message::Reader from);

@@ -26,6 +26,13 @@ struct Writer {
     b.setSpilled(m.spilled);
     convert::write(b.initResources(static_cast<unsigned>(m.resources.amounts.size())), m.resources);
     convert::write(b.initProgram(), m.program);
+    if (!m.placement.any()) convert::write(b.initPlacement(), m.placement);
+    b.setPriority(m.priority);
+    b.setPreemptible(m.preemptible);
+    b.setJob(m.job);
+    b.setNear(m.near.value);
+    b.setNearBytes(m.near_bytes);
+    convert::write(b.initAvoid(static_cast<unsigned>(m.avoid.size())), m.avoid);
   }
   void operator()(const LeaseCancel& m) {
     auto b = to.initLeaseCancel();
@@ -43,6 +50,7 @@ struct Writer {
     b.setTag(m.tag);
     b.setNode(m.node.value);
     b.setReason(text(m.reason));
+    b.setJob(m.job);
   }
   void operator()(const LeaseRefused& m) {
     auto b = to.initLeaseRefused();
@@ -162,6 +170,7 @@ struct Writer {
     b.setExitStatus(m.death.exit_status);
     b.setDescription(text(m.death.description));
     b.setBacktrace(text(m.death.backtrace));
+    b.setPreempted(m.death.preempted);
   }
   void operator()(const NodeDied& m) {
     auto b = to.initNodeDied();
@@ -180,12 +189,19 @@ struct Writer {
     b.setNode(m.node.value);
     convert::write(b.initAvailable(static_cast<unsigned>(m.available.amounts.size())), m.available);
     b.setQueued(m.queued);
+    write_list([&](unsigned n) { return b.initJobs(n); }, m.jobs);
   }
   void operator()(const ClusterView& m) {
     auto b = to.initClusterView();
     b.setVersion(m.version);
     auto nodes = b.initNodes(static_cast<unsigned>(m.nodes.size()));
     for (unsigned i = 0; i < nodes.size(); ++i) convert::write(nodes[i], m.nodes[i]);
+    write_list([&](unsigned n) { return b.initGroups(n); }, m.groups);
+    write_list([&](unsigned n) { return b.initJobs(n); }, m.jobs);
+  }
+  template <class Other>
+  void operator()(const Other& m) {
+    write_cluster(to, m);
   }
   void operator()(const Recycle& m) { convert::write(to.initRecycle(), m.lease); }
   void operator()(const ActorExited& m) {
@@ -215,13 +231,22 @@ struct Writer {
 };
 
 LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
-  return {r.getTag(),       r.getCount(),   r.getDepth(),           r.getBacklog(),
-          r.getDedicated(), r.getSpilled(), read(r.getResources()), read(r.getProgram())};
+  LeaseRequest m{r.getTag(),       r.getCount(),   r.getDepth(),           r.getBacklog(),
+                 r.getDedicated(), r.getSpilled(), read(r.getResources()), read(r.getProgram())};
+  if (r.hasPlacement()) m.placement = read(r.getPlacement());
+  m.priority = r.getPriority();
+  m.preemptible = r.getPreemptible();
+  m.job = r.getJob();
+  m.near = {r.getNear()};
+  m.near_bytes = r.getNearBytes();
+  m.avoid = read(r.getAvoid());
+  return m;
 }
 
 ProcessDied process_died(schema::ProcessDied::Reader r) {
   return {read(r.getProcess()),
-          {r.getPid(), r.getSignal(), r.getExitStatus(), text(r.getDescription()), text(r.getBacktrace())}};
+          {r.getPid(), r.getSignal(), r.getExitStatus(), text(r.getDescription()), text(r.getBacktrace()),
+           r.getPreempted()}};
 }
 
 WaitProbe wait_probe(schema::WaitProbe::Reader r) {
@@ -247,6 +272,8 @@ ClusterView cluster_view(schema::ClusterView::Reader r) {
   const auto nodes = r.getNodes();
   view.nodes.reserve(nodes.size());
   for (const auto node : nodes) view.nodes.push_back(read(node));
+  view.groups = read_list<GroupView>(r.getGroups());
+  view.jobs = read_list<JobUse>(r.getJobs());
   return view;
 }
 
@@ -271,7 +298,7 @@ Message read(schema::Message::Reader from) {
     }
     case M::LEASE_REDIRECT: {
       const auto r = from.getLeaseRedirect();
-      return LeaseRedirect{r.getTag(), {r.getNode()}, text(r.getReason())};
+      return LeaseRedirect{r.getTag(), {r.getNode()}, text(r.getReason()), r.getJob()};
     }
     case M::LEASE_REFUSED: {
       const auto r = from.getLeaseRefused();
@@ -384,7 +411,7 @@ Message read(schema::Message::Reader from) {
       return LeaveCluster{{from.getLeaveCluster()}};
     case M::HEARTBEAT: {
       const auto r = from.getHeartbeat();
-      return Heartbeat{{r.getNode()}, read(r.getAvailable()), r.getQueued()};
+      return Heartbeat{{r.getNode()}, read(r.getAvailable()), r.getQueued(), read_list<JobUse>(r.getJobs())};
     }
     case M::CLUSTER_VIEW:
       return cluster_view(from.getClusterView());
@@ -400,6 +427,8 @@ Message read(schema::Message::Reader from) {
     }
     case M::WAIT_PROBE:
       return wait_probe(from.getWaitProbe());
+    default:
+      if (Message message; read_cluster(from, message)) return message;
   }
   throw Malformed{"the message is of a kind that is unknown to this build"};
 }

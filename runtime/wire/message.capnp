@@ -12,6 +12,21 @@ struct Location { node @0 :UInt64; offset @1 :UInt64; bytes @2 :UInt64; generati
 struct Amount { name @0 :Text; units @1 :Int64; }
 struct Program { path @0 :Text; buildId @1 :Text; }
 
+struct Label { key @0 :Text; value @1 :Text; }
+struct GroupId { creator @0 :ProcessId; number @1 :UInt32; }
+struct Placement {
+  spread @0 :Bool;
+  node @1 :Text;
+  soft @2 :Bool;
+  labels @3 :List(Label);
+  group @4 :GroupId;
+  bundle @5 :Int32;
+  durable @6 :Bool;
+}
+struct JobUse { job @0 :UInt64; held @1 :List(Amount); }
+struct GroupView { id @0 :GroupId; nodes @1 :List(UInt64); ended @2 :Text; }
+struct ActorName { space @0 :Text; name @1 :Text; }
+
 struct Error {
   code @0 :UInt8;
   message @1 :Text;
@@ -41,10 +56,17 @@ struct LeaseRequest {
   spilled @5 :Bool;
   resources @6 :List(Amount);
   program @7 :Program;
+  placement @8 :Placement;
+  priority @9 :Int32;
+  preemptible @10 :Bool;
+  job @11 :UInt64;
+  near @12 :UInt64;
+  nearBytes @13 :UInt64;
+  avoid @14 :List(UInt64);
 }
 struct LeaseCancel { tag @0 :UInt64; count @1 :UInt32; }
 struct LeaseGrant { tag @0 :UInt64; lease @1 :LeaseId; worker @2 :ProcessId; }
-struct LeaseRedirect { tag @0 :UInt64; node @1 :UInt64; reason @2 :Text; }
+struct LeaseRedirect { tag @0 :UInt64; node @1 :UInt64; reason @2 :Text; job @3 :UInt64; }
 struct LeaseRefused { tag @0 :UInt64; count @1 :UInt32; error @2 :Error; }
 struct LeaseKill { lease @0 :LeaseId; reason @1 :Text; }
 struct BlockedState { lease @0 :LeaseId; blocked @1 :Bool; }
@@ -89,6 +111,7 @@ struct ProcessDied {
   exitStatus @3 :Int32;
   description @4 :Text;
   backtrace @5 :Text;
+  preempted @6 :Bool;
 }
 struct NodeDied { node @0 :UInt64; reason @1 :Text; }
 struct NodeView {
@@ -98,10 +121,62 @@ struct NodeView {
   total @3 :List(Amount);
   available @4 :List(Amount);
   queued @5 :UInt32;
+  labels @6 :List(Label);
+  passing @7 :Bool;
 }
 struct JoinReply { accepted @0 :Bool; reason @1 :Text; }
-struct Heartbeat { node @0 :UInt64; available @1 :List(Amount); queued @2 :UInt32; }
-struct ClusterView { version @0 :UInt64; nodes @1 :List(NodeView); }
+struct Heartbeat { node @0 :UInt64; available @1 :List(Amount); queued @2 :UInt32; jobs @3 :List(JobUse); }
+struct ClusterView { version @0 :UInt64; nodes @1 :List(NodeView); groups @2 :List(GroupView); jobs @3 :List(JobUse); }
+
+struct ClaimName { tag @0 :UInt64; name @1 :ActorName; actor @2 :RefId; program @3 :Program; type @4 :Text; }
+struct ReleaseName { name @0 :ActorName; actor @1 :RefId; }
+struct FindName { tag @0 :UInt64; asker @1 :ProcessId; name @2 :ActorName; }
+struct FunctionId { module @0 :UInt64; offset @1 :UInt64; }
+struct CreateDetached {
+  tag @0 :UInt64;
+  asker @1 :ProcessId;
+  name @2 :ActorName;
+  constructor @3 :FunctionId;
+  title @4 :Text;
+  args @5 :Data;
+  program @6 :Program;
+  maxRestarts @7 :Int32;
+  maxCallRetries @8 :Int32;
+  resources @9 :List(Amount);
+  placement @10 :Placement;
+  priority @11 :Int32;
+  type @12 :Text;
+  flags @13 :UInt8;
+}
+struct NameReply {
+  tag @0 :UInt64;
+  actor @1 :RefId;
+  program @2 :Program;
+  error @3 :Error;
+  name @4 :ActorName;
+  type @5 :Text;
+}
+struct Bundle { resources @0 :List(Amount); labels @1 :List(Label); }
+struct CreateGroup {
+  id @0 :GroupId;
+  name @1 :Text;
+  strategy @2 :UInt8;
+  bundles @3 :List(Bundle);
+  job @4 :UInt64;
+}
+struct WatchGroup { id @0 :GroupId; watcher @1 :ProcessId; }
+struct GroupPlaced { id @0 :GroupId; nodes @1 :List(UInt64); error @2 :Error; }
+struct BundleStep {
+  id @0 :GroupId;
+  bundle @1 :UInt32;
+  attempt @2 :UInt32;
+  patienceMs @3 :UInt32;
+  resources @4 :List(Amount);
+  reserved @5 :Bool;
+  reason @6 :Text;
+}
+struct Why { id @0 :UInt64; asker @1 :ProcessId; subject @2 :Text; tag @3 :UInt64; owner @4 :ProcessId; all @5 :Bool; }
+struct WhyAnswer { id @0 :UInt64; lines @1 :List(Text); more @2 :UInt32; }
 
 struct Message {
   union {
@@ -149,5 +224,20 @@ struct Message {
     actorExited @41 :ActorExited;
     streamConsumed @42 :CallKey;
     waitProbe @43 :WaitProbe;
+    claimName @44 :ClaimName;
+    releaseName @45 :ReleaseName;
+    findName @46 :FindName;
+    createDetached @47 :CreateDetached;
+    nameReply @48 :NameReply;
+    createGroup @49 :CreateGroup;
+    removeGroup @50 :GroupId;
+    watchGroup @51 :WatchGroup;
+    groupPlaced @52 :GroupPlaced;
+    reserveBundle @53 :BundleStep;
+    bundleReply @54 :BundleStep;
+    commitBundle @55 :BundleStep;
+    returnBundle @56 :BundleStep;
+    why @57 :Why;
+    whyAnswer @58 :WhyAnswer;
   }
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,16 +14,12 @@
 #include "runtime/base/bytes.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/resources.h"
+#include "runtime/wire/directory.h"
 #include "runtime/wire/envelope.h"
+#include "runtime/wire/placement.h"
+#include "runtime/wire/program.h"
 
 namespace mobula::wire {
-
-/// The program whose functions are to be called: a node starts workers from this file, if its build-id is this one.
-struct Program {
-  std::string path;
-  std::string build_id;  // hexadecimal
-  auto operator<=>(const Program&) const = default;
-};
 
 /// How a process ended.
 struct ProcessDeath {
@@ -31,6 +28,7 @@ struct ProcessDeath {
   std::int32_t exit_status = 0;
   std::string description;  // "killed by SIGKILL", "exited with status 1"
   std::string backtrace;    // symbolised, one frame a line; empty if none
+  bool preempted = false;   // the node took its resources for work of a higher priority: no fault of the task
   bool operator==(const ProcessDeath&) const = default;
 };
 
@@ -55,9 +53,16 @@ struct LeaseRequest {
   std::uint32_t depth = 0;    // deeper ones are granted first, so that nested tasks finish
   std::uint32_t backlog = 0;  // tasks that wait at the owner
   bool dedicated = false;     // for an actor: the lease ends with it
-  bool spilled = false;       // another node sent the owner here: do not redirect again
+  bool spilled = false;       // another node sent the owner here: look for a better place only after a while
   Resources resources;
   Program program;
+  Placement placement;
+  std::int32_t priority = 0;  // higher ones first
+  bool preemptible = false;   // its worker may be killed for a request of a higher priority
+  std::uint64_t job = 0;      // whose share it counts to; 0: of the worker that asks
+  NodeId near;                // where most bytes of its arguments lie; empty: nowhere in particular
+  std::uint64_t near_bytes = 0;
+  std::vector<NodeId> avoid;  // nodes that refused it
   bool operator==(const LeaseRequest&) const = default;
 };
 /// Takes back up to `count` requests that are not answered yet; each one taken back is answered by LeaseRefused with
@@ -77,6 +82,7 @@ struct LeaseRedirect {
   std::uint64_t tag = 0;
   NodeId node;
   std::string reason;
+  std::uint64_t job = 0;  // for the request that follows
   bool operator==(const LeaseRedirect&) const = default;
 };
 struct LeaseRefused {
@@ -326,6 +332,8 @@ struct NodeView {
   Resources total;
   Resources available;
   std::uint32_t queued = 0;  // lease requests that wait there
+  std::map<std::string, std::string> labels;
+  bool passing = false;  // it ends with a driver
   bool operator==(const NodeView&) const = default;
 };
 
@@ -346,22 +354,28 @@ struct Heartbeat {
   NodeId node;
   Resources available;
   std::uint32_t queued = 0;
+  std::vector<JobUse> jobs;
   bool operator==(const Heartbeat&) const = default;
 };
 /// Head to nodes: all members.
 struct ClusterView {
   std::uint64_t version = 0;
   std::vector<NodeView> nodes;
+  std::vector<GroupView> groups;
+  std::vector<JobUse> jobs;
   bool operator==(const ClusterView&) const = default;
 };
 
 /// The order is the wire's: only append.
-using Message = std::variant<LeaseRequest, LeaseCancel, LeaseGrant, LeaseRedirect, LeaseRefused, LeaseReturn, LeaseKill,
-                             ReclaimIdle, Blocked, WorkerBlocked, LeaseRevoke, LeaseReleased, Retire, StayAlive,
-                             CancelCall, ReleaseHeld, EndActor, AddBorrow, BorrowAck, DropBorrow, Resolve, Resolved,
-                             CancelRef, ActorLocate, ActorAt, ActorGone, ActorKill, PullObject, ObjectHere, AddCopy,
-                             FreeObject, FetchObject, ObjectChunk, ProcessDied, NodeDied, JoinCluster, JoinReply,
-                             LeaveCluster, Heartbeat, ClusterView, Recycle, ActorExited, StreamConsumed, WaitProbe>;
+using Message =
+    std::variant<LeaseRequest, LeaseCancel, LeaseGrant, LeaseRedirect, LeaseRefused, LeaseReturn, LeaseKill,
+                 ReclaimIdle, Blocked, WorkerBlocked, LeaseRevoke, LeaseReleased, Retire, StayAlive, CancelCall,
+                 ReleaseHeld, EndActor, AddBorrow, BorrowAck, DropBorrow, Resolve, Resolved, CancelRef, ActorLocate,
+                 ActorAt, ActorGone, ActorKill, PullObject, ObjectHere, AddCopy, FreeObject, FetchObject, ObjectChunk,
+                 ProcessDied, NodeDied, JoinCluster, JoinReply, LeaveCluster, Heartbeat, ClusterView, Recycle,
+                 ActorExited, StreamConsumed, WaitProbe, ClaimName, ReleaseName, FindName, CreateDetached, NameReply,
+                 CreateGroup, RemoveGroup, WatchGroup, GroupPlaced, ReserveBundle, BundleReply, CommitBundle,
+                 ReturnBundle, Why, WhyAnswer>;
 
 /// For logs and tests: "LeaseRequest".
 const char* name_of(const Message& message);

@@ -16,14 +16,22 @@ using wire::NodeView;
 
 struct Request {
   Resources resources;
-  bool may_redirect = true;  // false: another node sent the owner here
-  std::uint64_t order = 0;   // of arrival: what reserves nothing is dealt out by it
+  bool may_redirect = true;  // false: another node sent the owner here, not long ago
+  std::uint64_t order = 0;   // of arrival: whatever is dealt out or drawn is so by this number
+  wire::Placement placement{};
+  NodeId near{};                 // where most bytes of its arguments lie
+  std::uint64_t near_bytes = 0;  // and how many
+  std::vector<NodeId> avoid{};   // nodes that refused it: they cannot run its program
 };
 
 struct View {
   NodeId self;
   bool complete = true;         // false: the head has not told the members yet
   std::vector<NodeView> nodes;  // this node among them, with its own exact figures
+  std::vector<wire::GroupView> groups{};
+
+  const NodeView* find(NodeId node) const;
+  NodeView* find(NodeId node);
 };
 
 enum class Verdict : std::uint8_t {
@@ -32,11 +40,12 @@ enum class Verdict : std::uint8_t {
   redirect,    // to `node`
   infeasible,  // no node has that much, even idle
 };
+const char* to_string(Verdict verdict);
 
 struct Decision {
   Verdict verdict = Verdict::queue;
-  NodeId node;
-  std::string reason;  // for people: "mobula why" prints it
+  NodeId node{};
+  std::string reason{};  // for people: "mobula why" prints it
 };
 
 }  // namespace mobula::scheduler

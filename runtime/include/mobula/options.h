@@ -44,6 +44,43 @@ struct ResourceRequest {
   friend bool operator==(const ResourceRequest&, const ResourceRequest&) = default;
 };
 
+// A handle on a placement group: see Runtime::placement_group(). Plain data: copy it, pass it to tasks.
+struct Group {
+  std::uint64_t words[3] = {};  // who made it, and its number there; zeros: none
+  explicit operator bool() const { return words[2] != 0; }
+  friend bool operator==(const Group&, const Group&) = default;
+};
+
+// Where a task or an actor may run, besides what it reserves. Wishes that no node can ever fulfil end in
+// ErrorCode::infeasible, with what each node lacks.
+struct Placement {
+  bool spread = false;  // the least loaded node. Default: nearby while less than half is in use, then the least loaded
+  std::string node{};   // only there: the name of a node, or its id as errors print it ("n5f3a")
+  bool soft = false;    // of `node`: elsewhere while it is not a member of the cluster, or could never run it
+  // Labels that nodes were started with (--label zone=a). A value means that value, "" any, "!a" another one or none,
+  // "in(a,b)" one of them, "!in(a,b)" none of them. All must match.
+  std::map<std::string, std::string> labels{};
+  Group group{};    // inside what this group reserved, and only there
+  int bundle = -1;  // which part of it; -1: any
+  friend bool operator==(const Placement&, const Placement&) = default;
+};
+
+// A part of a placement group: reserved on one node.
+struct Bundle {
+  ResourceRequest resources{};
+  std::map<std::string, std::string> labels{};  // as Placement::labels
+};
+enum class GroupStrategy : std::uint8_t {
+  pack,           // on few nodes
+  spread,         // on many
+  strict_pack,    // all on one node
+  strict_spread,  // no two on one node
+};
+struct GroupOptions {
+  GroupStrategy strategy = GroupStrategy::pack;
+  std::string name{};  // for people
+};
+
 // How long to wait before each new attempt: `first`, then `factor` times as long each time, at most `most`; each wait
 // is made up to `jitter` of itself shorter or longer, so that what failed together does not come back together.
 struct Backoff {
@@ -57,7 +94,15 @@ struct Backoff {
 // Options of Runtime::with() and Actor::with(). Each says to which of tasks (T), actors (A) and their calls (C) it
 // applies.
 struct Options {
-  std::string name{};  // T A C: what people read in errors and logs; default: the function's or class's name
+  // T C: what people read in errors and logs; default: the function's name. A: its name for Runtime::get_actor(), of
+  // which there is one in a namespace.
+  std::string name{};
+  std::string name_space{};    // A: of the name; default: this job's own, or for detached actors one that all jobs see
+  bool get_if_exists = false;  // A: where an actor has the name already, spawn() gives a handle on that
+  // A: lives until it is killed, not only as long as handles are held, and outlives this program: the head owns it. It
+  // needs a name, and constructor arguments that hold no references.
+  bool detached = false;
+  std::string title{};                            // A: what people read in place of the class's name
   std::map<std::string, std::string> metadata{};  // T C: for people and for this_task(); travels with the call
   int max_retries = 3;            // T: new attempts after its worker or node died; -1: as many as it takes
   bool retry_exceptions = false;  // T C: count an exception of the user's function as such a death
@@ -78,6 +123,13 @@ struct Options {
   bool unordered = false;       // A: a call whose arguments are not there yet does not hold back later ones
   std::string group{};          // C: the concurrency group that the call runs in
   ResourceRequest resources{};  // T A
+  Placement placement{};        // T A
+  // T A: those with the higher number get resources first. Within one priority, jobs (drivers) get equal shares of the
+  // resource of which they use most.
+  int priority = 0;
+  // T: its process may be killed for work of a higher priority that waits; it then runs again, which does not count
+  // against max_retries.
+  bool preemptible = false;
   friend bool operator==(const Options&, const Options&) = default;
 };
 
@@ -91,6 +143,8 @@ struct StartOptions {
   std::string address{};  // HOST:PORT of `mobula head`; empty: $MOBULA_ADDRESS, else a cluster of its own
   std::string keys{};     // file written by `mobula head`, needed with an address; empty: $MOBULA_KEYS
   std::string name{};     // name of this node in errors and logs; default: the host's name
+  std::map<std::string, std::string> labels{};  // of this node, for Placement::labels
+  std::string decision_log{};  // file to which this node's scheduling decisions are appended; see `mobula replay`
   std::optional<std::size_t>
       object_memory{};                // cap of the object arena in bytes; default: half of the available memory
   std::string log_level = "warning";  // debug, info, warning, error, off

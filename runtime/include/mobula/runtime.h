@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -145,6 +146,45 @@ class Runtime {
   template <class T, class... A>
   Actor<T> spawn(A&&... args) const {
     return Actor<T>(core_, detail::submit_create<T>(*core_, nullptr, std::forward<A>(args)...));
+  }
+
+  // Why the value is not there: who waits for what, since when, and which node was passed over for which reason; a few
+  // lines for people. Takes less than a second also where processes do not answer.
+  template <class T>
+  std::string explain(const Ref<T>& ref) const {
+    return core_->explain(ref.base().slot());
+  }
+  template <class T>
+  std::string explain(const Actor<T>& actor) const {
+    return core_->explain(actor.base().slot());
+  }
+  // The same of all tasks and actors of this name in the cluster, or of a ref as explanations and errors print it
+  // ("n5f3a/3.1#17.2").
+  std::string explain(std::string_view name) const { return core_->explain_name(name); }
+
+  // Reserves all these bundles or none, for tasks and actors with .placement = {.group = g}: nobody else gets them
+  // until remove() or the end of this process. Returns at once; what is submitted into the group waits for it. Bundles
+  // of a node that dies are reserved again elsewhere.
+  Group placement_group(const std::vector<Bundle>& bundles, const GroupOptions& options = {}) const {
+    return core_->create_group(bundles, options);
+  }
+  // Waits until the group is reserved; the nodes of its bundles. ErrorCode::infeasible if it never can be, timed_out
+  // (it goes on waiting for its place), unavailable once it was removed.
+  Result<std::vector<std::string>> wait(const Group& group) const {
+    return core_->wait_group(group, detail::Deadline::max());
+  }
+  Result<std::vector<std::string>> wait(const Group& group, std::chrono::nanoseconds timeout) const {
+    return core_->wait_group(group, detail::deadline_after(timeout));
+  }
+  // Gives the reservation back. What still runs inside is killed, and not retried.
+  void remove(const Group& group) const { core_->remove_group(group); }
+
+  // The actor that was spawned with this name (Options::name), by whatever process. Without a namespace: in this job's
+  // own, then in that of detached actors. Throws TaskError(invalid), with the names that there are, if nobody has it or
+  // if it is not a T.
+  template <class T>
+  Actor<T> get_actor(std::string_view name, std::string_view name_space = {}) const {
+    return Actor<T>(core_, core_->find_actor(name, name_space, detail::spelled_type<T>()));
   }
 
   // Stores a value once, for many tasks. A large one lies in the shared arena and is read there.

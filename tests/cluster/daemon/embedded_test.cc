@@ -196,6 +196,7 @@ TEST(Embedded, GoesOnWhenItsZygoteIsKilled) {
 }
 
 TEST(Embedded, RefusesAProgramOfAnotherBuildByName) {
+  testing::internal::CaptureStderr();
   Driver driver({.cpus = 1});
   auto request = driver.request(1);
   request.program.build_id = "00000000deadbeef";
@@ -205,6 +206,11 @@ TEST(Embedded, RefusesAProgramOfAnotherBuildByName) {
   EXPECT_THAT(refused.error.message, HasSubstr(driver.embedded->program().path));
   EXPECT_THAT(refused.error.message, HasSubstr("the driver runs 00000000deadbeef"));
   EXPECT_THAT(refused.error.message, HasSubstr(driver.embedded->program().build_id));
+  driver.send(request);
+  EXPECT_EQ(driver.expect<wire::LeaseRefused>().error.message, refused.error.message);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr(refused.error.message));
+  EXPECT_EQ(log.find(refused.error.message), log.rfind(refused.error.message)) << "once:\n" << log;
   request.program.path = "/no/such/program";
   driver.send(request);
   EXPECT_THAT(driver.expect<wire::LeaseRefused>().error.message,

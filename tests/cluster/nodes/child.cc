@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
@@ -23,18 +24,22 @@ int milliseconds_until(Clock::time_point until) {
 
 Child::Child(const std::vector<std::string>& command) {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  int input[2];
+  if (pipe2(ends, O_CLOEXEC) != 0 || pipe2(input, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
   std::vector<char*> arguments;
   for (const auto& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
   arguments.push_back(nullptr);
   pid_ = fork();
   if (pid_ == 0) {
+    dup2(input[0], 0);
     dup2(ends[1], 1);
     dup2(ends[1], 2);
     execvp(arguments[0], arguments.data());
     _exit(127);
   }
   close(ends[1]);
+  close(input[0]);
+  stdin_ = input[1];
   fd_ = ends[0];
   fcntl(fd_, F_SETFL, O_NONBLOCK);
   pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
@@ -46,7 +51,12 @@ Child::~Child() {
     waitpid(pid_, nullptr, 0);
   }
   close(fd_);
+  close(stdin_);
   close(pidfd_);
+}
+
+void Child::write(const std::string& text) const {
+  if (::write(stdin_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) std::perror("write");
 }
 
 void Child::signal(int number) const {

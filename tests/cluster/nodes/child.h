@@ -16,6 +16,8 @@ class Child {
 
   pid_t pid() const { return pid_; }
   void signal(int number) const;
+  // To its stdin.
+  void write(const std::string& text) const;
 
   // Reads until a line begins with or contains `text`; returns that line, or "" after `patience` or at the end.
   std::string wait_for(const std::string& text, std::chrono::milliseconds patience = std::chrono::seconds(30));
@@ -29,6 +31,7 @@ class Child {
   pid_t pid_ = -1;
   int pidfd_ = -1;
   int fd_ = -1;
+  int stdin_ = -1;
   bool reaped_ = false;
   int status_ = 0;
   std::string output_;

@@ -10,6 +10,8 @@ using std::chrono::milliseconds;
 struct Sink final : ControlSink {
   std::vector<std::pair<NodeId, wire::Message>> sent;
   std::vector<NodeId> dead;
+  void send(const ProcessId&, wire::Message&&) override {}
+  ActorId keep(const wire::CreateDetached&) override { return {}; }
   void send(NodeId to, wire::Message&& message) override { sent.emplace_back(to, std::move(message)); }
   void node_died(NodeId node, const std::string&) override { dead.push_back(node); }
   template <class M>

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <map>
 #include <memory>
 
 namespace mobula {
@@ -21,6 +23,7 @@ struct NodeTest : testing::Test, NodeSink {
   std::vector<wire::ObjectLocation> freed, pushed, awaited;
   std::string expelled_because;
   std::string refused_program;
+  std::vector<std::string> recorded;
   std::vector<std::string> warnings;
   bool may_grow = false;  // of the next make()
   Resources more;         // besides cpus, of the next make()
@@ -48,6 +51,7 @@ struct NodeTest : testing::Test, NodeSink {
   void expelled(const std::string& reason) override { expelled_because = reason; }
   void warn(const std::string& what) override { warnings.push_back(what); }
   void peers(const std::vector<wire::NodeView>&) override {}
+  void record(std::string&& line) override { recorded.push_back(std::move(line)); }
 
   void make(double cpus, std::uint32_t prestart = 0, NodeId head = here) {
     NodeOptions options;
@@ -415,6 +419,7 @@ TEST_F(NodeTest, WhatAnotherNodeSentHereByAnOldViewGoesOnByNews) {
   granted();
   EXPECT_TRUE(take<wire::LeaseRedirect>().empty())
       << "not by the view that was there: two of them could send it around";
+  now += milliseconds(150);
   meet(2);
   const auto redirects = take<wire::LeaseRedirect>();
   ASSERT_EQ(redirects.size(), 2u) << "as many as there is room for";
@@ -534,6 +539,242 @@ TEST_F(NodeTest, TheHeadsMessagesAreNotForIt) {
   make(1);
   EXPECT_FALSE(node->on_message(node_process(there), wire::Heartbeat{}, now));
   EXPECT_FALSE(node->on_message(node_process(there), wire::JoinCluster{}, now));
+}
+
+// ---- late binding: where a request waits is not where it must stay
+
+wire::LeaseRequest one(std::uint64_t tag, bool spilled = false, double cpus = 1) {
+  wire::LeaseRequest message;
+  message.tag = tag;
+  message.spilled = spilled;
+  message.resources = Resources::cpus(cpus);
+  message.program = program;
+  return message;
+}
+
+// Another node sent the owner here by a view in which this one had room. It once waited here to the end.
+TEST_F(NodeTest, WhoWasSentHereByAnOutdatedViewMovesOn) {
+  make(1, 1);
+  request(driver);
+  const wire::LeaseGrant held = granted();
+  meet(0);
+  node->on_message(other_driver, one(77, true), now);
+  meet(4);
+  EXPECT_TRUE(take<wire::LeaseRedirect>().empty()) << "that view is older than its arrival";
+  now += milliseconds(150);
+  EXPECT_LE(node->next_timer(), now);
+  node->on_timer(now);
+  const auto redirects = take<wire::LeaseRedirect>();
+  ASSERT_EQ(redirects.size(), 1u);
+  EXPECT_EQ(redirects[0].second.tag, 77u);
+  EXPECT_EQ(redirects[0].second.node, there);
+  EXPECT_EQ(node->queued(), 0u);
+  give_back(held.lease);
+}
+
+TEST_F(NodeTest, WhoWasSentHereIsServedHereIfThatIsSooner) {
+  make(1, 1);
+  request(driver);
+  const wire::LeaseGrant held = granted();
+  meet(0);
+  node->on_message(other_driver, one(77, true), now);
+  give_back(held.lease);
+  EXPECT_EQ(granted().tag, 77u);
+  now += milliseconds(150);
+  meet(4);
+  node->on_timer(now);
+  EXPECT_TRUE(take<wire::LeaseRedirect>().empty());
+}
+
+TEST_F(NodeTest, WhoWasRefusedElsewhereIsNotSentThereAgain) {
+  make(1, 1);
+  request(driver);
+  granted();
+  meet(4);
+  wire::LeaseRequest again = one(77, true);
+  again.avoid.push_back(there);
+  node->on_message(driver, again, now);
+  now += milliseconds(500);
+  meet(4);
+  node->on_timer(now);
+  EXPECT_TRUE(take<wire::LeaseRedirect>().empty());
+  EXPECT_EQ(node->queued(), 1u);
+}
+
+TEST_F(NodeTest, ARequestForALabelGoesWhereItIs) {
+  make(1, 1);
+  wire::ClusterView view;
+  view.nodes.push_back({here, "host", "", Resources::cpus(1), Resources::cpus(1), 0});
+  view.nodes.push_back({there, "other", "", Resources::cpus(4), Resources::cpus(4), 0, {{"zone", "a"}}});
+  node->on_message(node_process(here), view, now);
+  wire::LeaseRequest labelled = one(5);
+  labelled.placement.labels["zone"] = "a";
+  node->on_message(driver, labelled, now);
+  const auto redirects = take<wire::LeaseRedirect>();
+  ASSERT_EQ(redirects.size(), 1u);
+  EXPECT_EQ(redirects[0].second.node, there);
+  labelled.placement.labels["zone"] = "b";
+  node->on_message(driver, labelled, now);
+  const auto refused = take<wire::LeaseRefused>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].second.error.code, ErrorCode::infeasible);
+  EXPECT_NE(refused[0].second.error.message.find("its zone is a (\"b\" is asked for)"), std::string::npos)
+      << refused[0].second.error.message;
+}
+
+// It once was sent on by the first node, and waited on the second for one that was no member.
+TEST_F(NodeTest, ASoftWishForANodeThatIsNotThereIsNoneAlsoForWhoWasSentHere) {
+  make(1, 1);
+  meet(4);
+  wire::LeaseRequest soft = one(5, true);
+  soft.placement.node = "nobody";
+  soft.placement.soft = true;
+  node->on_message(other_driver, soft, now);
+  EXPECT_EQ(granted().tag, 5u);
+}
+
+// ---- priorities, shares, preemption
+
+TEST_F(NodeTest, TheHigherPriorityIsServedFirst) {
+  make(1, 1);
+  request(driver);
+  const wire::LeaseGrant held = granted();
+  node->on_message(driver, one(11), now);
+  wire::LeaseRequest urgent = one(12);
+  urgent.priority = 5;
+  node->on_message(driver, urgent, now);
+  give_back(held.lease);
+  EXPECT_EQ(granted().tag, 12u);
+}
+
+TEST_F(NodeTest, JobsGetEqualShares) {
+  make(4, 4);
+  const auto ask = [&](const ProcessId& owner, std::uint64_t job, std::uint64_t tag, std::uint32_t count) {
+    wire::LeaseRequest message = one(tag);
+    message.count = count;
+    message.job = job;
+    node->on_message(owner, message, now);
+  };
+  // One job has all four and wants more; a second one comes.
+  ask(driver, 1, 10, 4);
+  auto first = take<wire::LeaseGrant>();
+  ASSERT_EQ(first.size(), 4u);
+  ask(driver, 1, 10, 4);
+  ask(other_driver, 2, 20, 4);
+  std::map<std::uint64_t, int> held{{10, 4}, {20, 0}};
+  for (const auto& [to, grant] : first) {
+    give_back(grant.lease, driver);
+    --held[10];
+    for (const auto& [owner, next] : take<wire::LeaseGrant>()) ++held[next.tag];
+  }
+  EXPECT_EQ(held, (std::map<std::uint64_t, int>{{10, 2}, {20, 2}}));
+}
+
+TEST_F(NodeTest, AShareIsThatOfTheScarcestResource) {
+  NodeOptions options;
+  options.name = "host";
+  options.resources = Resources::cpus(10);
+  options.resources.set("gpu", 2 * Resources::unit);
+  options.head = here;
+  options.program = program;
+  options.prestart = 10;
+  node = std::make_unique<Node>(here, options, *this);
+  node->start(now);
+  all_start();
+  const auto ask = [&](std::uint64_t job, double cpus, double gpus, std::uint32_t count) {
+    wire::LeaseRequest message = one(job, false, cpus);
+    message.resources.set("gpu", std::llround(gpus * Resources::unit));
+    message.count = count;
+    message.job = job;
+    node->on_message(job == 1 ? driver : other_driver, message, now);
+  };
+  ask(1, 1, 1, 1);  // half of the gpus
+  ask(2, 2, 0, 1);  // a fifth of the cpus
+  ASSERT_EQ(take<wire::LeaseGrant>().size(), 2u);
+  ask(3, 7, 0, 1);
+  const wire::LeaseGrant big = granted();
+  ask(1, 2, 0, 1);
+  ask(2, 2, 0, 1);
+  EXPECT_TRUE(take<wire::LeaseGrant>().empty());
+  give_back(big.lease, other_driver);
+  const auto grants = take<wire::LeaseGrant>();
+  ASSERT_EQ(grants.size(), 2u);
+  EXPECT_EQ(grants[0].second.tag, 2u) << "it has less, though it has more cpus";
+}
+
+TEST_F(NodeTest, ASmallerShareReclaimsFromALargerOneButNotBack) {
+  make(2, 2);
+  wire::LeaseRequest mine = one(10);
+  mine.job = 1;
+  mine.count = 2;
+  node->on_message(driver, mine, now);
+  ASSERT_EQ(take<wire::LeaseGrant>().size(), 2u);
+  wire::LeaseRequest other = one(20);
+  other.job = 2;
+  node->on_message(other_driver, other, now);
+  auto asked = take<wire::ReclaimIdle>();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].first, driver);
+}
+
+TEST_F(NodeTest, WorkOfAHigherPriorityTakesTheResourcesOfPreemptibleTasks) {
+  make(3, 3);
+  wire::LeaseRequest low = one(10);
+  low.preemptible = true;
+  low.count = 2;
+  node->on_message(driver, low, now);
+  const auto lows = take<wire::LeaseGrant>();
+  ASSERT_EQ(lows.size(), 2u);
+  node->on_message(driver, one(11), now);  // not preemptible
+  granted();
+  wire::LeaseRequest urgent = one(12);
+  urgent.priority = 1;
+  node->on_message(other_driver, urgent, now);
+  ASSERT_EQ(killed.size(), 1u) << "one is enough";
+  EXPECT_EQ(killed[0], lows[1].second.worker) << "the one that has done least";
+  now += milliseconds(60);
+  node->on_timer(now);
+  EXPECT_EQ(killed.size(), 1u) << "it is about to end";
+  exits(killed[0]);
+  const auto died = take<wire::ProcessDied>();
+  ASSERT_FALSE(died.empty());
+  EXPECT_TRUE(died[0].second.death.preempted);
+  EXPECT_NE(died[0].second.death.description.find("higher priority"), std::string::npos);
+  all_start();
+  EXPECT_EQ(granted().tag, 12u);
+}
+
+TEST_F(NodeTest, EqualPrioritiesDoNotPreempt) {
+  make(1, 1);
+  wire::LeaseRequest low = one(10);
+  low.preemptible = true;
+  node->on_message(driver, low, now);
+  granted();
+  node->on_message(other_driver, one(12), now);
+  wire::LeaseRequest large = one(13, false, 2);
+  large.priority = 3;
+  node->on_message(other_driver, large, now);
+  EXPECT_TRUE(killed.empty()) << "nor does what would not fit even then";
+}
+
+TEST_F(NodeTest, RecordsItsDecisions) {
+  NodeOptions options;
+  options.name = "host";
+  options.resources = Resources::cpus(1);
+  options.head = here;
+  options.program = program;
+  options.prestart = 1;
+  options.record = true;
+  node = std::make_unique<Node>(here, options, *this);
+  node->start(now);
+  all_start();
+  request(driver);
+  give_back(granted().lease);
+  ASSERT_EQ(recorded.size(), 4u);
+  EXPECT_EQ(recorded[0], "node n=1111 name=host total=cpu:1");
+  EXPECT_EQ(recorded[1], "ask n=1111 owner=1111:1.1 tag=1 order=1 ask=cpu:1 -> grant less than half is in use here");
+  EXPECT_EQ(recorded[2], "lease n=1111 lease=1 owner=1111:1.1 tag=1 order=1 ask=cpu:1");
+  EXPECT_EQ(recorded[3], "end n=1111 lease=1");
 }
 
 }  // namespace

@@ -292,5 +292,111 @@ TEST_F(OwnerActors, ACancelledCallIsTakenBackOrStopped) {
   for (const RefHandle ref : {actor, running, queued}) release(ref);
 }
 
+// ---- names
+
+struct OwnerNames : OwnerFixture {
+  const wire::ActorName wanted{"", "cache"};
+  const wire::ActorName full{"job 7", "cache"};
+  std::uint64_t tag = 0;
+  RefHandle spawn() {
+    ActorSpec spec;
+    spec.options.registered = wanted;
+    spec.options.type = "Cache";
+    return owner.create_named_actor(std::move(spec), tag, now);
+  }
+  void answer(const ActorId& who, ErrorCode code = ErrorCode::none) {
+    wire::NameReply reply{tag, full, who, "Cache", {}, {}};
+    reply.error.code = code;
+    owner.on_message(node_process(here), reply, now);
+  }
+};
+
+TEST_F(OwnerNames, AnActorBeginsOnlyWhenItHasItsName) {
+  const RefHandle actor = spawn();
+  const auto claims = take<wire::ClaimName>();
+  ASSERT_EQ(claims.size(), 1u);
+  EXPECT_EQ(claims[0].second.actor, as_actor(owner.id(actor)));
+  EXPECT_TRUE(take<wire::LeaseRequest>().empty());
+  answer(as_actor(owner.id(actor)));
+  EXPECT_EQ(take<wire::LeaseRequest>().size(), 1u);
+  ASSERT_TRUE(owner.take_name_reply(tag).has_value());
+  EXPECT_FALSE(owner.take_name_reply(tag).has_value()) << "once";
+  release(actor);
+  const auto released = take<wire::ReleaseName>();
+  ASSERT_EQ(released.size(), 1u);
+  EXPECT_EQ(released[0].second.name, full) << "with the namespace that the answer told";
+}
+
+TEST_F(OwnerNames, WhoLosesTheNameMakesNothingAndReleasesNothing) {
+  const RefHandle mine = spawn();
+  answer({stranger, 4, 1}, ErrorCode::invalid);
+  release(mine);
+  EXPECT_TRUE(take<wire::LeaseRequest>().empty());
+  EXPECT_TRUE(take<wire::ReleaseName>().empty());
+  EXPECT_EQ(owner.counts(), Owner::Counts{});
+  const RefHandle theirs = owner.adopt_actor({stranger, 4, 1});
+  const auto borrowed = take<wire::AddBorrow>();
+  ASSERT_EQ(borrowed.size(), 1u) << "its owner is told at once: nothing else keeps it alive";
+  EXPECT_EQ(borrowed[0].first, stranger);
+  owner.on_message(stranger, wire::BorrowAck{borrowed[0].second.ref}, now);
+  release(theirs);
+  EXPECT_EQ(take<wire::DropBorrow>().size(), 1u);
+}
+
+// The name would have stayed taken for as long as the process lived.
+TEST_F(OwnerNames, ANameThatComesTooLateIsGivenBack) {
+  const RefHandle killed = spawn();
+  owner.kill(killed, now);
+  take<wire::ReleaseName>();
+  answer(as_actor(owner.id(killed)));
+  EXPECT_EQ(take<wire::ReleaseName>().size(), 1u);
+  release(killed);
+  const RefHandle dropped = spawn();
+  const ActorId name = as_actor(owner.id(dropped));
+  release(dropped);
+  take<wire::ReleaseName>();
+  answer(name);
+  EXPECT_EQ(take<wire::ReleaseName>().size(), 1u);
+}
+
+// ---- explanations
+
+TEST_F(OwnerNames, ATaskThatWaitsSaysForWhatAndAsksTheNodesThatWereAsked) {
+  const RefHandle first = submit();
+  const RefHandle second = submit({.deps = {first}});
+  now += milliseconds(1500);
+  const std::uint64_t question = owner.ask_why(second, now);
+  EXPECT_FALSE(owner.take_why(question, false).has_value()) << "the node was asked";
+  const auto asked = take<wire::Why>();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].first, node_process(here));
+  EXPECT_EQ(asked[0].second.owner, driver);
+  owner.on_message(node_process(here), wire::WhyAnswer{question, {"  node host: request 1 of 1"}, 0}, now);
+  const auto lines = owner.take_why(question, false);
+  ASSERT_TRUE(lines.has_value());
+  ASSERT_EQ(lines->size(), 3u);
+  EXPECT_NE((*lines)[0].find("waits since 1.5 s for 1 of its arguments:"), std::string::npos) << (*lines)[0];
+  EXPECT_NE((*lines)[1].find("waits since 1.5 s for a worker with cpu 1"), std::string::npos) << (*lines)[1];
+  EXPECT_EQ((*lines)[2], "  node host: request 1 of 1");
+  release(first);
+  release(second);
+}
+
+TEST_F(OwnerNames, WhatIsAskedByNameIsAnsweredToTheAsker) {
+  const RefHandle ref = submit();
+  owner.on_message(node_process(here), wire::Why{5, stranger, "square", 0, {}}, now);
+  const auto answers = take<wire::WhyAnswer>();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].first, stranger);
+  EXPECT_EQ(answers[0].second.more, 1u) << "the node, which answers the asker itself";
+  ASSERT_EQ(answers[0].second.lines.size(), 1u);
+  const auto asked = take<wire::Why>();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].second.asker, stranger);
+  owner.on_message(node_process(here), wire::Why{6, stranger, "circle", 0, {}}, now);
+  EXPECT_TRUE(take<wire::WhyAnswer>()[0].second.lines.empty());
+  release(ref);
+}
+
 }  // namespace
 }  // namespace mobula

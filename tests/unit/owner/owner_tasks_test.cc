@@ -440,5 +440,89 @@ TEST_F(OwnerTasks, EqualOptionsAreOneClassAndNamesShareLeases) {
   release(second);
 }
 
+TEST_F(OwnerTasks, TellsTheNodeWhereATaskMayGoAndHowUrgentItIs) {
+  TaskOptions options;
+  options.placement.labels["zone"] = "a";
+  options.priority = 3;
+  options.preemptible = true;
+  const RefHandle ref = submit({.task_class = owner.task_class(options)});
+  const auto requests = take<wire::LeaseRequest>();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].second.placement, options.placement);
+  EXPECT_EQ(requests[0].second.priority, 3);
+  EXPECT_TRUE(requests[0].second.preemptible);
+  EXPECT_NE(requests[0].second.tag, 0u) << "it shares no leases with tasks that may go anywhere";
+  release(ref);
+}
+
+TEST_F(OwnerTasks, LargeArgumentsElsewhereAreAReasonToGoThere) {
+  const RefHandle made = submit();
+  owner.on_message(node_process(here), wire::LeaseRedirect{0, there, "room"}, now);
+  grant(remote_worker);
+  reply(calls[0], wire::ReplyKind::value_object, wire::encode_location({there, 4096, 50000000, 1}));
+  take<wire::LeaseRequest>();
+  const RefHandle reader = submit({.deps = {made}});
+  const auto requests = take<wire::LeaseRequest>();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].second.near, there);
+  EXPECT_EQ(requests[0].second.near_bytes, 50000000u);
+  release(made);
+  release(reader);
+}
+
+TEST_F(OwnerTasks, AJobGoesWithARedirect) {
+  const RefHandle ref = submit();
+  take<wire::LeaseRequest>();
+  owner.on_message(node_process(here), wire::LeaseRedirect{0, there, "room", 4711}, now);
+  const auto requests = take<wire::LeaseRequest>();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].second.job, 4711u);
+  release(ref);
+}
+
+TEST_F(OwnerTasks, WhoRefusedIsNamedInTheNextRequest) {
+  const RefHandle ref = submit();
+  owner.on_message(node_process(here), wire::LeaseRedirect{0, there, "room"}, now);
+  take<wire::LeaseRequest>();
+  Error mismatch;
+  mismatch.code = ErrorCode::build_mismatch;
+  owner.on_message(node_process(there), wire::LeaseRefused{0, 1, mismatch}, now);
+  const auto requests = take<wire::LeaseRequest>();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].second.avoid, std::vector<NodeId>{there});
+  release(ref);
+}
+
+// A task that asked for more than its bundle has went from its node to the bundle's and back without end.
+TEST_F(OwnerTasks, ASecondRefusalOfOneNodeCounts) {
+  const RefHandle ref = submit();
+  Error no;
+  no.code = ErrorCode::infeasible;
+  for (int i = 0; i < 2; ++i) {
+    owner.on_message(node_process(here), wire::LeaseRedirect{0, there, "its bundle is there"}, now);
+    owner.on_message(node_process(there), wire::LeaseRefused{0, 1, no}, now);
+  }
+  EXPECT_EQ(error(ref).code, ErrorCode::infeasible);
+  release(ref);
+}
+
+TEST_F(OwnerTasks, APreemptedTaskRunsAgainWhateverItsRetries) {
+  const RefHandle ref = submit({.task_class = owner.task_class({.max_retries = 0, .preemptible = true})});
+  grant(worker_a, 1);
+  ASSERT_EQ(calls.size(), 1u);
+  begun.insert(1);
+  wire::ProcessDeath death;
+  death.signal = 9;
+  death.preempted = true;
+  owner.on_process_died(worker_a, death, now);
+  EXPECT_EQ(owner.view(ref).state, RefState::pending);
+  grant(worker_b, 1);
+  ASSERT_EQ(calls.size(), 2u);
+  EXPECT_EQ(calls[1].header.attempt, 2u);
+  value(calls[1], 7);
+  EXPECT_EQ(number(ref), 7u);
+  release(ref);
+}
+
 }  // namespace
 }  // namespace mobula

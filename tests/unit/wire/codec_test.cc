@@ -36,8 +36,13 @@ Error some_error() {
 NodeView some_node() {
   Resources resources = Resources::cpus(4);
   resources.set("gpu", 5000);
-  return {node, "host", "10.0.0.1:7000", resources, Resources::cpus(1), 5};
+  return {node, "host", "10.0.0.1:7000", resources, Resources::cpus(1), 5, {{"zone", "a"}}, true};
 }
+
+const GroupId group{process, 3};
+const Placement placement{true, "host", true, {{"zone", "!a"}}, group, 1, true};
+const Program program{"/bin/program", "abcdef"};
+const ActorName named{"space", "name"};
 
 Value value_of(ValueKind kind) {
   Value value;
@@ -55,10 +60,11 @@ std::vector<Message> all_messages() {
   chunk.offset = 64;
   chunk.bytes = value_of(ValueKind::inline_value).bytes;
   return {
-      LeaseRequest{5, 3, 2, 40, true, true, Resources::cpus(2), {"/bin/program", "abcdef"}},
+      LeaseRequest{
+          5, 3, 2, 40, true, true, Resources::cpus(2), program, placement, -2, true, 77, node, 1 << 30, {node, {5}}},
       LeaseCancel{5, 2},
       LeaseGrant{5, lease, process},
-      LeaseRedirect{5, node, "there is room"},
+      LeaseRedirect{5, node, "there is room", 77},
       LeaseRefused{5, 2, some_error()},
       LeaseReturn{lease},
       LeaseKill{lease, "cancelled by force"},
@@ -90,17 +96,45 @@ std::vector<Message> all_messages() {
       FreeObject{location},
       FetchObject{location},
       chunk,
-      ProcessDied{process, {12, 9, 0, "killed by SIGKILL", "main"}},
+      ProcessDied{process, {12, 9, 0, "killed by SIGKILL", "main", true}},
       NodeDied{node, "no heartbeat"},
       JoinCluster{some_node()},
       JoinReply{true, "welcome"},
       LeaveCluster{node},
-      Heartbeat{node, Resources::cpus(1), 3},
-      ClusterView{8, {some_node(), some_node()}},
+      Heartbeat{node, Resources::cpus(1), 3, {{7, Resources::cpus(2)}}},
+      ClusterView{8, {some_node(), some_node()}, {{group, {node, {}}, "removed"}}, {{7, Resources::cpus(2)}}},
       Recycle{lease},
       ActorExited{actor, 2, some_error()},
       StreamConsumed{1, 2, 3, 40},
       WaitProbe{WaitStage::at_node, ref, process, 4, ref, 5, {{ref, process, "f"}, {ref, process, "g"}}},
+      ClaimName{5, named, actor, "Counter", program},
+      ReleaseName{named, actor},
+      FindName{5, process, named},
+      CreateDetached{5,
+                     process,
+                     named,
+                     {1, 2},
+                     "Counter",
+                     "cache",
+                     3,
+                     chunk.bytes,
+                     program,
+                     -1,
+                     2,
+                     Resources::cpus(1),
+                     placement,
+                     3},
+      NameReply{5, named, actor, "Counter", program, some_error()},
+      CreateGroup{group, "pair", GroupStrategy::strict_spread, {{Resources::cpus(1), {{"zone", "a"}}}}, 77},
+      RemoveGroup{group},
+      WatchGroup{group, process},
+      GroupPlaced{group, {node, node}, some_error()},
+      ReserveBundle{group, 1, 2, 500, Resources::cpus(1)},
+      BundleReply{group, 1, 2, true, "busy"},
+      CommitBundle{group, 1, 2},
+      ReturnBundle{group, 1, 2, "removed"},
+      Why{5, process, "n1/2.3#4.5", 6, process, true},
+      WhyAnswer{5, {"it waits", "for this"}, 2},
   };
 }
 

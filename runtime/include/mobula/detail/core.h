@@ -111,6 +111,12 @@ class Core {
   virtual Slot submit(const Submission&) = 0;
   virtual Slot create_actor(const Submission&) = 0;
   virtual Slot call(Slot actor, const Submission&) = 0;
+  virtual std::string explain(Slot ref) = 0;
+  virtual std::string explain_name(std::string_view subject) = 0;
+  virtual Group create_group(std::span<const Bundle> bundles, const GroupOptions& options) = 0;
+  virtual Result<std::vector<std::string>> wait_group(const Group& group, Deadline) = 0;
+  virtual void remove_group(const Group& group) = 0;
+  virtual Slot find_actor(std::string_view name, std::string_view name_space, std::string_view type) = 0;
   virtual Slot put(const Encoded&) = 0;
   // A task (or, with an actor, a call) with as many results as the span is long.
   virtual void submit_many(Slot actor, const Submission&, std::span<Slot> results) = 0;

@@ -72,11 +72,11 @@ class RunnersOf final : public Runners {
 
   void start(std::size_t lane, std::size_t runner, const Job& job) override {
     while (actors_.size() <= runner) {
-      actors_.push_back(
-          runtime_
-              .with(
-                  {.name = "trial runner " + std::to_string(actors_.size()), .max_restarts = -1, .max_call_retries = 3})
-              .template spawn<Runner<T>>(objective_));
+      actors_.push_back(runtime_
+                            .with({.title = "trial runner " + std::to_string(actors_.size()),
+                                   .max_restarts = -1,
+                                   .max_call_retries = 3})
+                            .template spawn<Runner<T>>(objective_));
     }
     if (lanes_.size() <= lane) lanes_.resize(lane + 1);
     lanes_[lane] = {actors_[runner].template call<&Runner<T>::run>(job), runner};
