@@ -1,7 +1,7 @@
-// rl-baselines3-zoo's settings reach its scores: at least its mean less one standard deviation over its episodes, within
-// its steps, on four of five seeds. DQN's learning rate falls to 0; with the zoo's constant one, three of five seeds hold
-// 500 at the last step. (benchmark.md: DQN CartPole 500 +- 0; SAC Pendulum -157 +- 89, TD3 Pendulum -152 +- 65; QR-DQN
-// CartPole 500 +- 0.) Minutes: not part of a default run.
+// rl-baselines3-zoo's settings reach its scores: at least its mean less one standard deviation over its episodes,
+// within its steps, on four of five seeds. DQN's learning rate falls to 0; with the zoo's constant one, three of five
+// seeds hold 500 at the last step. (benchmark.md: DQN CartPole 500 +- 0; SAC Pendulum -157 +- 89, TD3 Pendulum -152 +-
+// 65; QR-DQN CartPole 500 +- 0.) Minutes: not part of a default run.
 #include <gtest/gtest.h>
 
 #include "tests/learn/runs.h"
