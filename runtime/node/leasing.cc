@@ -483,9 +483,9 @@ void Node::Impl::on_probe(const ProcessId& from, const wire::WaitProbe& probe) {
                                       [&](const wire::WaitHop& hop) { return hop.process == holder; });
     if (in_chain) within_reach -= worker.held - worker.lent();
   }
-  if (within_reach.covers(request->resources)) return;
-  for (const wire::NodeView& node : nodes_) {
-    if (node.node != self_ && node.total.covers(request->resources)) return;
+  if (within_reach.covers(request->ask.resources)) return;
+  for (const wire::NodeView& node : view_.nodes) {
+    if (node.node != self_ && node.total.covers(request->ask.resources)) return;
   }
   wire::WaitProbe verdict = probe;
   verdict.stage = wire::WaitStage::confirmed;

@@ -56,7 +56,7 @@ void Owner::Impl::follow_task(TaskHandle handle, wire::WaitProbe&& probe, Time n
   if (task.kind == wire::CallKind::task && task.state == TaskEntry::State::queued) {
     const std::uint32_t scheduling = scheduling_class_of_[task.task_class];
     const SchedulingClass& cls = classes_[scheduling];
-    for (const auto& [node, count] : cls.asked) ask_node(node, scheduling, cls.resources);
+    for (const auto& [node, count] : cls.asked) ask_node(node, scheduling, cls.options.resources);
   } else if (task.kind == wire::CallKind::actor_create) {
     const ActorEntry& actor = *refs_[task.result].actor();
     if (actor.life == ActorEntry::Life::leasing) {
