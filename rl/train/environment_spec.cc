@@ -80,6 +80,13 @@ std::span<const EnvironmentSpec> registered_environments() {
   return registry();
 }
 
+std::string why_missing(std::string_view name) {
+  const bool needs_box2d = name == "lunar_lander" || name == "lunar_lander_continuous" || name == "bipedal_walker";
+  if (!needs_box2d || find_environment(name)) return {};
+  return "'" + std::string(name) +
+         "' needs Box2D, which was not found when this program was built; install libbox2d-dev and build it again";
+}
+
 const EnvironmentSpec* find_environment(std::string_view name) {
   for (const auto& spec : registry()) {
     if (spec.name == name) return &spec;

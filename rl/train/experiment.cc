@@ -102,6 +102,9 @@ TrainOptions read_experiment(const config::Document& document) {
 
   std::vector<std::string> names;
   for (const auto& spec : registered_environments()) names.push_back(spec.name);
+  if (const auto name = document.text("env.name"); name && !find_environment(*name)) {
+    if (const std::string why = why_missing(*name); !why.empty()) throw document.error("env.name", why);
+  }
   options.env = *find_environment(document.choose("env.name", names));
   const auto held = options.env.make_config();
   const auto wrappers = read_environment(document, "env", held->fields());

@@ -45,17 +45,9 @@ class RlZoo : public testing::TestWithParam<Score> {};
 
 TEST_P(RlZoo, ScoreIsReachedWithinItsStepsOnFourOfFiveSeeds) {
   Runtime runtime = Runtime::start({.workers = 0});
-  int reached = 0;
-  for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    TrainOptions options = example(GetParam().file);
-    options.seed = seed;
-    options.evaluate.baselines.clear();
-    const TrainResult result = train(runtime, options);
-    const Estimate& held_out = *find(*result.find("trained"), "return");
-    std::cout << "seed " << seed << ": " << held_out.value << " [" << held_out.low << ", " << held_out.high << "]\n";
-    reached += held_out.value >= GetParam().at_least;
-  }
-  EXPECT_GE(reached, 4) << "score " << GetParam().at_least;
+  TrainOptions options = example(GetParam().file);
+  options.evaluate.baselines.clear();
+  EXPECT_GE(seeds_that_reach(runtime, options, GetParam().at_least, 5), 4) << "score " << GetParam().at_least;
 }
 INSTANTIATE_TEST_SUITE_P(ClassicControl, RlZoo,
                          testing::Values(Score{"pendulum.yaml", -172 - 104}, Score{"acrobot.yaml", -73.5 - 18.2},

@@ -88,4 +88,7 @@ std::span<const EnvironmentSpec> registered_environments();
 /// Null if there is none of this name.
 const EnvironmentSpec* find_environment(std::string_view name);
 
+/// Why this program was built without one of the library's environments; empty where that is not what is wrong.
+std::string why_missing(std::string_view name);
+
 }  // namespace mobula::rl
