@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <mobula/tune.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "cli/tune_sweep.h"
 #include "rl/train/experiment.h"
 #include "rl/train/files.h"
+#include "rl/train/records.h"
 #include "rl/train/run_directory.h"
 #include "runtime/config/config.h"
 
@@ -93,7 +95,11 @@ class LiveTable {
     for (std::size_t i = 0; i < std::min<std::size_t>(4, ranked.size()); ++i) {
       lines.push_back("  " + trial_line(study, *ranked[i]));
     }
-    for (const auto& line : lines) fmt::print("{}\033[K\n", line);
+    // A line that wraps would be two, and the next table would be drawn over the wrong ones.
+    winsize size{};
+    const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    const std::size_t width = known ? size.ws_col - 1u : 1000u;
+    for (const auto& line : lines) fmt::print("{}\033[K\n", line.substr(0, width));
     std::fflush(stdout);
     shown_lines_ = lines.size();
   }
@@ -186,6 +192,9 @@ int run(const Arguments& arguments) {
     for (const auto& assignment : overrides) lines += assignment + "\n";
     rl::write_file(folder.path / kOverrides, lines);
     if (!resuming) rl::write_file(folder.path / kSweep, rl::read_file(file));
+    const auto metadata = folder.path / rl::RunDirectory::metadata;
+    const std::string before = std::filesystem::exists(metadata) ? rl::read_file(metadata) : "";
+    rl::write_file(metadata, rl::metadata_json(experiment, sweep.study.seed, before));
   }
 
   const Interrupt interrupt;

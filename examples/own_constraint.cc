@@ -12,6 +12,7 @@ using mobula::rl::EpisodeReport;
 using mobula::rl::GroupTotals;
 using mobula::rl::StepView;
 
+// [metric]
 // A metric: how many vehicles waited more than two minutes. It runs in the workers, so it is a function with a name.
 void forgotten(EpisodeReport& report) {
   for (const std::string_view street : {"", "main", "side"}) {
@@ -21,6 +22,7 @@ void forgotten(EpisodeReport& report) {
     report.add_total("forgotten", street, 1000 * count);
   }
 }
+// [/metric]
 
 int main(int argc, char** argv) {
   mobula::init(argc, argv);
@@ -30,6 +32,8 @@ int main(int argc, char** argv) {
       .lr = 1e-3, .lr_schedule = "linear", .n_envs = 8, .n_steps = 512, .batch_size = 512, .normalize_reward = true};
   options.stop.env_steps = argc > 1 ? std::stoll(argv[1]) : 1'000'000;
   options.evaluate = {.episodes = 50, .baselines = {"fixed_time"}};
+
+  // [hooks]
   options.fairness.metrics = {mobula::function<&forgotten>()};
 
   // A constraint: the side street waits at most twice as long as the main street, with what a step adds to the side's.
@@ -42,6 +46,7 @@ int main(int argc, char** argv) {
   // A reward term: changing the light costs a little, because drivers dislike it.
   options.fairness.reward_terms = {
       [](const StepView& step) { return step.action[0] == step.observation[1] ? 0.0 : -0.02; }};
+  // [/hooks]
 
   const auto result = mobula::rl::train(options);
   for (const auto& policy : result.policies) {

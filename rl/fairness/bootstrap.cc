@@ -3,6 +3,7 @@
 #include <mobula/random.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace mobula::rl {
 
@@ -13,6 +14,12 @@ Resamples::Resamples(std::size_t episodes, std::uint64_t seed) : episodes_(episo
       ++times_[static_cast<std::size_t>(b) * episodes + random.below(static_cast<std::uint32_t>(episodes))];
     }
   }
+}
+
+std::int64_t fewest_episodes(double confidence) {
+  std::int64_t n = 2;
+  while (std::ldexp(1.0, static_cast<int>(1 - n)) > 1 - confidence && n < 60) ++n;
+  return n;
 }
 
 Interval percentiles(std::vector<double>& values, double confidence) {

@@ -24,6 +24,10 @@ class Resamples {
   std::vector<std::uint32_t> times_;
 };
 
+/// The fewest episodes of which such an interval can be what it says. The widest that n independent values can give,
+/// from the least to the largest, holds their median with probability 1 - 2^(1 - n), so below 6 episodes none has 95 %.
+std::int64_t fewest_episodes(double confidence);
+
 /// The percentile interval of the values of the resamples, which must not be empty; sorts them.
 Interval percentiles(std::vector<double>& values, double confidence);
 

@@ -11,14 +11,48 @@
 
 namespace mobula::rl {
 
+namespace {
+
+bool reported_as_outcomes(std::span<const EpisodeEnd> episodes, const std::string& metric) {
+  return std::any_of(episodes.begin(), episodes.end(), [&](const EpisodeEnd& end) {
+    const auto& entries = end.report.entries();
+    return std::any_of(entries.begin(), entries.end(), [&](const EpisodeReport::Entry& entry) {
+      return entry.metric == metric && entry.kind == EpisodeReport::Kind::outcomes;
+    });
+  });
+}
+
+/// How far the interval of the gap would reach if both groups had the share that they have together, with as many
+/// outcomes as so many episodes have.
+double share_gap_of_equals(const GroupTotals& pilot, const Measure& measure, std::int64_t episodes, double confidence) {
+  double high = 0;
+  for (const auto& part : measure.parts()) {
+    const auto &a = *pilot.find(measure.reported(), part.plus), &b = *pilot.find(measure.reported(), part.minus);
+    if (a.count == 0 || b.count == 0) continue;
+    const double share = static_cast<double>(a.milli + b.milli) / 1000 / static_cast<double>(a.count + b.count);
+    const double more = static_cast<double>(episodes) / static_cast<double>(pilot.episodes());
+    const auto n = [&](const GroupTotals::Cell& cell) {
+      return std::max<std::int64_t>(1, std::llround(more * static_cast<double>(cell.count)));
+    };
+    const auto yes = [&](const GroupTotals::Cell& cell) { return std::llround(share * static_cast<double>(n(cell))); };
+    high = std::max(high, newcombe(yes(a), n(a), yes(b), n(b), confidence).high);
+  }
+  return high;
+}
+
+}  // namespace
+
 std::string problem_with_pilot(const FairnessOptions& options, const EnvironmentInfo& info,
                                std::span<const EpisodeEnd> pilot, std::int64_t episodes) {
   if (pilot.size() < 2) return {};
   const auto groups = info.group_sets.empty() ? std::vector<std::string>() : group_set(info, options).groups;
   std::vector<std::string> known;
   for (const auto& entry : pilot[0].report.entries()) {
-    const bool samples = entry.kind == EpisodeReport::Kind::samples;
-    if (entry.group.empty()) known.push_back(samples ? "mean_" + entry.metric : entry.metric);
+    if (!entry.group.empty()) continue;
+    const char* front = entry.kind == EpisodeReport::Kind::samples    ? "mean_"
+                        : entry.kind == EpisodeReport::Kind::outcomes ? "share_"
+                                                                      : "";
+    known.push_back(front + entry.metric);
   }
   GroupStatistics statistics(options.long_above);
   for (const auto& end : pilot) statistics.add(end);
@@ -35,7 +69,21 @@ std::string problem_with_pilot(const FairnessOptions& options, const Environment
       return fmt::format("{}.metric: the environment reports no '{}'{}; there are {}", at, measure.reported(),
                          group.empty() ? "" : " of the group '" + group + "'", list);
     }
+    const bool outcomes = reported_as_outcomes(pilot, measure.reported());
+    if (measure.is_share() != outcomes) {
+      return fmt::format("{}.metric: '{}' {}", at, measure.reported(),
+                         outcomes ? "is reported as outcomes: write share_" + measure.reported()
+                                  : "is not reported as outcomes that are independent of each other");
+    }
     if (!measure.is_gap() || *c.at_most <= 0) continue;
+    if (measure.is_share()) {
+      const double high = share_gap_of_equals(statistics.totals(), measure, episodes, c.confidence);
+      if (high <= *c.at_most) continue;
+      return fmt::format(
+          "{}.at_most: the outcomes of {} held-out episodes cannot resolve a limit of {:g}: the interval of two equal "
+          "groups would reach {:.3g}; raise evaluate.episodes",
+          at, episodes, *c.at_most, high);
+    }
     // How far episodes lie apart: of each part, because the largest of them would hide its sign.
     const auto& part = measure.parts()[0];
     std::vector<double> values;

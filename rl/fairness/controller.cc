@@ -59,6 +59,11 @@ void Controller::accumulate(std::span<const EpisodeEnd> ended) {
 double Controller::upper_bound(const Part& part) const {
   const Measure& measure = measures_[part.constraint];
   const double s = sign(part.constraint);
+  if (measure.is_share()) {
+    const double two_sided = 2 * options_.constraints[part.constraint].confidence - 1;
+    const Interval interval = measure.interval(window_.totals(), part.what, two_sided);
+    return s > 0 ? interval.high : -interval.low;
+  }
   const double value = s * measure.value(window_.totals(), part.what);
   const std::size_t n = window_.episodes();
   if (n < 3 || std::isnan(value)) return std::numeric_limits<double>::quiet_NaN();
@@ -168,6 +173,17 @@ std::vector<std::pair<std::string_view, double>> Controller::series() const {
   for (const Part& part : parts_) {
     all.emplace_back(part.multiplier_name, part.multiplier.value());
     all.emplace_back(part.bound_name, sign(part.constraint) * part.bound);
+  }
+  return all;
+}
+
+std::vector<Controller::State> Controller::states() const {
+  std::vector<State> all;
+  for (const Part& part : parts_) {
+    const auto& o = options_.constraints[part.constraint];
+    all.push_back({o.metric, measures_[part.constraint].parts().size() > 1 ? part.what.name() : "",
+                   o.at_most.has_value(), limit(part.constraint), sign(part.constraint) * part.bound,
+                   part.multiplier.value(), part.multiplier.at_cap()});
   }
   return all;
 }

@@ -46,6 +46,16 @@ class Controller {
   /// "fairness.mean_wait_gap[side - main].multiplier" and ".bound", for progress.csv; the names live as long as this.
   std::vector<std::pair<std::string_view, double>> series() const;
 
+  /// Where each part of each constraint stands, for events.jsonl.
+  struct State {
+    std::string_view metric;
+    std::string part;  ///< "side - main"; empty where the constraint has one part
+    bool at_most;
+    double limit, bound, multiplier;  ///< bound: NaN while it is not known
+    int updates_at_cap;
+  };
+  std::vector<State> states() const;
+
   /// Index of a constraint whose multiplier was at its cap for `patience` updates without the limit being met.
   std::optional<std::size_t> given_up() const;
   /// "not met: ..." with the best value reached.

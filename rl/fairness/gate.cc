@@ -34,7 +34,16 @@ Bounds bounds_of(const Measure& measure, const GroupStatistics& statistics, cons
       e.samples += cell ? cell->count : 0;
     }
   }
-  if (e.n < 2 || std::isnan(e.value)) return bounds;
+  if (measure.is_share()) {
+    // The outcomes are the independent units, not the episodes.
+    e.n = e.samples;
+    const Interval usual = measure.interval(totals, 0.95);
+    e.low = usual.low;
+    e.high = usual.high;
+    bounds.at_confidence = measure.interval(totals, confidence);
+    return bounds;
+  }
+  if (e.n < fewest_episodes(std::min(confidence, 0.95)) || std::isnan(e.value)) return bounds;
   std::vector<double> values;
   values.reserve(Resamples::count);
   for (int b = 0; b < Resamples::count; ++b) {
@@ -42,13 +51,15 @@ Bounds bounds_of(const Measure& measure, const GroupStatistics& statistics, cons
     if (!std::isnan(value)) values.push_back(value);  // a resample without a single sample of a group has none
   }
   if (values.empty()) return bounds;
-  const Interval usual = percentiles(values, 0.95);
+  const Interval nothing = bounds.at_confidence;
+  const auto interval = [&](double at) { return e.n < fewest_episodes(at) ? nothing : percentiles(values, at); };
+  const Interval usual = interval(0.95);
   e.low = usual.low;
   e.high = usual.high;
-  bounds.at_confidence = percentiles(values, confidence);
+  bounds.at_confidence = interval(confidence);
   if (measure.is_rate() && !measure.is_gap() && e.value == 0) {
-    e.high = wilson(0, e.n, 0.95).high;
-    bounds.at_confidence.high = wilson(0, e.n, confidence).high;
+    if (!std::isnan(e.high)) e.high = wilson(0, e.n, 0.95).high;
+    if (!std::isnan(bounds.at_confidence.high)) bounds.at_confidence.high = wilson(0, e.n, confidence).high;
   }
   return bounds;
 }
@@ -72,8 +83,8 @@ ConstraintResult verdict_on(const ConstraintOptions& option, const Measure& meas
   }
   if (std::isnan(result.low)) {
     result.evidence = Evidence::insufficient;
-    result.reason = fmt::format("{:.4g} with no interval: {} held-out episodes are too few", result.estimate.value,
-                                result.estimate.n);
+    result.reason = fmt::format("{:.4g} with no interval: {} held-out episodes are too few, at least {} are needed",
+                                result.estimate.value, result.estimate.n, fewest_episodes(option.confidence));
     return result;
   }
   result.evidence = Evidence::value;
@@ -138,8 +149,9 @@ FairnessReport judge(std::span<const EpisodeEnd> unordered, const EnvironmentInf
   bool first = true;
   if (groups.size() >= 2) {
     for (const auto& entry : episodes[0]->report.entries()) {
-      if (entry.kind != EpisodeReport::Kind::samples || !entry.group.empty()) continue;
-      if (!episodes[0]->report.find(entry.metric, groups[0])) continue;
+      if (!entry.group.empty() || !episodes[0]->report.find(entry.metric, groups[0])) continue;
+      if (entry.kind == EpisodeReport::Kind::outcomes) add("share_" + entry.metric + "_gap");
+      if (entry.kind != EpisodeReport::Kind::samples) continue;
       add("mean_" + entry.metric + "_gap");
       if (!first) continue;
       add("long_" + entry.metric + "_rate");

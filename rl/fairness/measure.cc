@@ -51,6 +51,8 @@ Measure::Measure(const std::string& name, const std::vector<std::string>& groups
   const bool gap = take_back(rest, "_gap");
   if (take_front(rest, "mean_")) {
     kind_ = Kind::mean;
+  } else if (take_front(rest, "share_")) {
+    kind_ = Kind::share;
   } else if (std::string inner = rest; take_front(inner, "long_") && take_back(inner, "_rate")) {
     kind_ = Kind::long_rate;
     rest = inner;
@@ -59,9 +61,10 @@ Measure::Measure(const std::string& name, const std::vector<std::string>& groups
   }
   reported_ = rest;
   if (rest.empty() || (worst && gap) || (!group.empty() && (worst || gap))) {
-    throw std::invalid_argument("'" + name +
-                                "' is no metric: write mean_wait, long_wait_rate or a total's name, with one of "
-                                "worst_ before it, _gap behind it or /group");
+    throw std::invalid_argument(
+        "'" + name +
+        "' is no metric: write mean_wait, long_wait_rate, share_served or a total's name, with one of "
+        "worst_ before it, _gap behind it or /group");
   }
   if ((worst || gap) && groups.size() < 2) {
     throw std::invalid_argument("'" + name + "' compares groups, and there are not two of them");
@@ -103,6 +106,28 @@ double Measure::value(const GroupTotals& totals) const {
     largest = std::max(largest, v);
   }
   return largest;
+}
+
+Interval Measure::interval(const GroupTotals& totals, const Part& part, double confidence) const {
+  constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
+  const auto* plus = totals.find(reported_, part.plus);
+  if (!plus || plus->count == 0) return {nothing, nothing};
+  const std::int64_t yes = plus->milli / 1000;
+  if (!part.difference) return wilson(yes, plus->count, confidence);
+  const auto* minus = totals.find(reported_, part.minus);
+  if (!minus || minus->count == 0) return {nothing, nothing};
+  return newcombe(yes, plus->count, minus->milli / 1000, minus->count, confidence);
+}
+
+Interval Measure::interval(const GroupTotals& totals, double confidence) const {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  Interval whole{-infinity, -infinity};
+  for (const auto& part : parts_) {
+    const Interval one = interval(totals, part, confidence);
+    if (std::isnan(one.low)) return one;
+    whole = {std::max(whole.low, one.low), std::max(whole.high, one.high)};
+  }
+  return whole;
 }
 
 const GroupSet& group_set(const EnvironmentInfo& info, const FairnessOptions& options) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rl/fairness/group_statistics.h"
+#include "rl/fairness/intervals.h"
 
 namespace mobula::rl {
 
@@ -27,7 +28,9 @@ class Measure {
   const std::string& name() const { return name_; }
   /// Of the samples or the total that it is about ("wait"); empty for a statistic of one's own.
   const std::string& reported() const { return reported_; }
-  bool is_rate() const { return kind_ == Kind::long_rate; }
+  bool is_rate() const { return kind_ == Kind::long_rate || kind_ == Kind::share; }
+  /// Of outcomes that are independent of each other.
+  bool is_share() const { return kind_ == Kind::share; }
   bool is_gap() const { return !parts_.empty() && parts_[0].difference; }
   const std::vector<std::string>& groups() const { return groups_; }
   const std::vector<Part>& parts() const { return parts_; }
@@ -36,9 +39,13 @@ class Measure {
   /// NaN: undefined.
   double value(const GroupTotals& totals, const Part& part) const;
   double value(const GroupTotals& totals) const;
+  /// Of a share: the score interval of a part (Wilson's; Newcombe's of a difference), two-sided. NaN where a group has
+  /// no outcome. Of the whole measure: from the largest lower to the largest upper bound of its parts.
+  Interval interval(const GroupTotals& totals, const Part& part, double confidence) const;
+  Interval interval(const GroupTotals& totals, double confidence) const;
 
  private:
-  enum class Kind { mean, long_rate, total, own };
+  enum class Kind { mean, long_rate, share, total, own };
   double of_group(const GroupTotals& totals, const std::string& group) const;
 
   std::string name_, reported_;

@@ -1,5 +1,6 @@
 #include <mobula/rl/fairness.h>
 
+#include "rl/fairness/bootstrap.h"
 #include "rl/fairness/check.h"
 #include "rl/fairness/measure.h"
 
@@ -10,7 +11,8 @@
 namespace mobula::rl {
 
 void ConstraintOptions::describe(Fields& f) {
-  f("metric", metric, {.required = true, .help = "mean_X, long_X_rate or a total; with worst_, _gap or /group."});
+  f("metric", metric,
+    {.required = true, .help = "mean_X, long_X_rate, share_X or a total; with worst_, _gap or /group."});
   f("at_most", at_most, {.help = "The upper bound must not be above this."});
   f("at_least", at_least, {.help = "The lower bound must not be below this."});
   f("confidence", confidence, {.above = 0.5, .below = 1, .help = "Of the bounds that are held against the limit."});
@@ -67,6 +69,13 @@ std::string problem_with_fairness(const FairnessOptions& options, const Environm
       if (measure.is_rate() && (limit < 0 || limit > 1)) {
         return at + key + fmt::format("a rate lies in [0, 1]; {:g} does not", limit);
       }
+      if (const auto fewest = fewest_episodes(c.confidence); episodes < fewest && !measure.is_share()) {
+        return at + key +
+               fmt::format(
+                   "{} held-out episode{} cannot resolve any limit: an interval of {:g} % takes at least {}; "
+                   "raise evaluate.episodes",
+                   episodes, episodes == 1 ? "" : "s", 100 * c.confidence, fewest);
+      }
       if (c.at_least && measure.parts().size() > 1) {
         return at + key + "a gap or a worst group can be limited from above only";
       }
@@ -82,9 +91,6 @@ std::string problem_with_fairness(const FairnessOptions& options, const Environm
         return at + key + fmt::format("{} cannot be at least {:g} and at most {:g}", c.metric, *low, *high);
       }
       if (!low || !high) return at + ".metric: '" + c.metric + "' has this kind of limit already";
-    }
-    if (episodes < 2) {
-      return at + key + "one held-out episode gives no interval, so no limit can be judged; raise evaluate.episodes";
     }
   }
   return {};

@@ -7,10 +7,13 @@
 #include <optional>
 #include <vector>
 
+#include "rl/fairness/place_labels.h"
+
 namespace mobula::rl {
 namespace {
 
-constexpr double kWidth = 640, kHeight = 420, kLeft = 70, kRight = 150, kTop = 30, kBottom = 60;
+constexpr double kWidth = 640, kHeight = 420, kLeft = 70, kRight = 30, kTop = 30, kBottom = 70;
+constexpr double kCharacter = 7, kLine = 15;  // of a label, generously
 
 /// From 0 to a little beyond the largest value, in round steps.
 struct Axis {
@@ -39,21 +42,23 @@ std::string compared_samples(std::span<const PolicyMetrics> policies) {
   return {};
 }
 
-std::string trade_svg(const FairnessOptions& options, std::span<const PolicyMetrics> policies) {
+std::string trade_svg(const FairnessOptions& options, std::span<const PolicyMetrics> policies, std::size_t trained) {
   const std::string samples = compared_samples(policies);
   if (samples.empty()) return {};
   const std::string mean_name = "mean_" + samples, gap_name = mean_name + "_gap";
   struct Point {
     std::string policy;
     Estimate mean, gap;
+    bool trained;
   };
   std::vector<Point> points;
   double most_mean = 0, most_gap = 0;
   const auto high = [](const Estimate& e) { return std::isnan(e.high) ? e.value : e.high; };
-  for (const auto& policy : policies) {
+  for (std::size_t i = 0; i < policies.size(); ++i) {
+    const auto& policy = policies[i];
     const auto *mean = find(policy.metrics, mean_name), *gap = find(policy.metrics, gap_name);
     if (!mean || !gap || !std::isfinite(mean->value) || !std::isfinite(gap->value)) continue;
-    points.push_back({policy.policy, *mean, *gap});
+    points.push_back({policy.policy, *mean, *gap, i < trained});
     most_mean = std::max(most_mean, high(*mean));
     most_gap = std::max(most_gap, high(*gap));
   }
@@ -63,7 +68,8 @@ std::string trade_svg(const FairnessOptions& options, std::span<const PolicyMetr
     if (c.metric == gap_name && c.at_most) limit = c.at_most;
   }
   if (limit) most_gap = std::max(most_gap, *limit);
-  const Axis x(most_mean, kLeft, kWidth - kRight), y(most_gap, kHeight - kBottom, kTop);
+  const double right = kWidth - kRight, bottom = kHeight - kBottom;
+  const Axis x(most_mean, kLeft, right), y(most_gap, bottom, kTop);
 
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
@@ -77,29 +83,50 @@ std::string trade_svg(const FairnessOptions& options, std::span<const PolicyMetr
         fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", tx, ty, anchor, escaped(words));
   };
   for (double v = 0; v <= x.end * 1.0001; v += x.step) {
-    line(x(v), kTop, x(v), kHeight - kBottom, "stroke=\"#e0e0e0\"");
-    text(x(v), kHeight - kBottom + 18, "middle", fmt::format("{:g}", v));
+    line(x(v), kTop, x(v), bottom, "stroke=\"#e0e0e0\"");
+    text(x(v), bottom + 18, "middle", fmt::format("{:g}", v));
   }
   for (double v = 0; v <= y.end * 1.0001; v += y.step) {
-    line(kLeft, y(v), kWidth - kRight, y(v), "stroke=\"#e0e0e0\"");
+    line(kLeft, y(v), right, y(v), "stroke=\"#e0e0e0\"");
     text(kLeft - 8, y(v) + 4, "end", fmt::format("{:g}", v));
   }
-  text((kLeft + kWidth - kRight) / 2, kHeight - 20, "middle", mean_name);
+  text((kLeft + right) / 2, bottom + 38, "middle", mean_name);
+  text((kLeft + right) / 2, bottom + 58, "middle",
+       fmt::format("bars: 95 % intervals over n = {} held-out episodes", points[0].mean.n));
   svg += fmt::format(
       "<text x=\"18\" y=\"{0:.1f}\" text-anchor=\"middle\" transform=\"rotate(-90 18 {0:.1f})\">{1}</text>\n",
-      (kTop + kHeight - kBottom) / 2, escaped(gap_name));
+      (kTop + bottom) / 2, escaped(gap_name));
+  std::vector<Box> taken;
   if (limit) {
-    line(kLeft, y(*limit), kWidth - kRight, y(*limit), "stroke=\"#c0392b\" stroke-dasharray=\"6 4\"");
-    text(kWidth - kRight + 6, y(*limit) + 4, "start", fmt::format("limit {:g}", *limit));
+    line(kLeft, y(*limit), right, y(*limit), "stroke=\"#c0392b\" stroke-dasharray=\"6 4\"");
+    const std::string words = fmt::format("limit {:g}", *limit);
+    const double width = kCharacter * static_cast<double>(words.size());
+    text(kLeft + 6, y(*limit) - 6, "start", words);
+    taken.push_back({kLeft, y(*limit) - 2, right, y(*limit) + 2});
+    taken.push_back({kLeft + 6, y(*limit) - 6 - kLine, kLeft + 6 + width, y(*limit) - 4});
   }
+  std::vector<Label> labels;
   for (const auto& p : points) {
-    const std::string colour = p.policy == "trained" ? "#1f5fa8" : "#777777";
+    const std::string colour = p.trained ? "#1f5fa8" : "#666666";
     const std::string stroke = "stroke=\"" + colour + "\" stroke-width=\"1.5\"";
-    if (!std::isnan(p.mean.low)) line(x(p.mean.low), y(p.gap.value), x(p.mean.high), y(p.gap.value), stroke);
-    if (!std::isnan(p.gap.low)) line(x(p.mean.value), y(p.gap.low), x(p.mean.value), y(p.gap.high), stroke);
-    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"{}\"/>\n", x(p.mean.value), y(p.gap.value),
+    const double px = x(p.mean.value), py = y(p.gap.value);
+    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" fill=\"{}\" fill-opacity=\"0.35\"/>\n", px, py,
                        colour);
-    text(x(p.mean.value) + 8, y(p.gap.value) - 6, "start", p.policy);
+    if (!std::isnan(p.mean.low)) {
+      line(x(p.mean.low), py, x(p.mean.high), py, stroke);
+      for (const double end : {p.mean.low, p.mean.high}) line(x(end), py - 3, x(end), py + 3, stroke);
+      taken.push_back({x(p.mean.low), py - 3, x(p.mean.high), py + 3});
+    }
+    if (!std::isnan(p.gap.low)) {
+      line(px, y(p.gap.low), px, y(p.gap.high), stroke);
+      for (const double end : {p.gap.low, p.gap.high}) line(px - 3, y(end), px + 3, y(end), stroke);
+      taken.push_back({px - 3, y(p.gap.high), px + 3, y(p.gap.low)});
+    }
+    labels.push_back({px, py, p.policy});
+  }
+  place_labels(labels, taken, {kLeft, kTop, right, bottom}, kCharacter, kLine);
+  for (const auto& label : labels) {
+    text((label.box.left + label.box.right) / 2, label.box.bottom - 4, "middle", label.text);
   }
   return svg + "</svg>\n";
 }

@@ -67,28 +67,31 @@ void Evaluator::grow(int actors) {
 }
 
 void Evaluator::start(const Request& request, const Ref<Array<float>>& parameters) {
-  Pending pending{request, {}};
+  Pending pending{request, parameters, {}, {}};
   for (int first = 0; first < request.episodes; first += kEpisodesPerCall) {
     const EvaluationCall call{.first = static_cast<std::uint32_t>(first),
                               .count = std::min(kEpisodesPerCall, request.episodes - first),
                               .baseline = request.baseline,
                               .deterministic = request.deterministic};
-    const auto& actor = actors_[next_actor_++ % actors_.size()];
-    pending.parts.push_back(actor.call<&EvaluationActor::play>(parameters, call));
+    const std::size_t actor = next_actor_++ % actors_.size();
+    pending.parts.push_back(actors_[actor].call<&EvaluationActor::play>(parameters, call));
+    pending.actors.push_back(actor);
   }
   pending_.push_back(std::move(pending));
 }
 
-std::optional<Evaluator::Finished> Evaluator::take(std::chrono::milliseconds wait, CpuMeter& meter) {
+std::optional<Evaluator::Finished> Evaluator::take(std::chrono::milliseconds wait, CpuMeter& meter,
+                                                   WorkerWatch* watch) {
   if (pending_.empty()) return std::nullopt;
   auto& parts = pending_.front().parts;
   if (!runtime_.wait(parts, parts.size(), wait).pending.empty()) return std::nullopt;
   const Pending done = std::move(pending_.front());
   pending_.pop_front();
   std::vector<EpisodeEnd> episodes;
-  for (const auto& part : done.parts) {
-    EvaluationResult result = part.get();
+  for (std::size_t i = 0; i < done.parts.size(); ++i) {
+    EvaluationResult result = done.parts[i].get();
     meter.report(result.time);
+    if (watch) watch->report("evaluation " + std::to_string(done.actors[i]), result.time);
     std::move(result.episodes.begin(), result.episodes.end(), std::back_inserter(episodes));
   }
   Finished finished{done.request, summarise(episodes, seed_), {}};
@@ -98,6 +101,17 @@ std::optional<Evaluator::Finished> Evaluator::take(std::chrono::milliseconds wai
   }
   finished.constraints = std::move(fairness.constraints);
   return finished;
+}
+
+std::vector<StoredEvaluation> Evaluator::under_way() const {
+  std::vector<StoredEvaluation> all;
+  for (const auto& one : pending_) {
+    const Progress& at = one.request.progress;
+    const Array<float> parameters = one.parameters.get();
+    const auto values = parameters.span();
+    all.push_back({at.iteration, at.env_steps, at.episodes, at.wall_seconds, {values.begin(), values.end()}});
+  }
+  return all;
 }
 
 std::vector<Evaluator::Request> final_requests(const TrainOptions& options, const Progress& progress) {

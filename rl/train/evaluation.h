@@ -12,6 +12,8 @@
 #include "rl/fairness/gate.h"
 #include "rl/train/cpu_meter.h"
 #include "rl/train/rollout.h"
+#include "rl/train/sections.h"
+#include "rl/train/worker_watch.h"
 
 namespace mobula::rl {
 
@@ -80,13 +82,17 @@ class Evaluator {
     std::vector<ConstraintResult> constraints;  ///< of the options, in their order
   };
   /// The oldest one if it is finished, waiting for it at most this long. Throws TaskError if its environment failed.
-  std::optional<Finished> take(std::chrono::milliseconds wait, CpuMeter& meter);
+  std::optional<Finished> take(std::chrono::milliseconds wait, CpuMeter& meter, WorkerWatch* watch = nullptr);
   std::size_t pending() const { return pending_.size(); }
+  /// What is under way, with the parameters that are evaluated, so that a resumed run can do it again.
+  std::vector<StoredEvaluation> under_way() const;
 
  private:
   struct Pending {
     Request request;
+    Ref<Array<float>> parameters;
     std::vector<Ref<EvaluationResult>> parts;
+    std::vector<std::size_t> actors;  ///< who plays each part
   };
   Runtime& runtime_;
   const ActorSetup setup_;

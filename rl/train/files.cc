@@ -12,7 +12,7 @@ namespace mobula::rl {
 namespace {
 
 [[noreturn]] void fail(const std::string& what, const std::filesystem::path& file) {
-  throw std::runtime_error("cannot " + what + " " + file.string() + ": " + std::strerror(errno));
+  throw FileError("cannot " + what + " " + file.string() + ": " + std::strerror(errno));
 }
 
 struct Descriptor {

@@ -4,12 +4,14 @@
 #include <string>
 #include <string_view>
 
+#include "rl/records/file_error.h"
+
 namespace mobula::rl {
 
-/// The whole file; throws std::runtime_error naming it and the reason.
+/// The whole file; throws FileError naming it and the reason.
 std::string read_file(const std::filesystem::path& file);
 
-/// Written beside the target, flushed to the disk and renamed over it. Throws std::runtime_error.
+/// Written beside the target, flushed to the disk and renamed over it. Throws FileError.
 void write_file(const std::filesystem::path& file, std::string_view content);
 
 /// An exclusive lock on a file, held until destruction or the end of the process, however it ends.

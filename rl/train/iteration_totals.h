@@ -34,7 +34,6 @@ class IterationTotals {
     return means;
   }
 
-  double collect_seconds = 0;
   double update_seconds = 0;
 
  private:

@@ -12,10 +12,14 @@ namespace mobula::rl {
 
 /// Where one training run keeps all that it writes; locked against other processes while this object lives.
 ///
+/// docs/formats/run_directory.md describes each file.
+///
 ///   config.yaml       every setting, also those left at their defaults; what `--resume` reads
 ///   metadata.json     program, machine, command line, seed, times of start and resumptions
 ///   progress.csv      a row an iteration
 ///   evaluations.csv   a row an evaluation and metric
+///   events.jsonl      a JSON object a line: everything that happened, in the order in which it did
+///   events.out.tfevents.*   the same numbers for TensorBoard
 ///   checkpoints/      the newest few
 ///   result.json       when training has finished
 ///   trade.svg         efficiency against fairness of all policies, where the environment has groups
@@ -32,7 +36,8 @@ class RunDirectory {
   CheckpointFolder checkpoints() const { return CheckpointFolder(path_ / "checkpoints"); }
 
   static constexpr std::string_view config = "config.yaml", metadata = "metadata.json", progress = "progress.csv",
-                                    evaluations = "evaluations.csv", result = "result.json", trade = "trade.svg";
+                                    evaluations = "evaluations.csv", events = "events.jsonl", result = "result.json",
+                                    trade = "trade.svg";
   std::filesystem::path file(std::string_view name) const { return path_ / name; }
 
  private:

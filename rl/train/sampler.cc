@@ -64,19 +64,20 @@ void Sampler::start(const Ref<Array<float>>& policy, std::uint32_t iteration, co
 }
 
 std::optional<Sampler::Collected> Sampler::finish(Runtime& runtime, const std::function<bool()>& interrupted,
-                                                  CpuMeter& meter) {
+                                                  CpuMeter& meter, WorkerWatch* watch) {
   while (!runtime.wait(parts_, parts_.size(), kGlance).pending.empty()) {
     if (interrupted && interrupted()) return std::nullopt;
   }
-  return merge(meter);
+  return merge(meter, watch);
 }
 
-Sampler::Collected Sampler::merge(CpuMeter& meter) {
+Sampler::Collected Sampler::merge(CpuMeter& meter, WorkerWatch* watch) {
   Fragment whole(layout_, std::as_writable_bytes(std::span(memory_)));
   std::vector<std::vector<std::byte>> snapshots;
   Collected collected{.fragment = ConstFragment(layout_, std::as_bytes(std::span(memory_))), .ended = {}, .costs = {}};
-  for (const auto& ref : std::exchange(parts_, {})) {
-    RolloutResult part = ref.get();
+  const auto parts = std::exchange(parts_, {});
+  for (std::size_t w = 0; w < parts.size(); ++w) {
+    RolloutResult part = parts[w].get();
     const int first = static_cast<int>(snapshots.size());
     const FragmentLayout layout(info_, size_.steps, static_cast<int>(part.snapshots.size()), size_.state_size);
     place_columns(ConstFragment(layout, std::as_bytes(part.fragment.span())), whole, first);
@@ -84,6 +85,7 @@ Sampler::Collected Sampler::merge(CpuMeter& meter) {
     std::move(part.ended.begin(), part.ended.end(), std::back_inserter(collected.ended));
     collected.costs.merge(part.costs);
     meter.report(part.time);
+    if (watch) watch->report("rollout " + std::to_string(w), part.time);
   }
   collected.ended = in_order_of_time(std::move(collected.ended), collected.fragment);
   for (const auto& end : collected.ended) collected.env_restarts += end.crashes;

@@ -10,6 +10,7 @@
 
 #include "rl/algos/learner.h"
 #include "rl/train/rollout.h"
+#include "rl/train/worker_watch.h"
 
 namespace mobula::rl {
 
@@ -37,14 +38,15 @@ class Sampler {
   void start(const Ref<Array<float>>& policy, std::uint32_t iteration, const nn::Exploration& exploration);
   bool started() const { return !parts_.empty(); }
   /// That rollout. Nothing, and the environments are where they were, if `interrupted` said so while waiting.
-  std::optional<Collected> finish(Runtime& runtime, const std::function<bool()>& interrupted, CpuMeter& meter);
+  std::optional<Collected> finish(Runtime& runtime, const std::function<bool()>& interrupted, CpuMeter& meter,
+                                  WorkerWatch* watch = nullptr);
 
   /// Where each environment stands; empty before the first rollout. The whole state of the sampler.
   const std::vector<std::vector<std::byte>>& snapshots() const { return snapshots_; }
   void restore(std::vector<std::vector<std::byte>> snapshots) { snapshots_ = std::move(snapshots); }
 
  private:
-  Collected merge(CpuMeter& meter);
+  Collected merge(CpuMeter& meter, WorkerWatch* watch);
 
   const EnvironmentInfo info_;
   const RolloutSize size_;

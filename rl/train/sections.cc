@@ -34,6 +34,7 @@ std::string to_json(const Counters& counters) {
   json["env_restarts"] = counters.env_restarts;
   json["wall_seconds"] = counters.wall_seconds;
   json["cpu_seconds"] = counters.cpu_seconds;
+  json["stage_seconds"] = counters.stages.seconds;
   json["returns"] = counters.returns;
   return json.dump();
 }
@@ -46,6 +47,7 @@ Counters counters_from_json(const std::string& text) {
     counters.env_restarts = json.value("env_restarts", std::int64_t{0});
     counters.wall_seconds = json.at("wall_seconds");
     counters.cpu_seconds = json.at("cpu_seconds");
+    if (json.contains("stage_seconds")) counters.stages.seconds = json.at("stage_seconds");
     counters.returns = json.at("returns").get<std::vector<double>>();
     return counters;
   });

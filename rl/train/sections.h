@@ -1,5 +1,7 @@
 #pragma once
 
+#include <mobula/rl/stage_seconds.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -19,6 +21,7 @@ struct Counters {
   std::int64_t env_restarts = 0;
   double wall_seconds = 0;
   double cpu_seconds = 0;
+  StageSeconds stages;
   std::vector<double> returns;  ///< of the last training episodes, oldest first
 };
 std::string to_json(const Counters& counters);
@@ -30,6 +33,17 @@ struct StoredPolicy {
 };
 std::string policy_section(const nn::PolicySpec& spec, std::span<const float> parameters);
 StoredPolicy policy_from_section(const std::string& bytes);  // throws CheckpointError
+
+/// An evaluation of the policy as it was at an iteration, which was under way when the checkpoint was written.
+struct StoredEvaluation {
+  std::int64_t iteration = 0, env_steps = 0, episodes = 0;
+  double wall_seconds = 0;
+  std::vector<float> parameters;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(iteration, env_steps, episodes, wall_seconds, parameters);
+  }
+};
 
 inline std::string as_text(std::span<const std::byte> bytes) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -31,9 +31,10 @@ class StageClock {
   Span span(Stage stage) { return Span(*this, stage); }
 
   /// So far, the open stage included.
-  StageSeconds seconds() {
-    turn_to(stage_);
-    return seconds_;
+  StageSeconds seconds() const {
+    StageSeconds all = seconds_;
+    all[stage_] += std::chrono::duration<double>(now_() - since_).count();
+    return all;
   }
 
  private:

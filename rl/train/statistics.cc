@@ -6,13 +6,14 @@
 #include <cmath>
 
 #include "rl/fairness/bootstrap.h"
+#include "rl/fairness/intervals.h"
 
 namespace mobula::rl {
 namespace {
 
 void set_interval(Estimate& estimate, std::vector<double>& values) {
   // A resample without a single sample (all its episodes were empty) has no value; it is left out.
-  if (estimate.n < 2 || values.empty()) return;
+  if (estimate.n < fewest_episodes(0.95) || values.empty()) return;
   const Interval interval = percentiles(values, 0.95);
   estimate.low = interval.low;
   estimate.high = interval.high;
@@ -95,6 +96,25 @@ Estimate bootstrap(const Pooled& pooled, const Resamples& resamples, std::size_t
   return estimate;
 }
 
+/// Wilson's interval: each outcome is a unit of its own, whatever episode it is of.
+Estimate share_of(std::span<const EpisodeEnd* const> episodes, const EpisodeReport::Entry& name) {
+  std::int64_t yes = 0, all = 0;
+  for (const auto* e : episodes) {
+    const auto* entry = e->report.find(name.metric, name.group);
+    if (!entry) continue;
+    all += static_cast<std::int64_t>(entry->milli.size());
+    yes += std::count(entry->milli.begin(), entry->milli.end(), 1000);
+  }
+  Estimate estimate;
+  estimate.n = estimate.samples = all;
+  if (all == 0) return estimate;
+  estimate.value = static_cast<double>(yes) / static_cast<double>(all);
+  const Interval interval = wilson(yes, all, 0.95);
+  estimate.low = interval.low;
+  estimate.high = interval.high;
+  return estimate;
+}
+
 }  // namespace
 
 Estimate mean_estimate(std::span<const double> values) {
@@ -150,6 +170,10 @@ Metrics summarise(std::span<const EpisodeEnd> unordered, std::uint64_t seed) {
         values.push_back(entry && !entry->milli.empty() ? static_cast<double>(entry->milli[0]) / 1000.0 : 0.0);
       }
       metrics.emplace_back(name->metric + suffix, mean_estimate(values));
+      continue;
+    }
+    if (name->kind == EpisodeReport::Kind::outcomes) {
+      metrics.emplace_back("share_" + name->metric + suffix, share_of(episodes, *name));
       continue;
     }
     std::vector<const std::vector<std::int64_t>*> samples;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "rl/algos/algorithms.h"
 #include "rl/train/experiment.h"
+#include "rl/train/records.h"
 #include "rl/train/sections.h"
 
 namespace mobula::rl {
@@ -59,15 +61,23 @@ void Trainer::open(Begin begin) {
       notes_.push_back("the run was stopped before its first checkpoint; it starts anew");
     }
   }
+  // The settings first: with them a run can be resumed, whenever it is killed.
+  write_file(directory_->file(RunDirectory::config), write_experiment(options_));
   const auto metadata = directory_->file(RunDirectory::metadata);
   const std::string before = std::filesystem::exists(metadata) ? read_file(metadata) : "";
-  write_file(metadata, metadata_json(options_, before));
-  write_file(directory_->file(RunDirectory::config), write_experiment(options_));
-  log_ = std::make_unique<ProgressLog>(directory_->file(RunDirectory::progress),
-                                       directory_->file(RunDirectory::evaluations), progress_.iteration);
+  write_file(metadata, metadata_json(options_.experiment, options_.seed, before));
+  // What it says is of a run that had ended.
+  std::filesystem::remove(directory_->file(RunDirectory::result));
+  ResumePoint point{.iteration = progress_.iteration, .env_steps = progress_.env_steps};
+  for (const auto& one : evaluations_to_restart_) {
+    point.evaluated_again.insert(one.iteration);
+    point.steps_evaluated_again.insert(one.env_steps);
+  }
+  log_ = std::make_unique<RunLog>(*directory_, std::move(point));
+  log_start(begin);
 }
 
-Checkpoint Trainer::state() const {
+Checkpoint Trainer::state(const Evaluator& evaluator) const {
   Checkpoint checkpoint;
   checkpoint.iteration = progress_.iteration;
   checkpoint.env_steps = progress_.env_steps;
@@ -76,12 +86,14 @@ Checkpoint Trainer::state() const {
   counters.env_restarts = progress_.env_restarts;
   counters.wall_seconds = wall_seconds();
   counters.cpu_seconds = cpu_before_ + meter_.reported_seconds();
+  counters.stages = stages_of_run();
   counters.returns.assign(returns_.begin(), returns_.end());
   checkpoint.add("counters", to_json(counters));
   checkpoint.add("policy", policy_section(learner_->spec(), learner_->policy()));
   checkpoint.add("learner", as_text(learner_->save()));
   checkpoint.add("fairness", as_text(fairness_.save()));
   checkpoint.add("environments", as_text(encode_to_bytes(sampler_.snapshots())));
+  checkpoint.add("evaluations", as_text(encode_to_bytes(evaluator.under_way())));
   return checkpoint;
 }
 
@@ -91,6 +103,10 @@ void Trainer::load(const Checkpoint& checkpoint) {
   fairness_.load(as_bytes(checkpoint.section("fairness")));
   sampler_.restore(
       decode_from_bytes<std::vector<std::vector<std::byte>>>(as_bytes(checkpoint.section("environments"))));
+  if (checkpoint.has("evaluations")) {
+    evaluations_to_restart_ =
+        decode_from_bytes<decltype(evaluations_to_restart_)>(as_bytes(checkpoint.section("evaluations")));
+  }
   progress_.iteration = checkpoint.iteration;
   progress_.env_steps = checkpoint.env_steps;
   progress_.episodes = counters.episodes;
@@ -98,6 +114,7 @@ void Trainer::load(const Checkpoint& checkpoint) {
   progress_.wall_seconds = counters.wall_seconds;
   wall_before_ = counters.wall_seconds;
   cpu_before_ = counters.cpu_seconds;
+  stages_before_ = counters.stages;
   returns_.assign(counters.returns.begin(), counters.returns.end());
 }
 
@@ -107,12 +124,15 @@ std::int64_t Trainer::checkpoint_period() const {
   return std::max<std::int64_t>(1, options_.stop.env_steps / steps / 20);
 }
 
-void Trainer::save_checkpoint() {
+void Trainer::save_checkpoint(const Evaluator& evaluator) {
   if (!directory_ || saved_steps_ == progress_.env_steps) return;
   const auto span = stages_.span(Stage::checkpoint);
   log_->flush();
-  const auto file = directory_->checkpoints().save(state(), options_.checkpoint.keep);
+  const auto file = directory_->checkpoints().save(state(evaluator), options_.checkpoint.keep);
   saved_steps_ = progress_.env_steps;
+  log_->event(
+      "checkpoint", progress_,
+      {{"file", file.lexically_relative(directory_->path()).string()}, {"bytes", std::filesystem::file_size(file)}});
   tell(callbacks_.on_checkpoint, CheckpointEvent{progress_, file});
 }
 

@@ -18,8 +18,10 @@
 #include "rl/train/iteration_totals.h"
 #include "rl/train/records.h"
 #include "rl/train/run_directory.h"
+#include "rl/train/run_log.h"
 #include "rl/train/sampler.h"
 #include "rl/train/stage_clock.h"
+#include "rl/train/worker_watch.h"
 
 namespace mobula::rl {
 
@@ -51,10 +53,16 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
   enum class Outcome { done, interrupted };
 
+  TrainResult run_to_end(Runtime& runtime);
   void open(Begin begin);
   void load(const Checkpoint& checkpoint);
-  Checkpoint state() const;
-  void save_checkpoint();
+  Checkpoint state(const Evaluator& evaluator) const;
+  void save_checkpoint(const Evaluator& evaluator);
+  void log_start(Begin begin);
+  void log_deaths();
+  void log_failure(const std::string& what);
+  void log_end(const TrainResult& result);
+  void write_result(const TrainResult& result) const;
 
   std::string reason_to_stop() const;
   bool interrupted() const { return options_.interrupted && options_.interrupted(); }
@@ -64,6 +72,7 @@ class Trainer {
   Ref<Array<float>> behaviour(Runtime& runtime, int ahead);
   void gate();
   void learn(const Sampler::Collected& collected, bool last, double collect_seconds, IterationTotals& totals);
+  void restart_evaluations(Runtime& runtime, Evaluator& evaluator);
   Outcome evaluate_now_and_then(Runtime& runtime, Evaluator& evaluator);
   void deliver(const Evaluator::Finished& finished);
   Outcome evaluate_finally(Runtime& runtime, Evaluator& evaluator);
@@ -74,6 +83,8 @@ class Trainer {
     if (callback(event) == Flow::stop) stop_asked_ = true;
   }
   double wall_seconds() const;
+  StageSeconds stages_of_run() const;  ///< over all resumptions
+  Statistics stage_columns();          ///< since the last call
   double seconds_since(Clock::time_point then) const;
   double training_return_mean() const;
   std::int64_t checkpoint_period() const;
@@ -84,7 +95,7 @@ class Trainer {
   const Hooks hooks_;
   const Clock::time_point started_ = Clock::now();
   std::optional<RunDirectory> directory_;
-  std::unique_ptr<ProgressLog> log_;
+  std::unique_ptr<RunLog> log_;
   std::vector<std::string> notes_;
 
   // The state of the run.
@@ -94,13 +105,17 @@ class Trainer {
   Progress progress_;
   std::deque<double> returns_;               // of the last 100 training episodes
   double wall_before_ = 0, cpu_before_ = 0;  // used before this resumption
+  StageSeconds stages_before_;
+  std::vector<StoredEvaluation> evaluations_to_restart_;
 
   // Of this process only.
   StageClock stages_;
+  StageSeconds stages_logged_;
   Ref<Array<float>> weights_;  // the present parameters, once someone asked for them
   std::vector<PolicyMetrics> policies_;
   std::vector<ConstraintResult> constraints_;  // of the trained policy
   CpuMeter meter_;
+  WorkerWatch watch_;
   std::int64_t saved_steps_ = -1;
   bool stop_asked_ = false;
 };

@@ -3,13 +3,26 @@
 #include <numeric>
 #include <utility>
 
-#include "rl/fairness/trade_svg.h"
 #include "rl/train/sha256.h"
 #include "rl/train/trainer.h"
 
 namespace mobula::rl {
 
 TrainResult Trainer::run(Runtime& runtime) {
+  try {
+    return run_to_end(runtime);
+  } catch (const FileError& error) {
+    // What is on the disk is whole, so nothing is lost but the iterations since the newest checkpoint.
+    std::string what = error.what();
+    if (directory_) what += "; when that is mended, go on by: mobula train --resume " + directory_->path().string();
+    throw FileError(what);
+  } catch (const std::exception& error) {
+    log_failure(error.what());
+    throw;
+  }
+}
+
+TrainResult Trainer::run_to_end(Runtime& runtime) {
   StartEvent start;
   start.progress = progress_;
   start.total_env_steps = options_.stop.env_steps;
@@ -24,6 +37,7 @@ TrainResult Trainer::run(Runtime& runtime) {
     const ActorSetup setup = actor_setup(options_, learner_->spec());
     Evaluator evaluator(runtime, setup, options_.env.info, options_.fairness, options_.seed);
     if (options_.evaluate.every > 0) evaluator.grow(options_.evaluate.workers);
+    restart_evaluations(runtime, evaluator);
     for (;;) {
       result.stopped_by = reason_to_stop();
       if (!result.stopped_by.empty()) break;
@@ -31,31 +45,25 @@ TrainResult Trainer::run(Runtime& runtime) {
       outcome = iterate(runtime, evaluator);
       if (outcome == Outcome::interrupted) break;
     }
-    save_checkpoint();
+    save_checkpoint(evaluator);
     sampler_.dismiss();
     if (outcome == Outcome::done) outcome = evaluate_finally(runtime, evaluator);
   }
   result.interrupted = outcome == Outcome::interrupted;
   if (result.interrupted) result.stopped_by = "interrupt";
-  if (log_) log_->flush();
   progress_.wall_seconds = wall_seconds();
   result.progress = progress_;
   result.wall_seconds = progress_.wall_seconds;
   result.cpu_seconds = cpu_before_ + meter_.seconds();
-  result.stages = stages_.seconds();
+  result.stages = stages_of_run();
   result.training_return_mean = training_return_mean();
   result.parameters.assign(learner_->parameters().begin(), learner_->parameters().end());
   result.parameters_sha256 = sha256(std::as_bytes(learner_->parameters()));
   result.policies = policies_;
   result.constraints = constraints_;
-  if (!result.interrupted) {
-    if (directory_) {
-      write_file(directory_->file(RunDirectory::result), result_json(options_, result));
-      const std::string picture = trade_svg(options_.fairness, policies_);
-      if (!picture.empty()) write_file(directory_->file(RunDirectory::trade), picture);
-    }
-    tell(callbacks_.on_finish, result);
-  }
+  if (!result.interrupted) write_result(result);
+  log_end(result);
+  if (!result.interrupted) tell(callbacks_.on_finish, result);
   return result;
 }
 
@@ -68,20 +76,19 @@ Trainer::Outcome Trainer::iterate(Runtime& runtime, Evaluator& evaluator) {
     const auto collected = collect(runtime);
     if (!collected) return Outcome::interrupted;
     const double seconds = seconds_since(began);
-    totals.collect_seconds += seconds;
     last = (learner_->iteration() + 1) % learner_->rounds() == 0 ||
            progress_.env_steps + learner_->rollout().total() >= options_.stop.env_steps;
     learn(*collected, last, seconds, totals);
   } while (!last);
   if (evaluate_now_and_then(runtime, evaluator) == Outcome::interrupted) return Outcome::interrupted;
-  if (progress_.iteration % checkpoint_period() == 0) save_checkpoint();
+  if (progress_.iteration % checkpoint_period() == 0) save_checkpoint(evaluator);
   return Outcome::done;
 }
 
 std::optional<Sampler::Collected> Trainer::collect(Runtime& runtime) {
   const auto span = stages_.span(Stage::collect);
   if (!sampler_.started()) sampler_.start(behaviour(runtime, 0), learner_->iteration(), learner_->exploration());
-  auto collected = sampler_.finish(runtime, options_.interrupted, meter_);
+  auto collected = sampler_.finish(runtime, options_.interrupted, meter_, &watch_);
   // The next rollout may be under way while the learner is busy with this one, if the policy that collects it is there.
   const bool more = progress_.env_steps + learner_->rollout().total() < options_.stop.env_steps;
   if (collected && more && learner_->lag() > 0) {
@@ -127,14 +134,17 @@ void Trainer::learn(const Sampler::Collected& collected, bool last, double colle
   weights_ = {};
   progress_ = next;
   totals.update_seconds += seconds_since(began);
+  log_deaths();
   if (!last) return;
 
   Statistics statistics = totals.means();
   statistics.emplace_back("env_restarts", static_cast<double>(progress_.env_restarts));
-  statistics.emplace_back("collect_seconds", totals.collect_seconds);
-  statistics.emplace_back("update_seconds", totals.update_seconds);
+  for (const auto& entry : stage_columns()) statistics.push_back(entry);
   for (const auto& entry : fairness_.series()) statistics.push_back(entry);
-  if (log_) log_->add(progress_, return_mean, statistics);
+  if (log_) {
+    const auto writing = stages_.span(Stage::checkpoint);
+    log_->iteration(progress_, return_mean, statistics, fairness_.states());
+  }
   tell(callbacks_.on_update, UpdateEvent{progress_, statistics, totals.update_seconds, stages_.seconds()});
 }
 

@@ -71,7 +71,10 @@ void Owner::Impl::dispatch(std::uint32_t scheduling_class, Time now) {
       lease.full = true;
       set_timer(now + full_retry);
     } else {
+      // With calls on it, its death follows and moves them. Without it would only be counted as one that can run what
+      // waits here.
       lease.dead = true;
+      if (lease.in_flight_count == 0) return_lease(lease_handle);
     }
   }
   if (cls.queued == 0) {
@@ -231,7 +234,10 @@ void Owner::Impl::on_grant(const ProcessId& from, const wire::LeaseGrant& grant,
   cls.leases.push_back(handle);
   cls.refusals.clear();
   dispatch(lease.scheduling_class, now);
-  if (lease.in_flight_count == 0) lease_idle(handle, now);
+  // (Found dead at once, it has gone.)
+  if (const LeaseEntry* left = leases_.find(handle); left != nullptr && left->in_flight_count == 0) {
+    lease_idle(handle, now);
+  }
 }
 
 void Owner::Impl::lease_idle(LeaseHandle handle, Time now) {

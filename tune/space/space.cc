@@ -46,6 +46,14 @@ void check_bounds(const char* kind, double low, double high) {
   }
 }
 
+/// The nearest number of 15 digits: 0.1 + 0.05 is 0.15 for whoever reads the table, not 0.15000000000000002.
+double tidy(double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 15).ptr;
+  std::from_chars(text, end, value);
+  return value;
+}
+
 /// The values of a stepped domain; the quotient may fall short of a whole number by rounding.
 std::int64_t steps(double low, double high, double step) {
   return static_cast<std::int64_t>(std::floor((high - low) / step * (1 + 1e-12))) + 1;
@@ -132,7 +140,7 @@ std::int64_t Domain::size() const {
 
 Value Domain::nth(std::int64_t index) const {
   if (!values.empty()) return values.at(static_cast<std::size_t>(index));
-  const double value = std::min(high, low + static_cast<double>(index) * step);
+  const double value = std::min(high, tidy(low + static_cast<double>(index) * step));
   if (kind == Kind::integer) return static_cast<std::int64_t>(value);
   return value;
 }

@@ -106,11 +106,18 @@ void Journal::append(std::string_view record) {
 
 void Journal::flush() {
   if (buffer_.empty()) return;
+  const off_t before = ::lseek(descriptor_, 0, SEEK_END);
   std::string_view rest = buffer_;
   while (!rest.empty()) {
     const ssize_t n = ::write(descriptor_, rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw TuneError("cannot write to the journal " + file_.string() + ": " + std::strerror(errno));
+    if (n < 0) {
+      const std::string reason = std::strerror(errno);
+      // What did fit is half a line; later ones must not come to stand behind it.
+      if (before >= 0) static_cast<void>(::ftruncate(descriptor_, before) == 0);
+      throw TuneError("cannot write to the journal " + file_.string() + ": " + reason +
+                      "; nothing that was decided is lost, and the study can be resumed");
+    }
     rest.remove_prefix(static_cast<std::size_t>(n));
   }
   buffer_.clear();

@@ -72,10 +72,28 @@ std::string bound(const Domain& domain, bool top) {
   return fmt::format("{:.3g}", top ? domain.high : domain.low);
 }
 
+/// "lr" for algorithm.lr, where no other parameter ends so.
+std::string short_name(const Space& space, const std::string& name) {
+  const auto last = [](const std::string& full) { return full.substr(full.rfind('.') + 1); };
+  const auto alike = std::count_if(space.parameters().begin(), space.parameters().end(),
+                                   [&](const Parameter& other) { return last(other.name) == last(name); });
+  return alike == 1 ? last(name) : name;
+}
+
+/// From pale for the worst to dark for the best.
+std::string colour(double goodness) {
+  const auto mix = [&](int pale, int dark) {
+    return pale + std::lround((dark - pale) * std::clamp(goodness, 0.0, 1.0));
+  };
+  return fmt::format("#{:02x}{:02x}{:02x}", mix(0xc9, 0x08), mix(0xd8, 0x40), mix(0xe8, 0x81));
+}
+
 std::string curve(const Study& study, const Range& range) {
   const auto& trials = study.trials();
   const bool more = study.options().mode == "max";
-  std::string svg = label(kLeft, kCurveTop - 15, "Best " + study.options().metric + " so far, by trial", "start", 14);
+  std::string svg =
+      label(kLeft, kCurveTop - 15,
+            "Best " + study.options().metric + " so far, by trial (blue: completed, grey: stopped early)", "start", 14);
   svg += line(kLeft, kCurveBottom, kRight, kCurveBottom, "#888") + line(kLeft, kCurveTop, kLeft, kCurveBottom, "#888");
   svg += label(kLeft - 6, kCurveTop + 4, fmt::format("{:.4g}", range.high), "end");
   svg += label(kLeft - 6, kCurveBottom + 4, fmt::format("{:.4g}", range.low), "end");
@@ -105,8 +123,9 @@ std::string coordinates(const Study& study, const Range& range) {
   const double axes = static_cast<double>(parameters.size());  // and one more, for the metric
   const auto x = [&](double axis) { return kLeft + (kRight - kLeft) * (axes > 0 ? axis / axes : 0.5); };
   const auto y = [&](double fraction) { return kAxesBottom - (kAxesBottom - kAxesTop) * fraction; };
-  std::string svg = label(kLeft, kAxesTop - 35, "Parameters of all trials (the best in red)", "start", 14);
-  const auto polyline = [&](const Trial& trial, const char* style) {
+  std::string svg =
+      label(kLeft, kAxesTop - 35, "Parameters of all trials (the darker the better, the best in red)", "start", 14);
+  const auto polyline = [&](const Trial& trial, const std::string& style) {
     std::string path;
     bool pen = false;  // lifted where a conditional parameter does not apply
     for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -120,15 +139,33 @@ std::string coordinates(const Study& study, const Range& range) {
     if (trial.value) path += fmt::format("{}{:.1f} {:.1f}", pen ? "L" : "M", x(axes), y(range.fraction(*trial.value)));
     return path.empty() ? path : fmt::format("<path d=\"{}\" fill=\"none\" {}/>\n", path, style);
   };
-  for (const auto& trial : study.trials()) svg += polyline(trial, "stroke=\"#1f77b4\" stroke-opacity=\"0.3\"");
+  const auto goodness = [&](const Trial& trial) {
+    if (!trial.value) return 0.0;
+    return study.options().mode == "max" ? range.fraction(*trial.value) : 1 - range.fraction(*trial.value);
+  };
+  std::vector<const Trial*> order;  // the good ones on top
+  for (const auto& trial : study.trials()) order.push_back(&trial);
+  std::stable_sort(order.begin(), order.end(), [&](auto* a, auto* b) { return goodness(*a) < goodness(*b); });
+  for (const Trial* trial : order) {
+    svg += polyline(*trial, fmt::format("stroke=\"{}\" stroke-opacity=\"0.8\"", colour(goodness(*trial))));
+  }
   if (const Trial* best = study.best()) svg += polyline(*best, "stroke=\"#d62728\" stroke-width=\"2\"");
   for (std::size_t i = 0; i <= parameters.size(); ++i) {
     const double at = x(static_cast<double>(i));
     const bool metric = i == parameters.size();
     svg += line(at, kAxesTop, at, kAxesBottom, "#444");
-    svg += label(at, kAxesTop - 18, metric ? study.options().metric : parameters[i].name);
+    svg += label(at, kAxesTop - 18, metric ? study.options().metric : short_name(study.space(), parameters[i].name));
     svg += label(at, kAxesTop - 5, metric ? fmt::format("{:.4g}", range.high) : bound(parameters[i].domain, true));
     svg += label(at, kAxesBottom + 14, metric ? fmt::format("{:.4g}", range.low) : bound(parameters[i].domain, false));
+  }
+  // What lies between the ends of an axis of few values.
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto& values = parameters[i].domain.values;
+    if (values.size() > 8) continue;
+    for (std::size_t k = 1; k + 1 < values.size(); ++k) {
+      svg += label(x(static_cast<double>(i)) + 5, y(place(parameters[i].domain, values[k])) + 4, to_text(values[k]),
+                   "start", 10);
+    }
   }
   return svg;
 }

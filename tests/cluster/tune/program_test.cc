@@ -95,6 +95,7 @@ TEST_F(TuneProgram, WritesATableABestConfigurationAndAReport) {
   EXPECT_THAT(csv, HasSubstr("completed,9,"));  // 1152 steps of 128 an iteration
   EXPECT_THAT(csv, HasSubstr("stopped,1,"));
   EXPECT_THAT(content("study/report.svg"), HasSubstr("</svg>"));
+  EXPECT_THAT(content("study/metadata.json"), HasSubstr("\"seed\": 3"));
   EXPECT_THAT(content("study/report.txt"), HasSubstr("Best by return"));
   EXPECT_EQ(run("train study/best.yaml --run-dir best").status, 0);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "best/result.json"));

@@ -26,6 +26,9 @@ TEST(FairnessCheck, RefusesLimitsThatNothingCanKeep) {
   EXPECT_THAT(problem({{.metric = "mean_wait", .at_most = 10}, {.metric = "mean_wait", .at_least = 20}}),
               HasSubstr("fairness.constraints.1.at_least: mean_wait cannot be at least 20 and at most 10"));
   EXPECT_THAT(problem({{.metric = "mean_wait_gap", .at_most = 10}}, 1), HasSubstr("raise evaluate.episodes"));
+  EXPECT_THAT(problem({{.metric = "mean_wait_gap", .at_most = 10}}, 5), HasSubstr("95 % takes at least 6"));
+  EXPECT_THAT(problem({{.metric = "mean_wait_gap", .at_most = 10, .confidence = 0.99}}, 7), HasSubstr("at least 8"));
+  EXPECT_THAT(problem({{.metric = "mean_wait_gap", .at_most = 10}}, 6), IsEmpty());
 }
 
 TEST(FairnessCheck, NamesTheGroupsThatThereAre) {
@@ -51,6 +54,23 @@ TEST(FairnessCheck, NamesWhatIsReported) {
   const std::vector<EpisodeEnd> pilot{episode(0, {5}, {10}), episode(1, {5}, {20})};
   EXPECT_THAT(problem_with_pilot(options, two_streets(), pilot, 10),
               HasSubstr("reports no 'anger' of the group 'main'; there are mean_wait"));
+}
+
+TEST(FairnessCheck, TellsOutcomesFromSamples) {
+  FairnessOptions options;
+  options.constraints = {{.metric = "share_wait_gap", .at_most = 0.1}};
+  std::vector<EpisodeEnd> pilot{episode(0, {5}, {10}), episode(1, {5}, {20})};
+  EXPECT_THAT(problem_with_pilot(options, two_streets(), pilot, 10), HasSubstr("'wait' is not reported as outcomes"));
+  for (auto& end : pilot) {
+    for (int i = 0; i < 20; ++i) {
+      for (const auto* group : {"", "main", "side"}) end.report.add_outcome("served", group, i % 2 == 0);
+    }
+  }
+  options.constraints = {{.metric = "mean_served_gap", .at_most = 0.1}};
+  EXPECT_THAT(problem_with_pilot(options, two_streets(), pilot, 10), HasSubstr("write share_served"));
+  options.constraints = {{.metric = "share_served_gap", .at_most = 0.1}};
+  EXPECT_THAT(problem_with_pilot(options, two_streets(), pilot, 5), HasSubstr("cannot resolve a limit of 0.1"));
+  EXPECT_THAT(problem_with_pilot(options, two_streets(), pilot, 50), IsEmpty());
 }
 
 TEST(FairnessCheck, RefusesDemandAboveSaturation) {

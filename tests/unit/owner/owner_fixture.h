@@ -39,6 +39,7 @@ struct OwnerFixture : testing::Test, OwnerSink {
   std::set<std::uint64_t> withdrawn;  // ... that were
   std::vector<std::uint64_t> stopped;
   std::size_t room = SIZE_MAX;  // calls until "full"
+  bool dead = false;            // every worker
   std::uint64_t tickets = 0;
   std::uint8_t flags = 0;         // of the next reply
   std::uint32_t item_number = 0;  // ... and its item
@@ -47,6 +48,7 @@ struct OwnerFixture : testing::Test, OwnerSink {
 
   SendStatus send_call(const ProcessId& to, const wire::CallHeader& header, std::span<const std::byte> args,
                        std::span<const wire::Dependency> deps, CallTicket& ticket) override {
+    if (dead) return SendStatus::dead;
     if (room == 0) return SendStatus::full;
     --room;
     Sent sent{to, header, Bytes(args), {}};

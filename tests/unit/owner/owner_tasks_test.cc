@@ -524,5 +524,20 @@ TEST_F(OwnerTasks, APreemptedTaskRunsAgainWhateverItsRetries) {
   release(ref);
 }
 
+TEST_F(OwnerTasks, AnIdleLeaseThatIsFoundDeadIsReplacedAtOnce) {
+  const RefHandle first = submit();
+  grant(worker_a);
+  value(calls[0], 1);
+  take<wire::LeaseRequest>();
+  dead = true;  // killed while idle, and nobody has told us yet
+  const RefHandle second = submit();
+  dead = false;
+  ASSERT_EQ(take<wire::LeaseRequest>().size(), 1u);
+  dies(worker_a);
+  grant(worker_b);
+  value(calls.back(), 2);
+  EXPECT_EQ(number(first) + number(second), 3u);
+}
+
 }  // namespace
 }  // namespace mobula

@@ -1,14 +1,13 @@
 #include "rl/train/checkpoint.h"
 
 #include <gmock/gmock.h>
-#include <signal.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "rl/train/files.h"
 #include "rl/train/sha256.h"
+#include "tests/support/small_disk.h"
 #include "tests/unit/train/scratch.h"
 
 namespace mobula::rl {
@@ -39,14 +38,10 @@ std::string error_of(const std::filesystem::path& file) {
 TEST(WriteFile, LeavesTheOldFileAndNothingElseWhenThereIsNoRoom) {
   Scratch scratch;
   write_file(scratch / "file", "old");
-  const auto before = ::signal(SIGXFSZ, SIG_IGN);
-  rlimit limit{};
-  ::getrlimit(RLIMIT_FSIZE, &limit);
-  const rlimit small{1000, limit.rlim_max};
-  ::setrlimit(RLIMIT_FSIZE, &small);
-  EXPECT_THROW(write_file(scratch / "file", std::string(2000, 'x')), std::runtime_error);
-  ::setrlimit(RLIMIT_FSIZE, &limit);
-  ::signal(SIGXFSZ, before);
+  {
+    const tests::SmallDisk disk(1000);
+    EXPECT_THROW(write_file(scratch / "file", std::string(2000, 'x')), FileError);
+  }
   EXPECT_EQ(read_file(scratch / "file"), "old");
   EXPECT_FALSE(std::filesystem::exists(scratch / "file.new"));
 }

@@ -116,5 +116,19 @@ TEST(Summary, IntervalsCoverTheTruthAlthoughVehiclesOfAnEpisodeDependOnEachOther
   EXPECT_LE(covered, 300 * 0.985);
 }
 
+// 50 of 100 independent outcomes: Wilson's 95 % interval is 0.4038 to 0.5962.
+TEST(Statistics, SharesOfOutcomesHaveWilsonsIntervalOverOutcomes) {
+  std::vector<EpisodeEnd> episodes(2);
+  episodes[1].env = 1;
+  for (int i = 0; i < 100; ++i) episodes[i % 2].report.add_outcome("served", "side", i < 50);
+  const Metrics metrics = summarise(episodes, 1);
+  const Estimate* share = find(metrics, "share_served/side");
+  ASSERT_NE(share, nullptr);
+  EXPECT_EQ(share->value, 0.5);
+  EXPECT_NEAR(share->low, 0.4038, 5e-5);
+  EXPECT_NEAR(share->high, 0.5962, 5e-5);
+  EXPECT_EQ(share->n, 100);
+}
+
 }  // namespace
 }  // namespace mobula::rl

@@ -16,6 +16,7 @@
 #include "rl/envs/cartpole.h"
 #include "rl/envs/pendulum.h"
 #include "rl/train/trainer.h"
+#include "tests/unit/train/run_records.h"
 #include "tests/unit/train/scratch.h"
 #include "tests/unit/train/small_run.h"
 
@@ -159,9 +160,19 @@ TEST_P(OnWorkers, ParametersAreTheSameAfterAWorkerWasKilled) {
   const Scratch scratch;
   const std::string died = scratch / "died";
   // Workers get their environment variables when the runtime starts.
+  TrainOptions written = options;
+  written.write = true;
+  written.run_directory = scratch / "run";
   ::setenv("MOBULA_TEST_KILL", died.c_str(), 1);
-  const std::string disturbed = hash_with(options, 2);
+  const std::string disturbed = hash_with(written, 2);
   ::unsetenv("MOBULA_TEST_KILL");
+  const auto deaths = events_of_kind(scratch / "run/events.jsonl", "worker_died");
+  const auto restarts = events_of_kind(scratch / "run/events.jsonl", "worker_restarted");
+  ASSERT_EQ(deaths.size(), 1u);
+  ASSERT_EQ(restarts.size(), 1u);
+  EXPECT_THAT(deaths[0].at("worker").get<std::string>(), testing::StartsWith("rollout "));
+  EXPECT_EQ(restarts[0].at("worker"), deaths[0].at("worker"));
+  EXPECT_NE(restarts[0].at("process"), deaths[0].at("process"));
   EXPECT_TRUE(std::filesystem::exists(died)) << "nobody was killed, so this has shown nothing";
   EXPECT_EQ(disturbed, undisturbed);
 }
@@ -199,7 +210,7 @@ TEST(Workers, EvaluateWhileTrainingGoesOnWithoutChangingIt) {
   Callbacks callbacks;
   callbacks.on_evaluation = [&](const EvaluationEvent& event) { evaluations += !event.final; };
   EXPECT_EQ(train(options, callbacks).parameters_sha256, without);
-  EXPECT_EQ(evaluations, 5);  // 20 iterations
+  EXPECT_EQ(evaluations, 4);  // of 20 iterations; at the last one it is the final evaluation
 }
 
 // Rollout actors reserve no cpu: four of them run on a node of one.

@@ -14,6 +14,8 @@
 #include <map>
 #include <sstream>
 
+#include "tests/support/small_disk.h"
+
 namespace mobula::tune {
 namespace {
 
@@ -86,6 +88,22 @@ TEST_F(JournalFile, DamageInTheMiddleIsRefused) {
   damaged[damaged.find("two")] = 'T';
   write(file(), damaged);
   EXPECT_THAT(error_of([&] { Journal(file(), Journal::Sync::never); }), HasSubstr("journal.jsonl:2: the journal is"));
+}
+
+TEST_F(JournalFile, AFullDiskLeavesNoHalfLine) {
+  {
+    Journal journal(file(), Journal::Sync::never);
+    journal.append("first");
+    journal.flush();
+    journal.append("second, which is too long");
+    {
+      const tests::SmallDisk disk(std::filesystem::file_size(file()) + 12);
+      EXPECT_THAT(error_of([&] { journal.flush(); }), HasSubstr("cannot write to the journal"));
+    }
+    // There is room again, and what was to be written is there as a whole.
+    journal.flush();
+  }
+  EXPECT_THAT(Journal(file(), Journal::Sync::never).records(), ElementsAre("first", "second, which is too long"));
 }
 
 TEST_F(JournalFile, OneStudyAtATimeHoldsIt) {

@@ -37,6 +37,7 @@ TEST(Space, StepsCountFromTheLowerBoundAndMayEndOnTheUpperOne) {
   EXPECT_EQ(uniform(0, 1, 0.1).size(), 11);  // although 1 / 0.1 is not exactly 10
   EXPECT_EQ(uniform(0, 1, 0.1).nth(10), Value(1.0));
   EXPECT_EQ(uniform(0, 1, 0.3).size(), 4);
+  EXPECT_EQ(uniform(0.1, 0.3, 0.05).nth(1), Value(0.15)) << "and not 0.15000000000000002";
   EXPECT_EQ(integer(2, 9, 3).size(), 3);
   EXPECT_EQ(integer(2, 9, 3).nth(2), Value(std::int64_t{8}));
 }

@@ -22,6 +22,9 @@ namespace mobula::rl {
 ///   long_wait_rate, .../side        share of them above FairnessOptions::long_above
 ///   mean_wait_gap                   largest difference between the values of two groups (long_wait_rate_gap, too)
 ///   worst_mean_wait                 the value of the group that is worst off (worst_long_wait_rate, too)
+///   share_repaid, share_repaid/b    share of the outcomes `repaid`, independent of each other: intervals of Wilson
+///   and,
+///                                   for share_repaid_gap, of Newcombe
 ///   throughput, throughput/side     a total: mean over episodes
 ///
 /// with the name of anything that the environment, or a metric of one's own, reports; or the name of an OwnConstraint.

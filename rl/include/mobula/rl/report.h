@@ -16,7 +16,8 @@ class EpisodeReport {
  public:
   enum class Kind : std::uint8_t {
     samples,  // one number per item (each vehicle's wait): means, quantiles and maxima are taken over these
-    total     // one number per episode (vehicles that passed)
+    total,    // one number per episode (vehicles that passed)
+    outcomes  // 0 or 1000 per item, each independent of all others (who was given a loan): shares are taken over these
   };
   struct Entry {
     std::string metric;
@@ -43,6 +44,12 @@ class EpisodeReport {
     auto& values = entry(metric, group, Kind::total).milli;
     if (values.empty()) values.push_back(0);
     values[0] += milli;
+  }
+
+  // What came of an item that is independent of all others, also of those of its episode: only then is the interval of
+  // their share, Wilson's, the right one. Items that depend on each other are samples of 0 and 1000.
+  void add_outcome(std::string_view metric, std::string_view group, bool yes) {
+    entry(metric, group, Kind::outcomes).milli.push_back(yes ? 1000 : 0);
   }
 
   // In the order in which they were first named.

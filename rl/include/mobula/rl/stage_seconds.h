@@ -20,8 +20,8 @@ enum class Stage : std::uint8_t {
 inline constexpr std::array<std::string_view, 6> stage_names{"collect",  "broadcast",  "update",
                                                              "evaluate", "checkpoint", "other"};
 
-/// Wall time by stage, in seconds of this process since training began (not over resumptions). Each moment counts for
-/// one stage, so the sum is the time that passed.
+/// Wall time by stage in seconds: in UpdateEvent of this process since training began, in TrainResult over all
+/// resumptions. Each moment counts for one stage, so the sum is the time that passed.
 struct StageSeconds {
   std::array<double, stage_names.size()> seconds{};
 

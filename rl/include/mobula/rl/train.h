@@ -74,7 +74,7 @@ struct TrainResult {
   Progress progress;
   double wall_seconds = 0;
   double cpu_seconds = 0;               ///< of all processes
-  StageSeconds stages;                  ///< where this process's wall time went
+  StageSeconds stages;                  ///< where the wall time went, over all resumptions
   double training_return_mean = 0;      ///< of the last 100 training episodes (NaN if none ended)
   std::string parameters_sha256;        ///< of `parameters`, as little-endian floats
   std::vector<float> parameters;        ///< all that was learnt: policy, value functions, target networks
