@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/options.h"
+#include "cli/output.h"
 #include "scheduler/replay/replay.h"
 
 namespace mobula::cli {
@@ -27,18 +29,20 @@ int run_replay(const ReplayOptions& options) {
   }
   const auto recording = scheduler::read_recording(all);
   if (!recording.ok()) throw UsageError(recording.error().message);
-  fmt::print("{} leases on {} nodes, {:.3f} s from the first request to the last end", recording->jobs.size(),
-             recording->nodes.size(), recording->makespan);
-  if (recording->unfinished != 0) fmt::print(" ({} more did not end and are left out)", recording->unfinished);
-  fmt::print("\n\n{:<18} {:>12} {:>8} {:>12}  {}\n", "policy", "makespan", "change", "utilisation", "");
+  write_result(fmt::format("{} leases on {} nodes, {:.3f} s from the first request to the last end",
+                           recording->jobs.size(), recording->nodes.size(), recording->makespan));
+  if (recording->unfinished != 0) {
+    write_result(fmt::format(" ({} more did not end and are left out)", recording->unfinished));
+  }
+  write_result(fmt::format("\n\n{:<18} {:>12} {:>8} {:>12}  {}\n", "policy", "makespan", "change", "utilisation", ""));
   const auto& usual = scheduler::policies().front();
   for (const scheduler::Policy& policy : scheduler::policies()) {
     if (!options.policy.empty() && policy.name != options.policy && policy.name != usual.name) continue;
     const scheduler::ReplayReport report = scheduler::replay(*recording, policy);
-    fmt::print("{:<18} {:>10.3f} s {:>+7.1f}% {:>11.1f}%  {}\n", policy.name, report.with.makespan,
-               100 * report.change(), 100 * report.with.utilisation, policy.describes);
+    write_result(fmt::format("{:<18} {:>10.3f} s {:>+7.1f}% {:>11.1f}%  {}\n", policy.name, report.with.makespan,
+                             100 * report.change(), 100 * report.with.utilisation, policy.describes));
   }
-  fmt::print("\nModelled from the recorded requests and times; the first line is what nodes do.\n");
+  write_result("\nModelled from the recorded requests and times; the first line is what nodes do.\n");
   return done;
 }
 
@@ -53,7 +57,12 @@ Command add_replay(CLI::App& program) {
       ->type_name("LOG...");
   std::vector<std::string> names;
   for (const scheduler::Policy& policy : scheduler::policies()) names.emplace_back(policy.name);
-  app->add_option("--policy", options->policy, "Compare with this policy only")->check(CLI::IsMember(names));
+  app->add_option("--policy", options->policy, "Compare with this policy only")->check(one_of(names));
+  app->footer(
+      "Examples:\n"
+      "  mobula node --join HEAD:6390 --keys mobula.keys --decision-log decisions.log\n"
+      "  mobula replay decisions.log\n"
+      "  mobula replay first.log second.log --policy spread");
   return {app, [options] { return run_replay(*options); }};
 }
 

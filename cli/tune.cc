@@ -1,21 +1,20 @@
 #include <fmt/format.h>
 #include <mobula/tune.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "cli/command.h"
 #include "cli/interrupt.h"
-#include "cli/table.h"
+#include "cli/options.h"
+#include "cli/output.h"
 #include "cli/tune_sweep.h"
+#include "cli/tune_view.h"
 #include "rl/train/experiment.h"
 #include "rl/train/files.h"
 #include "rl/train/records.h"
@@ -26,95 +25,19 @@ namespace mobula::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Json = nlohmann::ordered_json;
 
 struct Arguments {
   std::string file;
   std::vector<std::string> overrides;
   std::string run_directory;
   std::string resume;
-  std::optional<int> processes;
+  std::optional<std::int64_t> processes;
+  OutputOptions output;
 };
 
 constexpr const char* kSweep = "sweep.yaml";
 constexpr const char* kOverrides = "overrides.txt";
-
-std::string params_text(const tune::Params& params) {
-  std::string text;
-  for (const auto& [name, value] : params.entries()) {
-    const auto dot = name.rfind('.');
-    const auto* number = std::get_if<double>(&value);
-    text += (text.empty() ? "" : "  ") + name.substr(dot == std::string::npos ? 0 : dot + 1) + "=" +
-            (number != nullptr ? short_number(*number) : tune::to_text(value));
-  }
-  return text;
-}
-
-std::string trial_line(const tune::Study& study, const tune::Trial& trial) {
-  return fmt::format("trial {:<5} {:<10} {:>10} at {:<9.0f} {}", trial.id, tune::status_text(study, trial),
-                     trial.value ? short_number(*trial.value) : "-", trial.reached, params_text(trial.params));
-}
-
-/// A table that is written anew in place on a terminal; elsewhere a line for each trial that has ended.
-class LiveTable {
- public:
-  LiveTable() : terminal_(::isatty(STDOUT_FILENO) == 1) {}
-
-  void show(const tune::Study& study) {
-    if (!terminal_) {
-      for (const auto& trial : study.trials()) {
-        const bool over = trial.status == tune::Status::completed || trial.status == tune::Status::stopped ||
-                          trial.status == tune::Status::failed;
-        if (over && said_.insert(trial.id).second) {
-          fmt::print("{}{}\n", trial_line(study, trial), trial.error.empty() ? "" : "  (" + trial.error + ")");
-        }
-      }
-      std::fflush(stdout);
-      return;
-    }
-    const auto now = Clock::now();
-    if (!study.finished() && now - shown_ < std::chrono::milliseconds(200)) return;
-    shown_ = now;
-    clear();
-    std::vector<std::string> lines;
-    std::vector<const tune::Trial*> running, ranked;
-    for (const auto& trial : study.trials()) {
-      if (trial.status == tune::Status::running) running.push_back(&trial);
-      if (trial.value && trial.status != tune::Status::failed) ranked.push_back(&trial);
-    }
-    const bool more = study.options().mode == "max";
-    std::stable_sort(ranked.begin(), ranked.end(), [&](const auto* a, const auto* b) {
-      return more ? *a->value > *b->value : *a->value < *b->value;
-    });
-    lines.push_back(fmt::format("{} of {} trials begun, {} running, {:.0f} s", study.trials().size(),
-                                study.options().num_trials, running.size(),
-                                std::chrono::duration<double>(now - began_).count()));
-    for (std::size_t i = 0; i < std::min<std::size_t>(6, running.size()); ++i) {
-      lines.push_back("  " + trial_line(study, *running[i]));
-    }
-    if (!ranked.empty()) lines.push_back("best by " + study.options().metric);
-    for (std::size_t i = 0; i < std::min<std::size_t>(4, ranked.size()); ++i) {
-      lines.push_back("  " + trial_line(study, *ranked[i]));
-    }
-    // A line that wraps would be two, and the next table would be drawn over the wrong ones.
-    winsize size{};
-    const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-    const std::size_t width = known ? size.ws_col - 1u : 1000u;
-    for (const auto& line : lines) fmt::print("{}\033[K\n", line.substr(0, width));
-    std::fflush(stdout);
-    shown_lines_ = lines.size();
-  }
-  void clear() {
-    if (terminal_ && shown_lines_ > 0) fmt::print("\033[{}A\033[J", shown_lines_);
-    shown_lines_ = 0;
-  }
-
- private:
-  const bool terminal_;
-  const Clock::time_point began_ = Clock::now();
-  Clock::time_point shown_{};
-  std::size_t shown_lines_ = 0;
-  std::set<std::int64_t> said_;
-};
 
 /// The folder of a study; locked while this lives.
 struct Folder {
@@ -173,7 +96,7 @@ int run(const Arguments& arguments) {
   }
   Sweep sweep = read_sweep(document);
   const std::string experiment = rl::read_experiment(config::Document::parse(sweep.base, "base")).experiment;
-  sweep.study.processes = arguments.processes;
+  if (arguments.processes) sweep.study.processes = static_cast<int>(*arguments.processes);
   { const tune::Study trial_run(sweep.space, sweep.study); }  // what is wrong shows before anything is written
 
   Folder folder;
@@ -198,19 +121,27 @@ int run(const Arguments& arguments) {
   }
 
   const Interrupt interrupt;
-  LiveTable table;
+  TuneView view(arguments.output, interrupt);
   auto written = Clock::now();
-  sweep.study.interrupted = [&] { return interrupt.requested(); };
+  sweep.study.interrupted = [&] { return interrupt.requested() || reader_gone(); };
   sweep.study.on_change = [&](const tune::Study& study) {
-    table.show(study);
+    view.show(study);
     if (Clock::now() - written < std::chrono::seconds(2)) return;
     write_tables(study, folder.path);
     written = Clock::now();
   };
-  fmt::print("{} {}: {} trials by {} search, {} scheduler, at most {} at once, in {} (seed {})\n",
-             resuming ? "Resuming the study" : "Tuning", experiment, sweep.study.num_trials, sweep.study.search.name,
-             sweep.study.scheduler.name, sweep.study.max_concurrent, folder.path.string(), sweep.study.seed);
-  std::fflush(stdout);
+  view.note(fmt::format("{} {}: {} trials by {} search, {} scheduler, at most {} at once, in {} (seed {})",
+                        resuming ? "Resuming the study" : "Tuning", experiment, sweep.study.num_trials,
+                        sweep.study.search.name, sweep.study.scheduler.name, sweep.study.max_concurrent,
+                        folder.path.string(), sweep.study.seed));
+  view.json({{"event", "start"},
+             {"study", experiment},
+             {"run_directory", folder.path.string()},
+             {"num_trials", sweep.study.num_trials},
+             {"max_concurrent", sweep.study.max_concurrent},
+             {"metric", sweep.study.metric},
+             {"mode", sweep.study.mode},
+             {"seed", sweep.study.seed}});
 
   const auto trials = std::filesystem::absolute(folder.path / "trials");
   std::filesystem::create_directories(trials);
@@ -221,21 +152,33 @@ int run(const Arguments& arguments) {
     const Runtime runtime = Runtime::start();
     result = tune::run(runtime, objective, sweep.space, sweep.study);
   }
-  table.clear();
   // The journal is all that there is to know of a study.
   const tune::Study study(sweep.space, sweep.study);
+  view.finish(study);
   write_reports(study, sweep.base, folder.path);
+  if (reader_gone()) throw OutputGone();
   if (result.interrupted) {
-    fmt::print("Stopped. To go on: mobula tune --resume {}\n", folder.path.string());
+    view.note(fmt::format("Stopped. To go on: mobula tune --resume {}", folder.path.string()));
+    view.json({{"event", "interrupted"}, {"run_directory", folder.path.string()}});
     return interrupted;
   }
-  fmt::print("\n{}\n", tune::report_text(study));
-  if (!result.best) {
-    fmt::print("No trial succeeded; the errors are above. Everything is in {}\n", folder.path.string());
+  const std::string best_file = (folder.path / "best.yaml").string();
+  const tune::Trial* const best = study.best();
+  if (arguments.output.json) {
+    write_json_line({{"event", "result"},
+                     {"run_directory", folder.path.string()},
+                     {"trials", study.trials().size()},
+                     {"best", best != nullptr ? trial_json(study, *best) : Json(nullptr)},
+                     {"best_config", best != nullptr ? Json(best_file) : Json(nullptr)}});
+    return best != nullptr ? done : failed;
+  }
+  write_result(tune::report_text(study) + "\n");
+  if (best == nullptr) {
+    write_message(fmt::format("No trial succeeded; the errors are above. Everything is in {}\n", folder.path.string()));
     return failed;
   }
-  fmt::print("Best configuration: mobula train {}\nEverything is in {}\n", (folder.path / "best.yaml").string(),
-             folder.path.string());
+  write_result(
+      fmt::format("Best configuration: mobula train {}\nEverything is in {}\n", best_file, folder.path.string()));
   return done;
 }
 
@@ -255,8 +198,9 @@ Command add_tune(CLI::App& program) {
                   "Go on with the study in this folder, with its stored settings; tune.num_trials may be raised")
       ->type_name("DIR");
   app->add_option("--processes", arguments->processes, "Trials that really run at once (default: one a cpu)")
-      ->check(CLI::Range(1, 100000))
+      ->check(whole_number(1, 100000))
       ->type_name("N");
+  add_output_options(*app, arguments->output, "one JSON object a line: start, trials as they end, result");
   app->footer(
       "Examples:\n"
       "  mobula tune examples/cartpole_sweep.yaml\n"

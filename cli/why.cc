@@ -1,11 +1,10 @@
 // mobula why: who waits for what, since when, and which node was passed over for which reason.
-#include <fmt/format.h>
-
 #include <memory>
 #include <string>
 
 #include "cli/cluster.h"
 #include "cli/command.h"
+#include "cli/output.h"
 
 namespace mobula::cli {
 
@@ -22,12 +21,17 @@ Command add_why(CLI::App& program) {
       ->required()
       ->type_name("REF|TASK|ACTOR");
   add_cluster_options(*app, options->cluster);
+  app->footer(
+      "Examples:\n"
+      "  mobula why simulate --address HEAD:6390 --keys mobula.keys\n"
+      "  mobula why 'n5f3a/3.1#17.2' --address HEAD:6390 --keys mobula.keys\n"
+      "From C++: runtime.explain(ref).");
   return {app, [options] {
             if (options->cluster.address.empty()) {
               throw UsageError("why: of which cluster? Give --address HOST:PORT and --keys FILE of its head");
             }
             const Runtime rt = start_runtime(options->cluster, 1);
-            fmt::print("{}", rt.explain(options->subject));
+            write_result(rt.explain(options->subject));
             return done;
           }};
 }

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -16,6 +18,7 @@
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 const std::string kProgram = mobula::tests::binary_dir() / "cli/mobula";
 
@@ -126,6 +129,36 @@ TEST_F(TuneProgram, RepeatsRunOnSeedsOfTheirOwn) {
   ASSERT_EQ(run("tune sweep.yaml --run-dir study --set tune.seeds_per_trial=2 --set tune.num_trials=2").status, 0);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "study/trials/0-0/config.yaml"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "study/trials/0-1/config.yaml"));
+}
+
+TEST_F(TuneProgram, QuietTellsTheResultOnly) {
+  const Outcome outcome = run("tune sweep.yaml --run-dir study --quiet");
+  ASSERT_EQ(outcome.status, 0) << outcome.output;
+  EXPECT_THAT(outcome.output, Not(HasSubstr("Tuning small")));
+  EXPECT_THAT(outcome.output, testing::StartsWith(content("study/report.txt").substr(0, 20)));
+  EXPECT_THAT(outcome.output, HasSubstr("Best configuration: mobula train study/best.yaml"));
+}
+
+TEST_F(TuneProgram, JsonIsAnObjectALineFromStartToResult) {
+  const Outcome outcome = run("tune sweep.yaml --run-dir study --json");
+  ASSERT_EQ(outcome.status, 0) << outcome.output;
+  std::istringstream lines(outcome.output);
+  std::vector<nlohmann::json> objects;
+  for (std::string line; std::getline(lines, line);) objects.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(objects.size(), 10u) << outcome.output;  // start, eight trials, result
+  EXPECT_EQ(objects.front().at("event"), "start");
+  EXPECT_EQ(objects.front().at("run_directory"), "study");
+  std::map<int, nlohmann::json> trials;
+  for (std::size_t i = 1; i < 9; ++i) {
+    EXPECT_EQ(objects[i].at("event"), "trial");
+    trials[objects[i].at("trial")] = objects[i];
+  }
+  ASSERT_EQ(trials.size(), 8u);
+  EXPECT_EQ(objects.back().at("event"), "result");
+  EXPECT_EQ(objects.back().at("best_config"), "study/best.yaml");
+  const auto& best = objects.back().at("best");
+  EXPECT_EQ(best.at("params"), trials.at(best.at("trial")).at("params"));
+  EXPECT_EQ(best.at("value"), trials.at(best.at("trial")).at("value"));
 }
 
 TEST_F(TuneProgram, MistakesEndWithStatusTwoAndNothingWritten) {
