@@ -134,10 +134,11 @@ void Control::on_why(const wire::Why& message, Time now) {
                                        to_string(entry.actor.owner)));
   }
   for (std::string& line : groups_.waiting(now)) answer.lines.push_back(std::move(line));
+  // How many will answer is told before they are asked.
+  sink_.send(message.asker, std::move(answer));
   wire::Why question = message;
   question.all = true;
   for (const auto& [node, member] : members_) sink_.send(node, wire::Message(question));
-  sink_.send(message.asker, std::move(answer));
 }
 
 void Control::on_process_died(const ProcessId& process, Time now) {

@@ -10,17 +10,13 @@ void Node::Impl::on_why(const wire::Why& message, Time now) {
   if (message.all) {
     wire::Why question = message;
     question.all = false;
-    wire::WhyAnswer answer{message.id, {}, 0};
-    for (const ProcessId& driver : drivers_) {
-      ++answer.more;
-      sink_.send(driver, wire::Message(question));
-    }
+    std::vector<ProcessId> asked(drivers_.begin(), drivers_.end());
     for (const auto& [process, worker] : workers_) {
-      if (!worker.state.started || !worker.state.lease) continue;  // an idle one owns nothing that waits
-      ++answer.more;
-      sink_.send(process, wire::Message(question));
+      if (worker.state.started && worker.state.lease) asked.push_back(process);  // an idle one owns nothing that waits
     }
-    sink_.send(message.asker, std::move(answer));
+    // How many will answer is told before they are asked: the asker itself may be one, and answers at once.
+    sink_.send(message.asker, wire::WhyAnswer{message.id, {}, static_cast<std::uint32_t>(asked.size())});
+    for (const ProcessId& process : asked) sink_.send(process, wire::Message(question));
     return;
   }
   wire::WhyAnswer answer{message.id, {}, 0};

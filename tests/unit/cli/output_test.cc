@@ -26,12 +26,12 @@ class Output : public testing::Test {
   Output() {
     write("small.yaml",
           "experiment: small\nenv: {name: cartpole}\nalgorithm: {n_envs: 4, n_steps: 32, n_epochs: 2}\n"
-          "workers: 0\nstop: {env_steps: 2560}\nevaluate: {episodes: 4, every: 5}\n");
+          "workers: 0\nstop: {env_steps: 2560}\nevaluate: {episodes: 6, every: 5}\n");
     write("crossing.yaml",
           "env: {name: intersection, episode_length: 600}\n"
           "algorithm: {n_envs: 2, n_steps: 16, n_epochs: 1}\nworkers: 0\nstop: {env_steps: 64}\n"
           "fairness: {constraints: [{metric: throughput, at_least: 5000}]}\n"
-          "evaluate: {episodes: 4, baselines: [fixed_time]}\n");
+          "evaluate: {episodes: 6, baselines: [fixed_time]}\n");
     write("sweep.yaml",
           "env: {name: cartpole}\n"
           "algorithm: {n_envs: 4, n_steps: 32, n_epochs: 1, lr: {loguniform: [1.0e-4, 1.0e-2]}}\n"
@@ -98,7 +98,7 @@ TEST_F(Output, JsonOfEvaluateIsOneLineAndTheGateDecidesTheStatus) {
   const auto lines = lines_of(ended.out);
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].at("gate"), "failed");
-  EXPECT_EQ(lines[0].at("policies").at("trained").at("return").at("n"), 4);
+  EXPECT_EQ(lines[0].at("policies").at("trained").at("return").at("n"), 6);
   EXPECT_EQ(run({"evaluate", "run", "--quiet"}).status, 0) << "without --gate the verdict is only told";
 }
 
@@ -203,8 +203,8 @@ TEST_F(Output, AnInterruptEndsTheMicrobenchmark) {
 }
 
 TEST_F(Output, EveryCommandHasHelpWithExamples) {
-  for (const auto* command :
-       {"train", "tune", "evaluate", "node", "head", "status", "config", "microbenchmark", "completion", "why", "replay"}) {
+  for (const auto* command : {"train", "tune", "evaluate", "node", "head", "status", "config", "microbenchmark",
+                              "completion", "why", "replay"}) {
     const Ended help = run({command, "--help"});
     EXPECT_EQ(help.status, 0) << command;
     EXPECT_EQ(help.err, "") << command;

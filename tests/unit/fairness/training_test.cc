@@ -69,20 +69,22 @@ TEST(Constraint, MovesThePolicyThatEfficiencyAloneWouldNot) {
   EXPECT_EQ(fair.constraints[0].estimate.n, 50);
 }
 
+// Without a bonus for entropy the policy of this environment is all or nothing soon, and what one gradient step a
+// rollout does to it then comes too late for the multipliers: they swing.
 TEST(Constraint, HoldsForEveryAlgorithmWithRewardsOfSteps) {
   auto runtime = Runtime::start({.workers = 0});
   const AlgorithmOptions algorithms[] = {
-      A2cOptions{.lr = 3e-3, .n_envs = 8, .n_steps = 10, .normalize_advantage = true},
-      AppoOptions{.lr = 3e-3, .n_envs = 8, .n_steps = 40, .batch_size = 80, .n_epochs = 4, .clip_range = 0.2},
-      ImpalaOptions{.lr = 3e-3, .n_envs = 8, .n_steps = 40, .ent_coef = 0.0}};
+      A2cOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 10, .ent_coef = 0.05, .normalize_advantage = true},
+      AppoOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 40, .batch_size = 80, .n_epochs = 4, .ent_coef = 0.05},
+      ImpalaOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 40, .ent_coef = 0.05}};
   for (const auto& algorithm : algorithms) {
     SCOPED_TRACE(std::visit([](const auto& o) { return o.name; }, algorithm));
     TrainOptions options = small_run(0);
     options.algorithm = algorithm;
-    options.stop.env_steps = std::holds_alternative<A2cOptions>(algorithm) ? 2000 * 60 : 320 * 80;
+    options.stop.env_steps = 100'000;
     EXPECT_GT(gap(train(runtime, options)), 15);
     options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 8}};
-    EXPECT_LT(gap(train(runtime, options)), 11);
+    EXPECT_LT(gap(train(runtime, options)), 10);
   }
 }
 

@@ -60,6 +60,7 @@ class EpisodeMetric {
   using Code = Function<void(EpisodeReport&)>;
   EpisodeMetric() = default;
   EpisodeMetric(Code code) : code_(code) {}
+  // The constraint leaves copies to the constructors for them. NOLINTBEGIN(bugprone-forwarding-reference-overload)
   template <class F>
   requires(std::invocable<F&, EpisodeReport&> && !std::same_as<std::remove_cvref_t<F>, EpisodeMetric> &&
            !std::same_as<std::remove_cvref_t<F>, Code>) EpisodeMetric(F&&) {
@@ -67,6 +68,7 @@ class EpisodeMetric {
                   "a metric runs in worker processes, which do not have what a lambda captured or a pointer points at: "
                   "write a function and give mobula::function<&it>()");
   }
+  // NOLINTEND(bugprone-forwarding-reference-overload)
   const Code& code() const { return code_; }
 
  private:
