@@ -58,7 +58,7 @@ TEST_F(Output, ProgressGoesToStandardErrorAndTheResultToStandardOutput) {
   const Ended ended = run({"train", "small.yaml", "--run-dir", "run"});
   EXPECT_EQ(ended.status, 0);
   EXPECT_THAT(ended.err, AllOf(HasSubstr("Training small"), HasSubstr("iteration 1 "), HasSubstr("evaluation at ")));
-  EXPECT_THAT(ended.out, AllOf(HasSubstr("Trained 2560 steps"), HasSubstr("n = 4"), Not(HasSubstr("iteration"))));
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("Trained 2560 steps"), HasSubstr("n = 6"), Not(HasSubstr("iteration"))));
   EXPECT_THAT(ended.out + ended.err, Not(HasSubstr("\033"))) << "nothing is drawn where there is no terminal";
 }
 
@@ -68,7 +68,7 @@ TEST_F(Output, QuietLeavesTheResult) {
   EXPECT_THAT(trained.out, HasSubstr("Trained 2560 steps"));
   const Ended evaluated = run({"evaluate", "run", "-q"});
   EXPECT_EQ(evaluated.err, "");
-  EXPECT_THAT(evaluated.out, HasSubstr("n = 4"));
+  EXPECT_THAT(evaluated.out, HasSubstr("n = 6"));
 }
 
 TEST_F(Output, JsonOfTrainIsALineAnEvent) {
