@@ -11,7 +11,7 @@
 namespace mobula::rl {
 
 // Advantage actor-critic (Mnih et al. 2016, with steps in lockstep), with the names and defaults of Stable-Baselines3
-// but for n_envs.
+// but for n_envs and the optimiser: RMSProp with epsilon inside the root, as TensorFlow has it.
 struct A2cOptions {
   static constexpr std::string_view name = "a2c";
 

@@ -12,7 +12,7 @@
 namespace mobula::rl {
 
 // Proximal policy optimisation (Schulman et al. 2017), with the names that Stable-Baselines3 users know. The defaults
-// are those of Stable-Baselines3, but for n_envs and Adam's epsilon, which is 1e-5 in all of them.
+// are those of Stable-Baselines3, but for n_envs and n_steps.
 struct PpoOptions {
   static constexpr std::string_view name = "ppo";
 
