@@ -88,13 +88,26 @@ int run(const Arguments& arguments) {
 
   auto document = config::Document::load(file);
   std::vector<std::string> overrides;
-  if (resuming) overrides = lines_of(rl::read_file(std::filesystem::path(arguments.resume) / kOverrides));
-  overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
-  for (const auto& assignment : overrides) {
+  std::string stored_base;
+  if (resuming) {
+    overrides = lines_of(rl::read_file(std::filesystem::path(arguments.resume) / kOverrides));
+    for (const auto& assignment : overrides) document.set(assignment);
+    stored_base = read_sweep(document).base;
+  }
+  for (const auto& assignment : arguments.overrides) {
     if (assignment.find('\n') != std::string::npos) throw UsageError("--set takes one line: " + assignment);
     document.set(assignment);
+    overrides.push_back(assignment);
   }
   Sweep sweep = read_sweep(document);
+  // The journal guards what the study knows; what every trial is trained with it does not see.
+  if (resuming && sweep.base != stored_base) {
+    throw UsageError("--set would change what the trials of " + arguments.resume +
+                     " are trained with, and its table would mix two studies; only tune.num_trials may grow. For other "
+                     "settings begin a new study: mobula tune " +
+                     file.string() + " --set ...");
+  }
+  if (!resuming) check_metric(document, sweep);
   const std::string experiment = rl::read_experiment(config::Document::parse(sweep.base, "base")).experiment;
   if (arguments.processes) sweep.study.processes = static_cast<int>(*arguments.processes);
   { const tune::Study trial_run(sweep.space, sweep.study); }  // what is wrong shows before anything is written
@@ -109,12 +122,17 @@ int run(const Arguments& arguments) {
   }
   sweep.study.journal = folder.path / "journal.jsonl";
   {
-    // Opened once before anything else is written: a journal of other settings is refused with all left as it was.
-    const tune::Study opened(sweep.space, sweep.study);
     std::string lines;
     for (const auto& assignment : overrides) lines += assignment + "\n";
-    rl::write_file(folder.path / kOverrides, lines);
-    if (!resuming) rl::write_file(folder.path / kSweep, rl::read_file(file));
+    // What --resume reads comes first, so that a study killed at any moment can be gone on with.
+    if (!resuming) {
+      rl::write_file(folder.path / kOverrides, lines);
+      rl::write_file(folder.path / kSweep, rl::read_file(file));
+    }
+    // Opened before the overrides of a resumption are stored: a journal of other settings is refused with all left as
+    // it was.
+    const tune::Study opened(sweep.space, sweep.study);
+    if (resuming) rl::write_file(folder.path / kOverrides, lines);
     const auto metadata = folder.path / rl::RunDirectory::metadata;
     const std::string before = std::filesystem::exists(metadata) ? rl::read_file(metadata) : "";
     rl::write_file(metadata, rl::metadata_json(experiment, sweep.study.seed, before));

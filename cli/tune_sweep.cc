@@ -149,6 +149,25 @@ Sweep read_sweep(const config::Document& document) {
   return sweep;
 }
 
+void check_metric(const config::Document& document, const Sweep& sweep) {
+  const std::string& metric = sweep.study.metric;
+  if (metric == "return" || metric == "training_return" || metric == "episode_length") return;
+  rl::TrainOptions options = rl::read_experiment(config::Document::parse(sweep.base, "the base of the sweep"));
+  options.write = false;
+  options.workers = 0;
+  options.stop = {.env_steps = 1};
+  options.evaluate = {.episodes = 1};
+  options.fairness.constraints.clear();
+  Runtime here = Runtime::start({.workers = 0});
+  const rl::TrainResult result = rl::train(here, options);
+  try {
+    metric_of(result, metric);
+  } catch (const std::runtime_error& error) {
+    const std::string message = error.what();
+    throw document.error("tune.metric", message.substr(message.find(": ") + 2));
+  }
+}
+
 rl::TrainOptions trial_options(const std::string& base, const tune::Params& params) {
   auto document = config::Document::parse(base, "the trial's configuration");
   for (const auto& [name, value] : params.entries()) document.set(name + "=" + tune::to_text(value));

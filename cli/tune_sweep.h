@@ -22,6 +22,10 @@ struct Sweep {
 /// each parameter is tried at its ends (a choice at all of its values) with the others at their first.
 Sweep read_sweep(const config::Document& document);
 
+/// Throws config::ConfigError if what is tuned for is not among the metrics of an evaluated policy. Trains one
+/// iteration in this process to know them, unless it is one that every environment has.
+void check_metric(const config::Document& document, const Sweep& sweep);
+
 /// The training run that a trial stands for.
 rl::TrainOptions trial_options(const std::string& base, const tune::Params& params);
 

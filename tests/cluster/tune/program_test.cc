@@ -175,6 +175,7 @@ TEST_F(TuneProgram, MistakesEndWithStatusTwoAndNothingWritten) {
   refused("tune.num_trails=3", "did you mean 'num_trials'?");
   refused("tune.num_trials=0", "tune.num_trials");
   refused("tune.mode=best", "max, min");
+  refused("tune.metric=retrun", "there is no 'retrun'; expected one of training_return, return");
   refused("tune.scheduler.max=5000", "above stop.env_steps");
   refused("tune.scheduler.grace=5000", "above max");
   refused("tune.search.name=grid", "continuum");
@@ -187,6 +188,10 @@ TEST_F(TuneProgram, AResumedStudyCannotBecomeAnother) {
   const Outcome outcome = run("tune --resume study --set tune.seed=4");
   EXPECT_EQ(outcome.status, 2);
   EXPECT_THAT(outcome.output, HasSubstr("its seed is 3, not 4"));
+  // Nor may the trials to come be trained otherwise than those before them.
+  const Outcome gamma = run("tune --resume study --set algorithm.gamma=0.5 --set tune.num_trials=4");
+  EXPECT_EQ(gamma.status, 2);
+  EXPECT_THAT(gamma.output, HasSubstr("would mix two studies"));
   EXPECT_EQ(content("study/overrides.txt"), "tune.num_trials=2\n");
 }
 
