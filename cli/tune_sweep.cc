@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <stdexcept>
+#include <string_view>
 
 #include "rl/train/experiment.h"
 #include "runtime/config/config.h"
@@ -72,6 +73,8 @@ void check_values(const config::Document& document, const tune::Space& space) {
       try {
         rl::read_experiment(with_values(document, space, with_one(space, i, value)));
       } catch (const config::ConfigError& error) {
+        // A wrong name, such as that of a space, is wrong whatever the values are.
+        if (std::string_view(error.what()).find("unknown key") != std::string_view::npos) throw;
         blame(document, space, parameter.name, tune::to_text(value), error.what());
       }
     }
@@ -124,6 +127,10 @@ Sweep read_sweep(const config::Document& document) {
   Sweep sweep;
   sweep.space = tune::read_space(document, "tune");
   if (sweep.space.empty()) {
+    // Perhaps one was misspelt, which is a wrong value where it stands.
+    config::Document plain = document;
+    plain.erase("tune");
+    rl::read_experiment(plain);
     throw config::ConfigError(document.name() +
                               ": there is nothing to search; write a space in place of a value, such as "
                               "lr: {loguniform: [1e-5, 1e-2]}");

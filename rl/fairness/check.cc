@@ -8,6 +8,7 @@
 #include "rl/fairness/group_statistics.h"
 #include "rl/fairness/intervals.h"
 #include "rl/fairness/measure.h"
+#include "runtime/config/nearest.h"
 
 namespace mobula::rl {
 
@@ -40,6 +41,18 @@ double share_gap_of_equals(const GroupTotals& pilot, const Measure& measure, std
   return high;
 }
 
+/// What a constraint may be called that rests on these metrics.
+std::vector<std::string> forms_of(const std::vector<std::string>& metrics) {
+  std::vector<std::string> forms;
+  for (const auto& metric : metrics) {
+    forms.insert(forms.end(), {metric, metric + "_gap", "worst_" + metric});
+    if (!metric.starts_with("mean_")) continue;
+    const std::string rate = "long_" + metric.substr(5) + "_rate";
+    forms.insert(forms.end(), {rate, rate + "_gap", "worst_" + rate});
+  }
+  return forms;
+}
+
 }  // namespace
 
 std::string problem_with_pilot(const FairnessOptions& options, const EnvironmentInfo& info,
@@ -66,8 +79,9 @@ std::string problem_with_pilot(const FairnessOptions& options, const Environment
       if (statistics.totals().find(measure.reported(), group)) continue;
       std::string list;
       for (const auto& name : known) list += (list.empty() ? "" : ", ") + name;
-      return fmt::format("{}.metric: the environment reports no '{}'{}; there are {}", at, measure.reported(),
-                         group.empty() ? "" : " of the group '" + group + "'", list);
+      return fmt::format("{}.metric: the environment reports no '{}'{}; there are {}{}", at, measure.reported(),
+                         group.empty() ? "" : " of the group '" + group + "'", list,
+                         config::did_you_mean(c.metric, forms_of(known)));
     }
     const bool outcomes = reported_as_outcomes(pilot, measure.reported());
     if (measure.is_share() != outcomes) {
