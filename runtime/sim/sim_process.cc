@@ -570,8 +570,13 @@ void SimProcess::body() {
 void SimProcess::let_go() {
   const Running ended = std::move(*running_);
   running_.reset();
-  for (const RefHandle ref : ended.borrowed) release(ref);
-  for (const RefHandle ref : ended.children) release(ref);
+  for (const auto* refs : {&ended.borrowed, &ended.children}) {
+    for (const RefHandle ref : *refs) {
+      // A call that a deadlock ended was still waiting for it.
+      if (waiters_.erase(ref) > 0) owner_->unwatch(ref);
+      release(ref);
+    }
+  }
 }
 
 void SimProcess::finish(std::uint64_t value, std::vector<RefHandle> contained) {
