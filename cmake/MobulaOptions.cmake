@@ -2,6 +2,7 @@
 option(MOBULA_BUILD_TESTS "Build the tests" ON)
 option(MOBULA_BUILD_BENCH "Build the benchmarks" ON)
 option(MOBULA_BUILD_EXAMPLES "Build the examples" ON)
+option(MOBULA_FUZZ "Instead of the tests, the libFuzzer programs of tests/fuzz; needs clang" OFF)
 option(MOBULA_NATIVE "Optimise for the CPU of this machine" ON)
 option(MOBULA_WARNINGS_AS_ERRORS "Stop at the first warning" ON)
 set(MOBULA_SANITIZE "" CACHE STRING "Sanitizers for everything: address,undefined or thread")

@@ -79,7 +79,10 @@ Bytes encode_error(const Error& error) {
 Error decode_error(std::span<const std::byte> bytes) {
   Error error;
   const auto read = with_root<schema::Error>(bytes, "an error", [&](auto root) { error = convert::read(root); });
-  return read.ok() ? error : read.error();
+  if (!read.ok()) return read.error();
+  // A failure must never look like success.
+  if (error.code == ErrorCode::none) return bad_message("decoding an error: it says that there is none");
+  return error;
 }
 
 }  // namespace mobula::wire

@@ -212,6 +212,13 @@ TEST(Codec, RefusesAnErrorCodeOfALaterBuild) {
   EXPECT_EQ(decoded.message, "decoding an error: error code 200 is unknown to this build");
 }
 
+// A fuzzer made one: whoever asked would have been told of a failure without an error.
+TEST(Codec, AnErrorThatSaysThereIsNoneIsABadMessage) {
+  const Error decoded = decode_error(encode_error(Error{}).span());
+  EXPECT_EQ(decoded.code, ErrorCode::bad_message);
+  EXPECT_EQ(decoded.message, "decoding an error: it says that there is none");
+}
+
 TEST(Codec, AChainOfCausesWithoutEndIsCutShort) {
   Error chain = some_error();
   for (int i = 0; i < 200; ++i) {
