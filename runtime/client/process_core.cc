@@ -21,6 +21,8 @@ namespace {
 constexpr std::uint32_t read_every = 32;
 // Frames read with the mutex in one go.
 constexpr std::size_t frames_a_round = 512;
+// Options in use at one time, of which a program has few.
+constexpr std::size_t most_known = 8;
 
 Error late() {
   return {.code = ErrorCode::timed_out, .message = "the value was not there within the time given; the task goes on"};
@@ -80,28 +82,36 @@ FunctionId code_id(const detail::FunctionEntry& entry) {
 }
 }  // namespace
 
+const ProcessCore::KnownOptions& ProcessCore::know(const Options& options) {
+  const auto found =
+      std::find_if(known_.begin(), known_.end(), [&](const auto& one) { return one.options == options; });
+  if (found != known_.end()) return *found;
+  TaskOptions wanted = task_options(options);
+  wanted.placement = placement_of(options.placement);
+  wanted.priority = options.priority;
+  wanted.preemptible = options.preemptible;
+  KnownOptions& made = known_.size() < most_known ? known_.emplace_back() : known_[next_known_++ % most_known];
+  made = {.options = options,
+          .task_class = owner_->task_class(wanted),
+          .extras = extras_of(options),
+          .group = group_number(options.group)};
+  return made;
+}
+
 TaskSpec ProcessCore::make_spec(const detail::Submission& s) {
   if (concurrent_) enter_context();
   TaskSpec spec;
   spec.function = code_id(*s.function);
+  const KnownOptions* known = nullptr;
   if (s.options != nullptr) {
-    if (!(*s.options == last_options_) || last_class_ == 0) {
-      TaskOptions wanted = task_options(*s.options);
-      wanted.placement = placement_of(s.options->placement);
-      wanted.priority = s.options->priority;
-      wanted.preemptible = s.options->preemptible;
-      last_class_ = owner_->task_class(wanted);
-      last_extras_ = extras_of(*s.options);
-      last_group_ = group_number(s.options->group);
-      last_options_ = *s.options;
-    }
-    spec.task_class = last_class_;
-    spec.group = last_group_;
+    known = &know(*s.options);
+    spec.task_class = known->task_class;
+    spec.group = known->group;
   }
-  if (s.options != nullptr && !last_extras_.empty()) {
+  if (known != nullptr && !known->extras.empty()) {
     spec.flags = has_extras;
-    std::byte* to = spec.args.resize_for_overwrite(last_extras_.size() + s.args.size());
-    std::ranges::copy(s.args, std::ranges::copy(last_extras_, to).out);
+    std::byte* to = spec.args.resize_for_overwrite(known->extras.size() + s.args.size());
+    std::ranges::copy(s.args, std::ranges::copy(known->extras, to).out);
   } else {
     spec.args.assign(s.args);
   }

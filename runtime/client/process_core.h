@@ -159,6 +159,8 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   void on_frame(net::Peer from, std::span<const std::byte> bytes);
   void on_reply(const ProcessId& from, std::span<const std::byte> frame);
   void on_message(const ProcessId& from, const wire::Message& message);
+  struct KnownOptions;
+  const KnownOptions& know(const Options& options);
   TaskSpec make_spec(const detail::Submission&);
   RefHandle submit_spec(detail::Slot actor, TaskSpec&& spec, std::vector<RefHandle>* more);
   std::vector<RefHandle> contained_of(std::span<const detail::Slot> refs, std::span<const detail::Slot> actors);
@@ -177,10 +179,15 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   std::uint32_t submissions_ = 0;
   // Values that were written into the arena because a call with all of them would not fit a frame; freed at its reply.
   std::map<RefHandle, std::vector<object::Location>> shipped_;
-  Options last_options_;  // interned as last_class_
-  TaskClass last_class_ = 0;
-  std::vector<std::byte> last_extras_;
-  std::uint32_t last_group_ = 0;
+  // What the latest options became: a program that submits under a few of them in turn does not convert them each time.
+  struct KnownOptions {
+    Options options;
+    TaskClass task_class = 0;
+    std::vector<std::byte> extras;
+    std::uint32_t group = 0;
+  };
+  std::vector<KnownOptions> known_;
+  std::size_t next_known_ = 0;  // to be replaced
 };
 
 template <class Done>

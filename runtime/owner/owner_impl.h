@@ -349,6 +349,7 @@ class Owner::Impl {
   Slab<TaskEntry> tasks_;
   Slab<LeaseEntry> leases_;
   std::vector<TaskOptions> task_classes_;
+  std::unordered_multimap<std::size_t, TaskClass> task_class_by_hash_;
   std::vector<std::uint32_t> scheduling_class_of_;  // by TaskClass
   std::vector<SchedulingClass> classes_;
   std::uint32_t depth_ = 1;

@@ -9,11 +9,24 @@ namespace mobula {
 namespace {
 constexpr const char* argument_failed = "an argument of the call failed, so it was not run";
 constexpr std::uint64_t worth_moving_to = 1 << 20;  // bytes of arguments: below, they go where the task goes
+
+// Of what tells most classes apart.
+std::size_t hash_of(const TaskOptions& options) {
+  std::size_t hash = std::hash<std::string>()(options.name);
+  hash = hash_mix(hash, static_cast<std::uint32_t>(options.max_retries));
+  hash = hash_mix(hash, static_cast<std::uint32_t>(options.priority));
+  return hash_mix(hash, options.near.value);
+}
 }  // namespace
 
 TaskClass Owner::Impl::task_class(const TaskOptions& options) {
-  const auto known = std::find(task_classes_.begin(), task_classes_.end(), options);
-  if (known != task_classes_.end()) return static_cast<TaskClass>(known - task_classes_.begin());
+  // (A program may give each task a name of its own.)
+  const std::size_t hash = hash_of(options);
+  const auto [first, last] = task_class_by_hash_.equal_range(hash);
+  for (auto known = first; known != last; ++known) {
+    if (task_classes_[known->second] == options) return known->second;
+  }
+  const auto number = static_cast<TaskClass>(task_classes_.size());
   TaskOptions shared = options;
   shared.name.clear();
   shared.max_retries = 0;
@@ -26,7 +39,8 @@ TaskClass Owner::Impl::task_class(const TaskOptions& options) {
   }
   task_classes_.push_back(options);
   scheduling_class_of_.push_back(scheduling);
-  return static_cast<TaskClass>(task_classes_.size() - 1);
+  task_class_by_hash_.emplace(hash, number);
+  return number;
 }
 
 RefHandle Owner::Impl::submit(TaskSpec&& spec, Time now, std::vector<RefHandle>* more) {

@@ -432,6 +432,9 @@ TEST_F(OwnerTasks, EqualOptionsAreOneClassAndNamesShareLeases) {
   const TaskClass a = owner.task_class({.name = "a"});
   EXPECT_EQ(owner.task_class({.name = "a"}), a);
   EXPECT_EQ(owner.task_class({}), 0u);
+  EXPECT_EQ(owner.task_class({.name = "a", .resources = Resources::cpus(2)}),
+            owner.task_class({.name = "a", .resources = Resources::cpus(2)}));
+  EXPECT_NE(owner.task_class({.name = "a", .resources = Resources::cpus(2)}), a) << "whatever tells them apart";
   const RefHandle first = submit({.task_class = a});
   grant(worker_a);
   const RefHandle second = submit({.task_class = owner.task_class({.name = "b"})});
