@@ -316,6 +316,20 @@ Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadli
   return bytes;
 }
 
+void ProcessCore::expect(std::span<const detail::Slot> refs) {
+  const Lock lock(mutex_);
+  if (closed_) return;
+  endpoint_->cork();
+  for (const detail::Slot ref : refs) {
+    const RefHandle handle = handle_of(ref);
+    if (!handle) continue;
+    const RefState state = owner_->view(handle).state;
+    if (state == RefState::pending && !owner_->owned(handle)) owner_->watch(handle);
+    if (state == RefState::object) owner_->localize(handle);
+  }
+  endpoint_->flush();
+}
+
 void ProcessCore::wait(std::span<const detail::Slot> refs, std::size_t count, detail::Deadline deadline,
                        std::vector<bool>& ready) {
   Lock lock(mutex_);

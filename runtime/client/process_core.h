@@ -60,6 +60,7 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   detail::Slot open_stream(detail::Slot actor, const detail::Submission&) override;
   Result<detail::Slot> stream_next(detail::Slot stream, detail::Deadline) override;
   Result<detail::Bytes> get(detail::Slot ref, detail::Deadline) override;
+  void expect(std::span<const detail::Slot> refs) override;
   void wait(std::span<const detail::Slot> refs, std::size_t count, detail::Deadline, std::vector<bool>& ready) override;
   void cancel(detail::Slot ref, const CancelOptions&) override;
   void kill(detail::Slot actor) override;

@@ -199,6 +199,7 @@ class Runtime {
   // All the values, in order. Throws the first failure; with a timeout (for all of them together) timed_out.
   template <class T>
   std::vector<T> get(const std::vector<Ref<T>>& refs) const {
+    expect(refs);
     std::vector<T> values;
     values.reserve(refs.size());
     for (const Ref<T>& ref : refs) values.push_back(ref.get());
@@ -207,6 +208,7 @@ class Runtime {
   template <class T>
   std::vector<T> get(const std::vector<Ref<T>>& refs, std::chrono::nanoseconds timeout) const {
     const detail::Deadline deadline = detail::deadline_after(timeout);
+    expect(refs);
     std::vector<T> values;
     values.reserve(refs.size());
     for (const Ref<T>& ref : refs) values.push_back(ref.get(detail::time_left(deadline)));
@@ -258,6 +260,16 @@ class Runtime {
 
  private:
   Runtime(detail::Core& core, bool owns) : core_(&core), owns_(owns) {}
+  template <class T>
+  void expect(const std::vector<Ref<T>>& refs) const {
+    if (refs.size() < 2) return;
+    std::vector<detail::Slot> slots;
+    slots.reserve(refs.size());
+    for (const Ref<T>& ref : refs) {
+      if (ref.base().core() == core_) slots.push_back(ref.base().slot());
+    }
+    core_->expect(slots);
+  }
   template <class T>
   Waited<T> wait_until(const std::vector<Ref<T>>& refs, std::size_t count, detail::Deadline deadline) const {
     std::vector<detail::Slot> slots;

@@ -127,6 +127,8 @@ class Core {
 
   // The value's bytes, valid while the caller holds the reference (and `keep`).
   virtual Result<Bytes> get(Slot ref, Deadline) = 0;
+  // All of these will be read: what is not known here, or lies elsewhere, is asked for now and not one after the other.
+  virtual void expect(std::span<const Slot> refs) { (void)refs; }
   // Waits until at least `count` are ready or the deadline passes; ready[i] is set for every one that is.
   virtual void wait(std::span<const Slot> refs, std::size_t count, Deadline, std::vector<bool>& ready) = 0;
   // For a coroutine that the calling thread runs: true if it will be resumed once the value is there. False: the value
