@@ -1,140 +1,114 @@
 #include "cli/benchmark_rows.h"
 
-#include <mobula/runtime.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
-#include <functional>
-#include <numeric>
-#include <thread>
+#include <set>
 
-#include "bench/micro/floors.h"
-#include "bench/micro/statistics.h"
+#include "cli/benchmark_cases.h"
+#include "cli/command.h"
+#include "runtime/config/nearest.h"
 
 namespace mobula::cli {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-void nothing() {}
-
-struct Idle {
-  void nothing() {}
-};
-
-double microseconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+std::vector<bench::Case> all_cases(BenchmarkBed& bed) {
+  std::vector<bench::Case> cases;
+  add_call_cases(bed, cases);
+  add_start_cases(bed, cases);
+  add_object_cases(bed, cases);
+  add_node_cases(bed, cases);
+  add_ray_cases(bed, cases);
+  for (bench::Case& floor : bed.floors.cases()) cases.push_back(std::move(floor));
+  return cases;
 }
 
-/// What is measured in each round, and what came of it.
-struct Series {
-  std::string name;
-  std::string floor;
-  bool rate = false;  ///< the samples are mean times of many at once
-  std::function<void(std::vector<double>&)> round;
-  std::vector<double> microseconds{};
-};
-
-BenchmarkRow summary(Series& series) {
-  BenchmarkRow row{.name = series.name, .floor = series.floor};
-  if (series.microseconds.empty()) return row;
-  const double total = std::accumulate(series.microseconds.begin(), series.microseconds.end(), 0.0);
-  if (series.rate) {
-    row.per_second = 1e6 / bench::percentile(series.microseconds, 0.5);
-  } else {
-    row.per_second = 1e6 * static_cast<double>(series.microseconds.size()) / total;
-    row.p50_us = bench::percentile(series.microseconds, 0.5);
-    row.p99_us = bench::percentile(series.microseconds, 0.99);
+void check_names(const std::vector<std::string>& only, const std::vector<bench::Case>& cases) {
+  std::vector<std::string> names;
+  for (const bench::Case& row : cases) {
+    names.push_back(row.name);
+    if (std::find(names.begin(), names.end(), row.group) == names.end()) names.push_back(row.group);
   }
-  return row;
+  for (const std::string& word : only) {
+    if (std::find(names.begin(), names.end(), word) != names.end()) continue;
+    throw UsageError(fmt::format("microbenchmark: --only: there is no row '{}'{} (--list shows them all)", word,
+                                 config::did_you_mean(word, names)));
+  }
 }
 
-template <class Call>
-Series synchronous(const char* name, int count, Call call) {
-  return {name, "zmq_ipc_rtt", false, [=](std::vector<double>& microseconds) {
-            for (int i = 0; i < count; ++i) {
-              const auto begin = Clock::now();
-              call().get();
-              microseconds.push_back(microseconds_since(begin));
-            }
-          }};
-}
-
-template <class Call>
-Series asynchronous(const char* name, int count, Call call) {
-  return {name, "lane_messages", true, [=](std::vector<double>& microseconds) {
-            std::vector<Ref<void>> refs;
-            refs.reserve(static_cast<std::size_t>(count));
-            const auto begin = Clock::now();
-            for (int i = 0; i < count; ++i) refs.push_back(call());
-            for (const auto& ref : refs) ref.get();
-            microseconds.push_back(microseconds_since(begin) / count);
-          }};
+std::vector<bench::Case> chosen(std::vector<bench::Case> cases, const std::vector<std::string>& only) {
+  if (only.empty()) return cases;
+  check_names(only, cases);
+  std::set<std::string> names;
+  for (const bench::Case& row : cases) {
+    if (std::find(only.begin(), only.end(), row.name) == only.end() &&
+        std::find(only.begin(), only.end(), row.group) == only.end()) {
+      continue;
+    }
+    names.insert(row.name);
+    names.insert(row.floor);
+  }
+  std::erase_if(cases, [&](const bench::Case& row) { return !names.contains(row.name); });
+  return cases;
 }
 
 }  // namespace
 
-std::vector<BenchmarkRow> benchmark_rows(const BenchmarkOptions& options) {
-  bench::Floors floors;  // forks: before the runtime has a thread
-  StartOptions start_options;
-  start_options.workers = options.workers > 0 ? options.workers : static_cast<int>(std::thread::hardware_concurrency());
+std::vector<bench::Case> benchmark_list() {
+  BenchmarkBed bed;
+  return all_cases(bed);
+}
 
-  Series starts{"start_to_first_result", "", false, {}};
-  for (int i = 0; i < options.rounds; ++i) {
-    const auto begin = Clock::now();
-    const auto runtime = Runtime::start(start_options);
-    runtime.remote<nothing>().get();
-    starts.microseconds.push_back(microseconds_since(begin));
-  }
+std::vector<bench::Figures> benchmark_rows(const BenchmarkOptions& options) {
+  BenchmarkBed bed(options.quick);
+  bed.start.workers =
+      options.workers > 0 ? options.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  bed.start.resources = {{"benchmark", 1000}};
+  const std::vector<bench::Case> cases = chosen(all_cases(bed), options.only);
+  bed.fork();
+  bed.runtime.emplace(Runtime::start(bed.start));
 
-  const auto runtime = Runtime::start(start_options);
-  const auto actor = runtime.spawn<Idle>();
-  const auto task = [&runtime] { return runtime.remote<nothing>(); };
-  const auto call = [&actor] { return actor.call<&Idle::nothing>(); };
-  const std::vector<char> hundred_megabytes(100'000'000, 'm');
-  std::vector<Series> all;
-  all.push_back(synchronous("task_sync", 500, task));
-  all.push_back(asynchronous("task_async", 20'000, task));
-  all.push_back(synchronous("actor_sync", 500, call));
-  all.push_back(asynchronous("actor_async", 20'000, call));
-  all.push_back(std::move(starts));
-  all.push_back({"put_100mb", "memcpy_touched", false, [&](std::vector<double>& microseconds) {
-                   for (int i = 0; i < 2; ++i) {
-                     const auto begin = Clock::now();
-                     const auto ref = runtime.put(hundred_megabytes);
-                     microseconds.push_back(microseconds_since(begin));
-                   }
-                 }});
-  for (const bench::Floor& floor : floors.all()) {
-    all.push_back({floor.name, "", floor.rate,
-                   [&floor](std::vector<double>& microseconds) { floor.measure(floor.per_round, microseconds); }});
-  }
+  bench::RunOptions run;
+  run.trials = options.quick ? 1 : options.trials;
+  run.turns = options.quick ? 1 : run.turns;
+  run.trial_time = std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(options.quick ? 0.001 : options.seconds));
+  run.warm_up = options.quick ? std::chrono::nanoseconds(0) : run.trial_time / 4;
+  run.begins = [&](int trial) {
+    if (!options.tell) return;
+    const double minutes =
+        static_cast<double>(cases.size()) * std::chrono::duration<double>(run.trial_time).count() / 60;
+    options.tell(trial == 0
+                     ? fmt::format("{} rows, {} trials of about {:.1f} minutes", cases.size(), run.trials, minutes)
+                     : fmt::format("trial {} of {}", trial, run.trials));
+  };
+  return bench::run(cases, run);
+}
 
-  for (Series& series : all) {  // once to warm up: the first of everything touches memory and starts processes
-    std::vector<double> unused;
-    if (series.round) series.round(unused);
-  }
-  for (int round = 0; round < options.rounds; ++round) {
-    for (Series& series : all) {
-      if (series.round) series.round(series.microseconds);
+std::optional<double> figure_of(const BenchmarkTarget& target, const std::vector<bench::Figures>& rows) {
+  const auto find = [&](const std::string& name) {
+    return std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.name == name; });
+  };
+  const auto row = find(target.row);
+  if (row == rows.end()) return std::nullopt;
+  switch (target.figure) {
+    case BenchmarkTarget::ratio:
+      return row->ratio;
+    case BenchmarkTarget::per_second:
+      return row->per_second;
+    case BenchmarkTarget::p50_us:
+      return row->p50_us;
+    case BenchmarkTarget::amount:
+      return row->amount;
+    case BenchmarkTarget::p99_to_floor: {
+      const auto floor = find(row->floor);
+      if (floor == rows.end() || !row->p99_us || !floor->p99_us) return std::nullopt;
+      return *row->p99_us / *floor->p99_us;
     }
   }
-
-  std::vector<BenchmarkRow> rows;
-  for (Series& series : all) rows.push_back(summary(series));
-  for (BenchmarkRow& row : rows) {
-    for (const BenchmarkRow& floor : rows) {
-      if (floor.name != row.floor) continue;
-      if (row.floor == "memcpy_touched") {
-        row.ratio = *floor.p50_us / *row.p50_us;
-      } else if (row.p50_us) {
-        row.ratio = *row.p50_us / *floor.p50_us;
-      } else {
-        row.ratio = *row.per_second / *floor.per_second;
-      }
-    }
-  }
-  return rows;
+  return std::nullopt;
 }
 
 }  // namespace mobula::cli

@@ -1,31 +1,43 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/micro/case.h"
+
 namespace mobula::cli {
 
-/// One line of `mobula microbenchmark`. What does not apply, or could not be measured, is empty.
-struct BenchmarkRow {
-  std::string name;
-  std::optional<double> per_second;
-  std::optional<double> p50_us;
-  std::optional<double> p99_us;
-  std::string floor;            ///< name of the row that this one is held against; empty for a floor
-  std::optional<double> ratio;  ///< against the floor; see benchmark_rows()
-};
-
 struct BenchmarkOptions {
-  int rounds = 20;  ///< of everything, one after the other, so that a noisy minute hits all rows alike
-  int workers = 0;  ///< of the runtime; 0: one a cpu
+  std::vector<std::string> only;  ///< names of rows or of groups (mobula, ray, floors); empty: all
+  int trials = 4;
+  double seconds = 2;  ///< of each row in a trial
+  bool quick = false;  ///< tries everything once, with a hundredth of the things: for tests, the figures mean nothing
+  int workers = 0;     ///< of the runtime; 0: one a cpu
+  std::function<void(const std::string&)> tell{};  ///< what is being done, in a line; for people
 };
 
-/// Measures the runtime and, in the same rounds, the floors (bench/micro/floors.h), which come last.
-///
-/// The ratio of a latency is its median over the floor's: 0.5 is twice as fast. That of a rate is its number a second
-/// over the floor's, and that of put_100mb the part of memcpy's speed that it reaches: 1 is as fast. Must be called
-/// while the process has one thread: it forks.
-std::vector<BenchmarkRow> benchmark_rows(const BenchmarkOptions& options);
+/// What can be measured: names, groups and a sentence each, in the order of the table.
+std::vector<bench::Case> benchmark_list();
+
+/// Measures the rows chosen and the floors that they are held against, interleaved. Must be called while the process
+/// has one thread: it forks. Throws UsageError for a name that is none.
+std::vector<bench::Figures> benchmark_rows(const BenchmarkOptions& options);
+
+/// What the project has promised itself of a row, and what Ray reaches on two cores (docs/internals/performance.md).
+struct BenchmarkTarget {
+  enum Figure { ratio, p99_to_floor, per_second, p50_us, amount };
+  std::string text;  ///< of the figure, for people
+  std::string row;
+  Figure figure;
+  bool at_most;  ///< else at least
+  double limit;
+  std::string ray;  ///< what Ray 2.60 and ray-cpp do, in words; may be empty
+};
+const std::vector<BenchmarkTarget>& benchmark_targets();
+
+/// The figure that a target speaks of; empty where its row was not measured.
+std::optional<double> figure_of(const BenchmarkTarget& target, const std::vector<bench::Figures>& rows);
 
 }  // namespace mobula::cli

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -8,11 +9,13 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "cli/benchmark_rows.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/table.h"
 
 namespace mobula::cli {
 namespace {
@@ -50,32 +53,113 @@ Json number(const std::optional<double>& value) {
   return value ? Json(*value) : Json();
 }
 
-void print_json(const std::vector<BenchmarkRow>& rows) {
-  Json list = Json::array();
-  for (const BenchmarkRow& row : rows) {
-    list.push_back({{"name", row.name},
-                    {"per_second", number(row.per_second)},
-                    {"p50_us", number(row.p50_us)},
-                    {"p99_us", number(row.p99_us)},
-                    {"floor", row.floor.empty() ? Json() : Json(row.floor)},
-                    {"ratio", number(row.ratio)}});
+// The fields up to `ratio` are what scripts rely on; what a row adds to them, it adds after them.
+Json json_of(const bench::Figures& row) {
+  Json out{{"name", row.name},
+           {"per_second", number(row.per_second)},
+           {"p50_us", number(row.p50_us)},
+           {"p99_us", number(row.p99_us)},
+           {"floor", row.floor.empty() ? Json() : Json(row.floor)},
+           {"ratio", number(row.ratio)},
+           {"sd", number(row.sd)},
+           {"n", row.n}};
+  if (!row.unit.empty()) {
+    out["amount"] = number(row.amount);
+    out["unit"] = row.unit;
   }
+  if (!row.missing.empty()) out["missing"] = row.missing;
+  return out;
+}
+
+void print_json(const std::vector<bench::Figures>& rows) {
+  Json list = Json::array();
+  for (const bench::Figures& row : rows) list.push_back(json_of(row));
   write_result(Json{{"machine", machine()}, {"rows", list}}.dump(2) + "\n");
 }
 
-std::string cell(const std::optional<double>& value, int decimals) {
-  return value ? fmt::format("{:.{}f}", *value, decimals) : "-";
+std::string cell(const std::optional<double>& value) {
+  return value ? short_number(*value) : "-";
 }
 
-void print_table(const std::vector<BenchmarkRow>& rows) {
-  std::string text = fmt::format("{:<22} {:>12} {:>12} {:>12}  {:<16} {:>7}\n", "", "per second", "p50 us", "p99 us",
-                                 "floor", "ratio");
-  for (const BenchmarkRow& row : rows) {
-    text += fmt::format("{:<22} {:>12} {:>12} {:>12}  {:<16} {:>7}\n", row.name,
-                        cell(row.per_second, row.per_second > 100 ? 0 : 2), cell(row.p50_us, 2), cell(row.p99_us, 2),
-                        row.floor.empty() ? "-" : row.floor, cell(row.ratio, 3));
+std::vector<std::string> cells(const bench::Figures& row) {
+  return {row.name,         row.amount ? cell(row.amount) + " " + row.unit : cell(row.per_second),
+          cell(row.sd),     cell(row.p50_us),
+          cell(row.p99_us), row.floor.empty() ? "-" : row.floor,
+          cell(row.ratio)};
+}
+
+const std::vector<std::string> heads{"row", "per second", "sd", "p50 us", "p99 us", "floor", "ratio"};
+
+void print_table(const std::vector<bench::Figures>& rows) {
+  std::vector<std::vector<std::string>> table{heads};
+  std::string notes;
+  for (const bench::Figures& row : rows) {
+    table.push_back(cells(row));
+    if (!row.missing.empty()) notes += fmt::format("{} could not be measured: {}\n", row.name, row.missing);
+  }
+  write_result(aligned(table) + notes);
+}
+
+std::string markdown_line(const std::vector<std::string>& cells) {
+  return fmt::format("| {} |\n", fmt::join(cells, " | "));
+}
+
+// The tables of docs/internals/performance.md.
+void print_markdown(const std::vector<bench::Figures>& rows) {
+  const Json about = machine();
+  std::string text = fmt::format("Machine: {}, {} cpus, {:.0f} GiB, {}. Compiler {}.\n\n",
+                                 about["cpu"].is_null() ? "unknown" : about["cpu"].get<std::string>(),
+                                 about["cpus"].get<unsigned>(), about["memory_bytes"].get<double>() / (1u << 30),
+                                 about["system"].get<std::string>(), about["compiler"].get<std::string>());
+  text += "| figure | row | wanted | here | met | Ray 2.60; ray-cpp |\n|---|---|---|---|---|---|\n";
+  for (const BenchmarkTarget& target : benchmark_targets()) {
+    const std::optional<double> here = figure_of(target, rows);
+    const bool met = here && (target.at_most ? *here <= target.limit : *here >= target.limit);
+    text +=
+        markdown_line({target.text, "`" + target.row + "`",
+                       fmt::format("{} {}", target.at_most ? "at most" : "at least", cell(target.limit)), cell(here),
+                       !here ? "not measured"
+                       : met ? "yes"
+                             : "**no**",
+                       target.ray});
+  }
+  text += "\n" + markdown_line(heads) + "|---|---|---|---|---|---|---|\n";
+  for (const bench::Figures& row : rows) {
+    std::vector<std::string> line = cells(row);
+    for (const std::size_t name : {0, 5}) {
+      if (line[name] != "-") line[name] = "`" + line[name] + "`";
+    }
+    text += markdown_line(line);
   }
   write_result(text);
+}
+
+void print_list() {
+  std::vector<std::vector<std::string>> table{{"row", "group", "floor", "what is done"}};
+  for (const bench::Case& row : benchmark_list()) {
+    table.push_back({row.name, row.group, row.floor.empty() ? "-" : row.floor, row.about});
+  }
+  write_result(aligned(table));
+}
+
+struct Arguments {
+  BenchmarkOptions options;
+  bool json = false, markdown = false, list = false;
+};
+
+int run_microbenchmark(Arguments arguments) {
+  if (arguments.list) {
+    print_list();
+    return done;
+  }
+  arguments.options.tell = [](const std::string& line) { write_message("mobula microbenchmark: " + line + "\n"); };
+  const std::vector<bench::Figures> rows = benchmark_rows(arguments.options);
+  if (arguments.json) {
+    print_json(rows);
+  } else {
+    arguments.markdown ? print_markdown(rows) : print_table(rows);
+  }
+  return done;
 }
 
 }  // namespace
@@ -83,33 +167,37 @@ void print_table(const std::vector<BenchmarkRow>& rows) {
 Command add_microbenchmark(CLI::App& program) {
   CLI::App* app = program.add_subcommand("microbenchmark",
                                          "Measure tasks, actors and objects beside what the machine itself takes");
-  struct Arguments {
-    BenchmarkOptions options;
-    bool json = false;
-  };
   auto arguments = std::make_shared<Arguments>();
+  BenchmarkOptions& options = arguments->options;
   app->add_flag("--json", arguments->json, "Print {\"machine\", \"rows\"} for programs; unknown values are null");
-  app->add_option("--rounds", arguments->options.rounds, "How often everything is measured")
+  app->add_flag("--markdown", arguments->markdown, "Print what was promised and what was measured, for the docs");
+  app->add_flag("--list", arguments->list, "Show what can be measured, and measure nothing");
+  app->add_option("--only", options.only, "Rows, or groups of them (mobula, ray, floors): a,b; their floors come along")
+      ->delimiter(',');
+  app->add_option("--trials", options.trials, "How often everything is measured")
       ->check(whole_number(1, 10000))
       ->capture_default_str();
-  app->add_option("--workers", arguments->options.workers, "Worker processes (default: one a cpu)")
-      ->check(whole_number(1, 4096));
+  app->add_option("--seconds", options.seconds, "Of each row in a trial")
+      ->check(number_in(0.001, 3600))
+      ->capture_default_str();
+  app->add_flag("--quick", options.quick, "Try everything once, with a hundredth of the things; no figures to keep");
+  app->add_option("--workers", options.workers, "Worker processes (default: one a cpu)")->check(whole_number(1, 4096));
   app->footer(
       "Examples:\n"
       "  mobula microbenchmark\n"
-      "  mobula microbenchmark --rounds 5 --workers 1 --json\n\n"
-      "Every round measures all rows one after the other, so that a noisy neighbour hits\n"
-      "them alike. The last rows are the floors: bare round trips of 64 bytes between two\n"
-      "processes (a Unix socket, ZeroMQ over ipc, a futex, our lanes), messages in batches\n"
-      "over a lane, and a memcpy of 100 MB into touched shared memory.\n\n"
+      "  mobula microbenchmark --only task_sync,task_async --trials 2 --json\n"
+      "  mobula microbenchmark --only ray --workers 1\n\n"
+      "A trial goes round all rows several times, so that a noisy neighbour hits a row and\n"
+      "its floor alike. per second and sd are the mean and the deviation of the trials; p50\n"
+      "and p99 are of all operations. Floors are bare measurements of the machine: round\n"
+      "trips of 64 bytes between two processes (a Unix socket, ZeroMQ over ipc, a futex, our\n"
+      "lanes), forks, copies of memory, a TCP stream.\n\n"
       "ratio, against the row named as floor: of a latency, p50 over the floor's p50 (0.5\n"
-      "is twice as fast); of a rate (task_async, actor_async), the part of the floor's\n"
-      "number a second; of put_100mb, the part of memcpy's speed.");
-  return {app, [arguments] {
-            const std::vector<BenchmarkRow> rows = benchmark_rows(arguments->options);
-            arguments->json ? print_json(rows) : print_table(rows);
-            return done;
-          }};
+      "is twice as fast); of a rate, the part of the floor's number a second; of put_* and\n"
+      "node_transfer, the part of the floor's speed.\n\n"
+      "The rows of group ray have the names and the counting of `ray microbenchmark`: some\n"
+      "count a thousand tasks as one.");
+  return {app, [arguments] { return run_microbenchmark(*arguments); }};
 }
 
 }  // namespace mobula::cli

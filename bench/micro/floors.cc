@@ -1,265 +1,108 @@
 #include "bench/micro/floors.h"
 
-#include <linux/futex.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#include <zmq.h>
 
-#include <array>
-#include <atomic>
-#include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <optional>
-#include <stdexcept>
-#include <system_error>
+#include <utility>
 
-#include "bench/micro/peer.h"
-#include "runtime/net/endpoint.h"
+#include "bench/micro/echoes.h"
 
 namespace mobula::bench {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using net::Endpoint;
-using net::Peer;
-using net::Segment;
-using Payload = std::array<std::byte, 64>;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
 
-double microseconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
-}
-
-template <class RoundTrip>
-void time_each(int count, std::vector<double>& microseconds, RoundTrip&& round_trip) {
-  for (int i = 0; i < count; ++i) {
-    const auto begin = Clock::now();
-    round_trip();
-    microseconds.push_back(microseconds_since(begin));
-  }
-}
-
-/// Anonymous memory shared with children, or of this process alone.
-class Memory {
- public:
-  Memory(std::size_t bytes, int sharing) : bytes_(bytes) {
-    data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
-    if (data_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mapping memory to measure with");
-  }
-  ~Memory() { munmap(data_, bytes_); }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
-  void* data() const { return data_; }
-
- private:
-  std::size_t bytes_;
-  void* data_;
-};
-
-class UnixSocketEcho {
- public:
-  UnixSocketEcho() {
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends_.data()) != 0) {
-      throw std::system_error(errno, std::generic_category(), "making a socket pair");
-    }
-    peer_ = std::make_unique<PeerProcess>([this] {
-      close(ends_[0]);  // or the end of the parent would not be seen
-      while (exchange(ends_[1], true)) {
-      }
-    });
-  }
-  ~UnixSocketEcho() {
-    close(ends_[0]);
-    close(ends_[1]);
-  }
-  void round_trip() { exchange(ends_[0], false); }
-
- private:
-  bool exchange(int socket, bool echo) {
-    if (echo) return receive(socket) && write(socket, payload_.data(), payload_.size()) == ssize_t{sizeof(payload_)};
-    return write(socket, payload_.data(), payload_.size()) == ssize_t{sizeof(payload_)} && receive(socket);
-  }
-  bool receive(int socket) {
-    std::size_t got = 0;
-    while (got < payload_.size()) {
-      const ssize_t bytes = read(socket, payload_.data() + got, payload_.size() - got);
-      if (bytes <= 0) return false;
-      got += static_cast<std::size_t>(bytes);
-    }
-    return true;
-  }
-
-  std::array<int, 2> ends_{};
-  Payload payload_{};
-  std::unique_ptr<PeerProcess> peer_;
-};
-
-class ZeroMqEcho {
- public:
-  ZeroMqEcho() {
-    // In the abstract namespace: no file is left behind.
-    const std::string address = "ipc://@mobula-microbenchmark-" + std::to_string(getpid());
-    peer_ = std::make_unique<PeerProcess>([this, address] {
-      open(address, false);
-      while (zmq_recv(socket_, payload_.data(), payload_.size(), 0) >= 0) {
-        zmq_send(socket_, payload_.data(), payload_.size(), 0);
-      }
-    });
-    open(address, true);
-  }
-  ~ZeroMqEcho() {
-    const int linger = 0;
-    zmq_setsockopt(socket_, ZMQ_LINGER, &linger, sizeof(linger));
-    zmq_close(socket_);
-    zmq_ctx_term(context_);
-  }
-  void round_trip() {
-    zmq_send(socket_, payload_.data(), payload_.size(), 0);
-    zmq_recv(socket_, payload_.data(), payload_.size(), 0);
-  }
-
- private:
-  void open(const std::string& address, bool bind) {
-    context_ = zmq_ctx_new();
-    socket_ = zmq_socket(context_, ZMQ_PAIR);
-    if ((bind ? zmq_bind(socket_, address.c_str()) : zmq_connect(socket_, address.c_str())) != 0) {
-      throw std::runtime_error("opening " + address + ": " + zmq_strerror(errno));
-    }
-  }
-
-  void* context_ = nullptr;
-  void* socket_ = nullptr;
-  Payload payload_{};
-  std::unique_ptr<PeerProcess> peer_;
-};
-
-class FutexEcho {
- public:
-  FutexEcho() : memory_(4096, MAP_SHARED) {
-    peer_ = std::make_unique<PeerProcess>([this] {
-      for (std::uint32_t turn = 1;; ++turn) {
-        await(there(), turn);
-        post(back(), turn);
-      }
-    });
-  }
-  void round_trip() {
-    ++turn_;
-    std::memcpy(static_cast<std::byte*>(memory_.data()) + 1024, payload_.data(), payload_.size());
-    post(there(), turn_);
-    await(back(), turn_);
-  }
-
- private:
-  using Word = std::atomic<std::uint32_t>;
-  Word& there() const { return *static_cast<Word*>(memory_.data()); }
-  Word& back() const { return *reinterpret_cast<Word*>(static_cast<std::byte*>(memory_.data()) + 512); }
-  static void post(Word& word, std::uint32_t turn) {
-    word.store(turn, std::memory_order_release);
-    syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
-  }
-  static void await(Word& word, std::uint32_t turn) {
-    while (word.load(std::memory_order_acquire) != turn) {
-      syscall(SYS_futex, &word, FUTEX_WAIT, turn - 1, nullptr, nullptr, 0);
-    }
-  }
-
-  Memory memory_;
-  std::uint32_t turn_ = 0;
-  Payload payload_{};
-  std::unique_ptr<PeerProcess> peer_;
-};
-
-/// A process that sends each message back, or, of every batch, only the last.
-class LaneEcho {
- public:
-  explicit LaneEcho(int batch) : here_(*segment_.allocate_slot()), there_(*segment_.allocate_slot()) {
-    peer_ = std::make_unique<PeerProcess>([this, batch] {
-      Endpoint endpoint(segment_, there_);
-      for (int received = 0;;) {
-        endpoint.poll([&](Peer from, Endpoint::Bytes frame) {
-          if (++received % batch == 0) endpoint.send(from, {frame});
-        });
-        endpoint.wait(Clock::time_point::max());
-      }
-    });
-    endpoint_.emplace(segment_, here_);
-  }
-  void round_trip(int messages = 1) {
-    if (messages > 1) endpoint_->cork();
-    for (int sent = 0; sent < messages;) {
-      if (endpoint_->send(there_, {payload_}) == net::SendStatus::ok) {
-        ++sent;
-      } else {
-        endpoint_->wait(Clock::time_point::max());
-      }
-    }
-    if (messages > 1) endpoint_->flush();
-    while (endpoint_->poll([](Peer, Endpoint::Bytes) {}) == 0) endpoint_->wait(Clock::time_point::max());
-  }
-
- private:
-  Segment segment_;
-  const Peer here_, there_;
-  Payload payload_{};
-  std::unique_ptr<PeerProcess> peer_;
-  std::optional<Endpoint> endpoint_;
-};
-
-constexpr int batch = 100'000;
+constexpr int lane_batch = 100'000;
+constexpr int fork_batch = 200;
+constexpr std::size_t hundred_megabytes = 100'000'000;
 
 class Copy {
  public:
-  Copy() : from_(bytes, MAP_PRIVATE), to_(bytes, MAP_SHARED) {
+  explicit Copy(std::size_t bytes) : from_(bytes, MAP_PRIVATE), to_(bytes, MAP_SHARED) {
     std::memset(from_.data(), 1, bytes);
     std::memset(to_.data(), 2, bytes);
   }
-  void once() { std::memcpy(to_.data(), from_.data(), bytes); }
+  void once() { std::memcpy(to_.data(), from_.data(), to_.bytes()); }
 
  private:
-  static constexpr std::size_t bytes = 100'000'000;
   Memory from_, to_;
 };
 
 }  // namespace
 
 struct Floors::Peers {
-  // The order is that of forking: what has no threads comes first.
+  // The order is that of forking.
   UnixSocketEcho unix_socket;
   FutexEcho futex;
-  LaneEcho lane{1};
-  LaneEcho lane_batches{batch};
+  LaneEcho lane;
+  LaneEcho lane_batches{1, lane_batch};
+  LaneEcho relay{2};
+  ForkServer forks;
+  Burners burners;
   ZeroMqEcho zmq;
-  std::unique_ptr<Copy> copy;  // 200 MB, made when they are needed
+  std::optional<Copy> copy, large_copy;  // made when they are needed
 };
 
-Floors::Floors() : peers_(std::make_unique<Peers>()) {
-  const auto add = [this](const char* name, auto& echo, int per_round) {
-    const auto measure = [&echo](int count, std::vector<double>& microseconds) {
-      time_each(count, microseconds, [&] { echo.round_trip(); });
-    };
-    floors_.push_back({name, measure, per_round, false});
-  };
-  add("unix_socket_rtt", peers_->unix_socket, 500);
-  add("zmq_ipc_rtt", peers_->zmq, 500);
-  add("futex_rtt", peers_->futex, 500);
-  add("lane_rtt", peers_->lane, 2000);
-  const auto batches = [this](int count, std::vector<double>& microseconds) {
-    const auto begin = Clock::now();
-    for (int sent = 0; sent < count; sent += batch) peers_->lane_batches.round_trip(batch);
-    microseconds.push_back(microseconds_since(begin) / count);
-  };
-  floors_.push_back({"lane_messages", batches, batch, true});
-  const auto copy = [this](int count, std::vector<double>& microseconds) {
-    if (!peers_->copy) peers_->copy = std::make_unique<Copy>();
-    time_each(count, microseconds, [&] { peers_->copy->once(); });
-  };
-  floors_.push_back({"memcpy_touched", copy, 2, false});
+Floors::Floors(bool quick) : quick_(quick) {}
+Floors::~Floors() = default;
+
+void Floors::fork() {
+  peers_ = std::make_unique<Peers>();
 }
 
-Floors::~Floors() = default;
+void Floors::keep_busy(bool on) const {
+  on ? peers_->burners.resume() : peers_->burners.pause();
+}
+
+std::vector<Case> Floors::cases() {
+  std::vector<Case> all;
+  const auto add = [&](const char* name, const char* about, auto work) -> Case& {
+    all.push_back({.name = name, .group = "floors", .about = about, .floor = {}, .once = [this, work] {
+                     return timed([&] { work(*peers_); });
+                   }});
+    return all.back();
+  };
+  const std::size_t megabytes = quick_ ? hundred_megabytes / 100 : hundred_megabytes;
+  const auto zmq = [](Peers& peers) { peers.zmq.round_trip(); };
+  add("unix_socket_rtt", "a round trip of 64 bytes over Unix sockets",
+      [](Peers& peers) { peers.unix_socket.round_trip(); });
+  add("zmq_ipc_rtt", "a round trip of 64 bytes over ZeroMQ ipc, blocking", zmq);
+  add("zmq_ipc_rtt_idle_100us", "the same after 100 us of idleness", zmq).idle = microseconds(100);
+  add("zmq_ipc_rtt_idle_1ms", "the same after 1 ms of idleness", zmq).idle = milliseconds(1);
+  add("zmq_ipc_rtt_idle_10ms", "the same after 10 ms of idleness", zmq).idle = milliseconds(10);
+  add("zmq_ipc_rtt_busy", "the same while every cpu computes", zmq).surroundings = [this](bool on) { keep_busy(on); };
+  add("futex_rtt", "a round trip over shared memory, sleeping in a futex",
+      [](Peers& peers) { peers.futex.round_trip(); });
+  add("lane_rtt", "a round trip over our lanes, spinning before they sleep",
+      [](Peers& peers) { peers.lane.round_trip(); });
+  add("relay_rtt", "64 bytes over our lanes through three processes, and back",
+      [](Peers& peers) { peers.relay.round_trip(); });
+  Case& messages = add("lane_messages", "100,000 messages of 64 bytes over a lane, one way",
+                       [](Peers& peers) { peers.lane_batches.round_trip(); });
+  messages.measure = Measure::rate;
+  messages.operations = lane_batch;
+  add("fork_rtt", "a small process forks one that says a byte", [](Peers& peers) { peers.forks.fork(1); });
+  Case& forks = add("forks", "200 of these at a time", [](Peers& peers) { peers.forks.fork(fork_batch); });
+  forks.measure = Measure::rate;
+  forks.operations = fork_batch;
+  add("memcpy_touched", "100 MB into touched shared memory", [megabytes](Peers& peers) {
+    if (!peers.copy) peers.copy.emplace(megabytes);
+    peers.copy->once();
+  });
+  add("memcpy_1gb", "1 GB into touched shared memory", [megabytes](Peers& peers) {
+    if (!peers.large_copy) peers.large_copy.emplace(10 * megabytes);
+    peers.large_copy->once();
+  });
+  Case& fresh = add("memcpy_fresh", "100 MB into shared memory that was never touched", [](Peers&) {});
+  fresh.once = [megabytes] {
+    const std::vector<char> from(megabytes, 'f');
+    const Memory to(megabytes, MAP_SHARED);
+    return timed([&] { std::memcpy(to.data(), from.data(), from.size()); });
+  };
+  return all;
+}
 
 }  // namespace mobula::bench

@@ -197,7 +197,7 @@ TEST_F(Output, AnInterruptEndsWhatWaits) {
 }
 
 TEST_F(Output, AnInterruptEndsTheMicrobenchmark) {
-  Program program(mobula({"microbenchmark", "--rounds", "10000", "--workers", "1"}), here());
+  Program program(mobula({"microbenchmark", "--trials", "10000", "--workers", "1"}), here());
   program.send(SIGINT);
   EXPECT_EQ(program.wait().status, 130);
 }
