@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <new>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -91,6 +92,11 @@ int guarded(CLI::App& program, const std::vector<cli::Command>& commands, int ar
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::broken_pipe) return cli::reader_gone_status;
     return tell(error.what(), cli::failed);
+  } catch (const std::bad_alloc&) {
+    return tell(
+        "there is not enough memory for this; lower what sizes it (n_envs, n_steps, buffer_size, hidden, "
+        "episodes), or end other programs",
+        cli::failed);
   } catch (const std::exception& error) {
     return tell(error.what(), cli::failed);
   }

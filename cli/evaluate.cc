@@ -211,7 +211,7 @@ Command add_evaluate(CLI::App& program) {
   auto arguments = std::make_shared<Arguments>();
   app->add_option("RUN", arguments->run, "Run directory")->required();
   app->add_option("--episodes", arguments->episodes, "Held-out episodes (default: as in the run)")
-      ->check(whole_number(1, 1'000'000));
+      ->check(whole_number(1, 100'000));
   app->add_option("--seed", arguments->seed, "Of the held-out episodes (default: the run's)")->check(natural_number());
   app->add_option("--workers", arguments->workers, "Worker processes; 0: none (default: as in the run)")
       ->check(whole_number(0, 1000));

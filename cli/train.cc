@@ -167,7 +167,7 @@ int run(const Arguments& arguments) {
   for (const auto& assignment : arguments.overrides) document.set(assignment);
   if (document.has("tune")) throw document.error("tune", "this file asks for a search; run it by `mobula tune`");
   rl::TrainOptions options = rl::read_experiment(document);
-  if (const auto problem = rl::check_before_training(options); problem.starts_with("fairness.")) {
+  if (const auto problem = rl::check_before_training(options); !problem.empty()) {
     const auto colon = problem.find(": ");
     throw document.error(problem.substr(0, colon), problem.substr(colon + 2));
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/output.h"
 #include "cli/table.h"
@@ -28,6 +29,12 @@ nlohmann::ordered_json estimate_json(const rl::Estimate& e) {
 
 std::string percent(double part, double whole) {
   return fmt::format("{:.0f} %", whole > 0 ? 100 * part / whole : 0);
+}
+
+/// Of what was to be done, at most all of it: the last iteration may end beyond (whole episodes do), and so may a run
+/// that is resumed with fewer steps to go.
+double done_share(std::int64_t steps, std::int64_t total) {
+  return total > 0 ? std::clamp(static_cast<double>(steps) / static_cast<double>(total), 0.0, 1.0) : 0;
 }
 
 }  // namespace
@@ -122,8 +129,8 @@ std::string TrainStatus::stages_text() const {
 }
 
 std::vector<std::string> TrainStatus::lines(int columns) const {
-  const double part = total_ > 0 ? static_cast<double>(progress_.env_steps) / static_cast<double>(total_) : 0;
-  const auto filled = static_cast<std::size_t>(std::clamp(part, 0.0, 1.0) * kBar);
+  const double part = done_share(progress_.env_steps, total_);
+  const auto filled = static_cast<std::size_t>(part * kBar);
   std::vector<std::string> text{fmt::format("[{}{}] {:.0f} %   {} of {} steps", std::string(filled, '='),
                                             std::string(kBar - filled, ' '), 100 * part, grouped(progress_.env_steps),
                                             grouped(total_))};
@@ -143,9 +150,10 @@ std::vector<std::string> TrainStatus::lines(int columns) const {
                                interval_text(evaluation_->total), evaluation_->total.n));
   }
   if (!finally_evaluated_.empty()) {
-    std::string names;
-    for (const auto& name : finally_evaluated_) names += (names.empty() ? "" : ", ") + name;
-    text.push_back("evaluated on held-out episodes: " + names);
+    std::string names = "evaluated on held-out episodes:";
+    for (std::size_t i = 0; i < finally_evaluated_.size(); ++i) names += (i > 0 ? ", " : " ") + finally_evaluated_[i];
+    std::istringstream folded(wrapped(names, columns - 1));
+    for (std::string line; std::getline(folded, line);) text.push_back(line);
   } else if (part >= 1) {
     text.emplace_back("evaluating on held-out episodes ...");
   }
@@ -153,9 +161,8 @@ std::vector<std::string> TrainStatus::lines(int columns) const {
 }
 
 std::string TrainStatus::line() const {
-  std::string text =
-      fmt::format("iteration {:<6} {:>10} of {} steps ({})", progress_.iteration, progress_.env_steps, total_,
-                  percent(static_cast<double>(progress_.env_steps), static_cast<double>(total_)));
+  std::string text = fmt::format("iteration {:<6} {:>10} of {} steps ({})", progress_.iteration, progress_.env_steps,
+                                 total_, percent(done_share(progress_.env_steps, total_), 1));
   if (const rl::Estimate total = training_return(); total.n > 0) text += "   return " + interval_text(total);
   for (const auto& c : constraints_) {
     text += fmt::format("   {}{} {} (limit {:g})", c.metric, c.part.empty() ? "" : " " + c.part, short_number(c.bound),

@@ -83,7 +83,11 @@ int run(const Arguments& arguments) {
   const std::filesystem::path file =
       resuming ? std::filesystem::path(arguments.resume) / kSweep : std::filesystem::path(arguments.file);
   if (resuming && !std::filesystem::exists(file)) {
-    throw UsageError(arguments.resume + " is not the folder of a study: it has no " + kSweep);
+    throw UsageError(
+        arguments.resume + " is not the folder of a study: it has no " + kSweep +
+        (std::filesystem::exists(std::filesystem::path(arguments.resume) / "lock")
+             ? "; it was stopped while it was made: begin again by mobula tune FILE --run-dir " + arguments.resume
+             : ""));
   }
 
   auto document = config::Document::load(file);
@@ -108,7 +112,9 @@ int run(const Arguments& arguments) {
                      file.string() + " --set ...");
   }
   if (!resuming) check_metric(document, sweep);
-  const std::string experiment = rl::read_experiment(config::Document::parse(sweep.base, "base")).experiment;
+  const rl::TrainOptions base = rl::read_experiment(config::Document::parse(sweep.base, "base"));
+  const std::string& experiment = base.experiment;
+  const std::vector<std::string> notes = rl::advice(base);
   if (arguments.processes) sweep.study.processes = static_cast<int>(*arguments.processes);
   { const tune::Study trial_run(sweep.space, sweep.study); }  // what is wrong shows before anything is written
 
@@ -124,7 +130,8 @@ int run(const Arguments& arguments) {
   {
     std::string lines;
     for (const auto& assignment : overrides) lines += assignment + "\n";
-    // What --resume reads comes first, so that a study killed at any moment can be gone on with.
+    // What --resume reads comes first, so that a study killed at any moment can be gone on with; and sweep.yaml last,
+    // whose appearance is the one step that makes this the folder of a study.
     if (!resuming) {
       rl::write_file(folder.path / kOverrides, lines);
       rl::write_file(folder.path / kSweep, rl::read_file(file));
@@ -152,6 +159,7 @@ int run(const Arguments& arguments) {
                         resuming ? "Resuming the study" : "Tuning", experiment, sweep.study.num_trials,
                         sweep.study.search.name, sweep.study.scheduler.name, sweep.study.max_concurrent,
                         folder.path.string(), sweep.study.seed));
+  for (const auto& text : notes) view.note("Note: " + text);
   view.json({{"event", "start"},
              {"study", experiment},
              {"run_directory", folder.path.string()},
@@ -159,7 +167,8 @@ int run(const Arguments& arguments) {
              {"max_concurrent", sweep.study.max_concurrent},
              {"metric", sweep.study.metric},
              {"mode", sweep.study.mode},
-             {"seed", sweep.study.seed}});
+             {"seed", sweep.study.seed},
+             {"notes", notes}});
 
   const auto trials = std::filesystem::absolute(folder.path / "trials");
   std::filesystem::create_directories(trials);

@@ -71,7 +71,8 @@ void check_values(const config::Document& document, const tune::Space& space) {
     if (values.empty()) values = {parameter.domain.at(0), parameter.domain.at(1)};
     for (const auto& value : values) {
       try {
-        rl::read_experiment(with_values(document, space, with_one(space, i, value)));
+        const config::Document plain = with_values(document, space, with_one(space, i, value));
+        rl::check_memory(plain, rl::read_experiment(plain));
       } catch (const config::ConfigError& error) {
         // A wrong name, such as that of a space, is wrong whatever the values are.
         if (std::string_view(error.what()).find("unknown key") != std::string_view::npos) throw;
@@ -111,11 +112,11 @@ void wait_until_free(const std::filesystem::path& folder) {
   ::close(lock);
 }
 
-double metric_of(const rl::TrainResult& result, const std::string& metric) {
-  if (metric == "training_return") return result.training_return_mean;
+rl::Estimate metric_of(const rl::TrainResult& result, const std::string& metric) {
+  if (metric == "training_return") return result.training_return;
   const rl::Metrics* metrics = result.find("trained");
   if (metrics == nullptr) throw std::runtime_error("the trained policy was not evaluated");
-  if (const auto* estimate = rl::find(*metrics, metric)) return estimate->value;
+  if (const auto* estimate = rl::find(*metrics, metric)) return *estimate;
   std::vector<std::string> names{"training_return"};
   for (const auto& entry : *metrics) names.push_back(entry.first);
   throw std::runtime_error("tune.metric: there is no '" + metric + "'" + config::expected_one_of(metric, names));
@@ -210,7 +211,12 @@ tune::Report TrainObjective::operator()(const tune::Job& job) const {
     Runtime shared = Runtime::current();
     result = train(shared);
   }
-  return {.value = metric_of(result, metric), .iterations = result.progress.iteration};
+  const rl::Estimate estimate = metric_of(result, metric);
+  return {.value = estimate.value,
+          .iterations = result.progress.iteration,
+          .low = estimate.low,
+          .high = estimate.high,
+          .n = estimate.n};
 }
 
 }  // namespace mobula::cli

@@ -14,11 +14,11 @@
 
 namespace mobula::cli {
 
-/// What is told of a study as of now: one line that counts, the running trials, the best ones.
-std::vector<std::string> study_lines(const tune::Study& study, double seconds);
+/// What is told of a study as of now, for a terminal of this width: a line that counts, the running trials, the best.
+std::vector<std::string> study_lines(const tune::Study& study, double seconds, int columns);
 
-/// A trial as a line for people, and as a JSON object (`trial`, `status`, `iterations`, `reached`, `value`, `seconds`,
-/// `error`, `params`; what is not known is null).
+/// A trial as a line for people, and as a JSON object (`trial`, `status`, `iterations`, `reached`, `value`, `ci95`,
+/// `n`, `seconds`, `error`, `params`, each as YAML reads it; what is not known is null).
 std::string trial_line(const tune::Study& study, const tune::Trial& trial);
 nlohmann::ordered_json trial_json(const tune::Study& study, const tune::Trial& trial);
 

@@ -61,8 +61,8 @@ std::string Intersection::Config::overload() const {
 }
 
 std::string Intersection::Config::problem() const {
-  if (decision_period < time_step) return "decision_period must be at least time_step";
-  if (episode_length < decision_period) return "episode_length must be at least decision_period";
+  if (decision_period < time_step) return "decision_period: it must be at least time_step";
+  if (episode_length < decision_period) return "episode_length: it must be at least decision_period";
   return {};
 }
 

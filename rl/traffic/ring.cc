@@ -29,7 +29,7 @@ void Ring::Config::describe(Fields& f) {
 }
 
 std::string Ring::Config::problem() const {
-  if (min_length > max_length) return "min_length must be at most max_length";
+  if (min_length > max_length) return "min_length: it must be at most max_length";
   if (min_length - bunching < vehicles * (driver.length + 0.5))
     return "the cars do not fit: min_length less bunching must leave each its length and half a metre";
   return {};

@@ -10,7 +10,9 @@
 #include "rl/envs/read_config.h"
 #include "rl/fairness/check.h"
 #include "rl/train/files.h"
+#include "rl/train/memory_need.h"
 #include "rl/train/schema.h"
+#include "runtime/base/memory.h"
 #include "runtime/config/config.h"
 
 namespace mobula::rl {
@@ -64,6 +66,14 @@ std::string quoted_list(const std::vector<std::string>& names) {
   return text;
 }
 
+/// Why nothing can cope with what the environment's settings ask for; empty where something can.
+std::string overload_of(const EnvironmentSpec& env) {
+  const auto held = env.make_config();
+  const auto document = config::Document::parse(env.config.empty() ? "{}" : env.config, "env");
+  config::read_group(document, "", held->fields(), {"name", "wrappers"});
+  return held->overload();
+}
+
 void read_algorithm(const config::Document& document, AlgorithmOptions& options) {
   std::visit([&](auto& algorithm) { config::read(document, "algorithm", algorithm, {"name"}); }, options);
 }
@@ -80,7 +90,7 @@ void StopOptions::describe(Fields& f) {
 void EvaluateOptions::describe(Fields& f) {
   f("every", every, {.unit = "iterations", .min = 0, .help = "How often during training; 0: at the end only."});
   f("episodes", episodes,
-    {.unit = "episodes", .min = 1, .max = 1e6, .help = "Held-out episodes, the same in every evaluation."});
+    {.unit = "episodes", .min = 1, .max = 1e5, .help = "Held-out episodes, the same in every evaluation."});
   f("baselines", baselines, {.help = "Hand-written controllers of the environment to compare with at the end."});
   f("deterministic", deterministic, {.help = "Take the most likely action instead of drawing one."});
   f("workers", workers, {.unit = "processes", .min = 1, .max = 1000, .help = "Evaluation actors during training."});
@@ -268,14 +278,37 @@ std::string problem_with(const TrainOptions& options) {
     return where + "environment '" + options.env.name + "' has no baseline '" + name + "'; it has " +
            quoted_list(known) + config::did_you_mean(name, known);
   }
-  if (options.fairness.constraints.empty()) {
-    return problem_with_fairness(options.fairness, options.env.info, options.evaluate.episodes);
+  if (!options.fairness.constraints.empty()) {
+    if (const std::string overload = overload_of(options.env); !overload.empty()) return "env: " + overload;
   }
-  const auto held = options.env.make_config();
-  const auto document = config::Document::parse(options.env.config.empty() ? "{}" : options.env.config, "env");
-  config::read_group(document, "", held->fields(), {"name", "wrappers"});
-  if (std::string overload = held->overload(); !overload.empty()) return "env: " + overload;
   return problem_with_fairness(options.fairness, options.env.info, options.evaluate.episodes);
+}
+
+std::vector<std::string> advice(const TrainOptions& options) {
+  std::vector<std::string> notes;
+  std::visit(
+      [&](const auto& o) {
+        if constexpr (requires { o.batch_size, o.n_epochs; }) {
+          const std::int64_t all = static_cast<std::int64_t>(o.n_envs) * o.n_steps;
+          if (o.batch_size <= all) return;
+          notes.push_back("algorithm.batch_size is " + std::to_string(o.batch_size) +
+                          ", but there are only n_envs x n_steps = " + std::to_string(all) +
+                          " steps between two updates: each minibatch is all of them");
+        }
+      },
+      options.algorithm);
+  // With constraints this is refused: none could be promised to be kept.
+  if (options.fairness.constraints.empty()) {
+    if (std::string overload = overload_of(options.env); !overload.empty()) notes.push_back("env: " + overload);
+  }
+  return notes;
+}
+
+void check_memory(const config::Document& document, const TrainOptions& options) {
+  const std::string problem = problem_with_memory(options, available_memory());
+  if (problem.empty()) return;
+  const auto colon = problem.find(": ");
+  throw document.error(problem.substr(0, colon), problem.substr(colon + 2));
 }
 
 }  // namespace mobula::rl

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace mobula::config {
 class Document;
@@ -31,6 +32,13 @@ std::string write_experiment(const TrainOptions& options);
 
 /// What is wrong with options that were put together in a program; empty if they can work.
 std::string problem_with(const TrainOptions& options);
+
+/// What works, but perhaps not as whoever wrote it thinks; a sentence each.
+std::vector<std::string> advice(const TrainOptions& options);
+
+/// Throws config::ConfigError if a run of these options, which were read from the document, needs more memory than
+/// there is.
+void check_memory(const config::Document& document, const TrainOptions& options);
 
 /// Throws TrainError if a run whose settings are stored in `config` cannot be gone on with under these options: another
 /// environment, algorithm or seed would make it another run.

@@ -2,6 +2,8 @@
 
 #include <mobula/rl/train.h>
 
+#include <algorithm>
+#include <iterator>
 #include <system_error>
 
 namespace mobula::rl {
@@ -14,11 +16,17 @@ std::unique_ptr<FileLock> lock(const std::filesystem::path& path) {
       path / kLock, path.string() + " is in use by another process; wait for it, or choose another folder");
 }
 
+/// What comes before the file that makes a folder one of a run (config.yaml) or of a study (sweep.yaml): a program that
+/// was killed while it made the folder leaves no more than that, and it can be made again.
+constexpr std::string_view kBeginnings[] = {kLock, "config.yaml.new", "overrides.txt", "overrides.txt.new",
+                                            "sweep.yaml.new"};
+
 bool is_unused(const std::filesystem::path& path) {
-  for (const auto& entry : std::filesystem::directory_iterator(path)) {
-    if (entry.path().filename() != kLock) return false;
-  }
-  return true;
+  const auto begin = std::filesystem::directory_iterator(path);
+  return std::all_of(begin, std::filesystem::directory_iterator(), [](const auto& entry) {
+    return std::find(std::begin(kBeginnings), std::end(kBeginnings), entry.path().filename().string()) !=
+           std::end(kBeginnings);
+  });
 }
 
 }  // namespace

@@ -26,8 +26,9 @@ namespace mobula::rl {
 ///   lock              held while the run is in use
 class RunDirectory {
  public:
-  /// Makes the folder, which must not exist or be empty. An empty path: runs/<experiment>-<n> with the next free n.
-  /// Throws TrainError.
+  /// Makes the folder, which must not exist or be empty, but for what a program that was killed while it made it may
+  /// have left. Whoever writes config.yaml (or sweep.yaml) into it makes it one that is in use. An empty path:
+  /// runs/<experiment>-<n> with the next free n. Throws TrainError.
   static RunDirectory create(const std::filesystem::path& path, const std::string& experiment);
   /// One that a run has written. Throws TrainError.
   static RunDirectory open(const std::filesystem::path& path);

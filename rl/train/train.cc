@@ -7,7 +7,9 @@
 #include "rl/fairness/check.h"
 #include "rl/train/evaluation.h"
 #include "rl/train/experiment.h"
+#include "rl/train/memory_need.h"
 #include "rl/train/trainer.h"
+#include "runtime/base/memory.h"
 
 namespace mobula::rl {
 namespace {
@@ -29,6 +31,7 @@ std::string problem_with_pilot(const TrainOptions& options) {
 
 std::string check_before_training(const TrainOptions& options) {
   if (std::string problem = problem_with(options); !problem.empty()) return problem;
+  if (std::string problem = problem_with_memory(options, available_memory()); !problem.empty()) return problem;
   try {
     options.env.factory(options.env.config, {.count = 1, .seed = options.seed});
     return problem_with_pilot(options);

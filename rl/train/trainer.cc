@@ -22,6 +22,7 @@ Trainer::Trainer(const TrainOptions& options, const Callbacks& callbacks, Begin 
     : options_(options),
       callbacks_(callbacks),
       hooks_(std::move(hooks)),
+      notes_(advice(options)),
       learner_(make_learner(options.env.info, options.algorithm, options.seed, options.stop.env_steps)),
       fairness_(options_.env.info, options_.fairness),
       sampler_(options_.env.info, learner_->rollout()) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "rl/train/sha256.h"
+#include "rl/train/statistics.h"
 #include "rl/train/trainer.h"
 
 namespace mobula::rl {
@@ -57,6 +58,7 @@ TrainResult Trainer::run_to_end(Runtime& runtime) {
   result.cpu_seconds = cpu_before_ + meter_.seconds();
   result.stages = stages_of_run();
   result.training_return_mean = training_return_mean();
+  result.training_return = mean_estimate(std::vector<double>(returns_.begin(), returns_.end()));
   result.parameters.assign(learner_->parameters().begin(), learner_->parameters().end());
   result.parameters_sha256 = sha256(std::as_bytes(learner_->parameters()));
   result.policies = policies_;

@@ -19,7 +19,7 @@ void Trainer::log_start(Begin begin) {
                     {"seed", options_.seed},
                     {"workers", options_.workers},
                     {"until_env_steps", options_.stop.env_steps}};
-  if (begin == Begin::resume) more["notes"] = notes_;
+  if (begin == Begin::resume || !notes_.empty()) more["notes"] = notes_;
   log_->event(begin == Begin::resume ? "resumed" : "started", progress_, more);
   log_->flush();
 }

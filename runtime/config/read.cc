@@ -76,10 +76,19 @@ class Reader : public Fields {
       refuse_unknown_keys(group, also);
     }
     group.describe(*this);
-    if (const std::string problem = group.problem(); !problem.empty()) fail(position_, path_, problem);
+    if (const std::string problem = group.problem(); !problem.empty()) complain(problem);
   }
 
  private:
+  // What a struct says of itself is told at the key that it names ("grace: it is above max"), if that was written.
+  [[noreturn]] void complain(const std::string& problem) const {
+    const auto colon = problem.find(": ");
+    const std::string key = problem.substr(0, colon == std::string::npos ? 0 : colon);
+    const Value* written = value_ == nullptr || key.empty() ? nullptr : value_->find(key);
+    if (written == nullptr) fail(position_, path_, problem);
+    fail(written->position, join(path_, key), problem.substr(colon + 2));
+  }
+
   // Unknown keys come first: a misspelt name is the cause of whatever else would be said about the right one.
   void refuse_unknown_keys(Group& group, std::initializer_list<std::string_view> also) {
     Names known;

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "runtime/object/memory.h"
+#include "runtime/base/memory.h"
 
 namespace mobula::daemon {
 namespace {
@@ -55,7 +55,7 @@ Result<Resources> machine_resources(std::uint32_t cpus, const ResourceWish& wish
   out.set("gpu", *gpus);
   std::uint64_t memory = wish.memory.value_or(0);
   if (!wish.memory && finds) {
-    const std::uint64_t available = object::available_memory();
+    const std::uint64_t available = available_memory();
     const auto arena =
         object_memory != 0 ? object_memory : static_cast<std::uint64_t>(static_cast<double>(available) * arena_share);
     memory = available - std::min(available, arena);

@@ -14,8 +14,8 @@
 #include <string>
 #include <system_error>
 
+#include "runtime/base/memory.h"
 #include "runtime/net/fault_point.h"
-#include "runtime/object/memory.h"
 
 namespace mobula::object {
 

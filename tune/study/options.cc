@@ -7,6 +7,12 @@
 
 namespace mobula::tune {
 
+namespace {
+
+constexpr std::int64_t kMostAtOnce = 1'000'000;  // each open job has its parameters in memory
+
+}  // namespace
+
 void SearchOptions::describe(Fields& f) {
   f("name", name, {.choices = {"random", "sobol", "grid"}, .help = "How the parameters of trials are chosen."});
 }
@@ -25,7 +31,7 @@ void SchedulerOptions::describe(Fields& f) {
 }
 
 std::string SchedulerOptions::problem() const {
-  if (name != "none" && grace > max) return "scheduler.grace: it is above max, so no trial could ever be stopped";
+  if (name != "none" && grace > max) return "grace: it is above max, so no trial could ever be stopped";
   return {};
 }
 
@@ -54,6 +60,10 @@ std::string StudyOptions::problem() const {
   if (num_trials < 1) return "num_trials: give at least 1";
   if (max_concurrent < 1) return "max_concurrent: give at least 1";
   if (seeds_per_trial < 1) return "seeds_per_trial: give at least 1";
+  if (max_concurrent > kMostAtOnce / seeds_per_trial) {
+    return "max_concurrent: " + std::to_string(max_concurrent) + " trials of " + std::to_string(seeds_per_trial) +
+           " repeats are more than " + std::to_string(kMostAtOnce) + " jobs at once; lower it, or seeds_per_trial";
+  }
   if (processes && *processes < 1) return "processes: give at least 1";
   if (budget && !positive(*budget)) return "budget: give a number above 0";
   if (sync != "always" && sync != "interval" && sync != "never") return "sync: '" + sync + "' is unknown";
@@ -67,7 +77,8 @@ std::string StudyOptions::problem() const {
   if (scheduler.rule != "rank" && scheduler.rule != "percentile") {
     return "scheduler.rule: '" + scheduler.rule + "' is neither rank nor percentile";
   }
-  return scheduler.problem();
+  const std::string problem = scheduler.problem();
+  return problem.empty() ? problem : "scheduler." + problem;
 }
 
 std::string to_string(Status status) {

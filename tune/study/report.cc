@@ -2,6 +2,7 @@
 #include <mobula/tune/report.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace mobula::tune {
@@ -28,7 +29,7 @@ std::string status_text(const Study& study, const Trial& trial) {
 std::string trials_csv(const Study& study) {
   std::string csv = "trial,status,iterations,metric,seconds";
   for (const auto& parameter : study.space().parameters()) csv += "," + csv_field(parameter.name);
-  csv += "\n";
+  csv += ",metric_low,metric_high,metric_n\n";
   for (const auto& trial : study.trials()) {
     csv += fmt::format("{},{},{},{},{:.3f}", trial.id, status_text(study, trial), trial.iterations,
                        trial.value ? fmt::format("{}", *trial.value) : "", trial.seconds);
@@ -36,9 +37,24 @@ std::string trials_csv(const Study& study) {
       const Value* value = trial.params.find(parameter.name);
       csv += "," + (value == nullptr ? std::string() : csv_field(to_text(*value)));
     }
-    csv += "\n";
+    if (trial.value && trial.n > 0) {
+      const auto bound = [](double x) { return std::isfinite(x) ? fmt::format("{}", x) : std::string(); };
+      csv += fmt::format(",{},{},{}\n", bound(trial.low), bound(trial.high), trial.n);
+    } else {
+      csv += ",,,\n";
+    }
   }
   return csv;
+}
+
+std::string value_text(const Trial& trial) {
+  if (!trial.value) return "-";
+  std::string text = fmt::format("{:.6g}", *trial.value);
+  if (std::isfinite(trial.low) && std::isfinite(trial.high)) {
+    text += fmt::format(" [{:.4g}, {:.4g}]", trial.low, trial.high);
+  }
+  if (trial.n > 0) text += fmt::format(" n={}", trial.n);
+  return text;
 }
 
 std::string report_text(const Study& study) {
@@ -66,12 +82,15 @@ std::string report_text(const Study& study) {
     if (a_done != b_done) return a_done;
     return options.mode == "max" ? *a->value > *b->value : *a->value < *b->value;
   });
-  text += fmt::format("Best by {} ({}; completed trials first):\n", options.metric,
-                      options.mode == "max" ? "more is better" : "less is better");
+  text += fmt::format("Best by {} ({}; completed trials first{}):\n", options.metric,
+                      options.mode == "max" ? "more is better" : "less is better",
+                      options.seeds_per_trial > 1 ? "; 95 % intervals over n repeats on seeds of their own"
+                      : order.front()->n > 0      ? "; 95 % intervals over n as the objective counts, of one seed"
+                                                  : "");
   for (std::size_t i = 0; i < std::min<std::size_t>(10, order.size()); ++i) {
     const Trial& trial = *order[i];
-    text += fmt::format("  trial {:<5} {:<10} {:>12.6g} at {:<10.6g}", trial.id, status_text(study, trial),
-                        *trial.value, trial.reached);
+    text += fmt::format("  trial {:<5} {:<10} {:<30} at {:<10.6g}", trial.id, status_text(study, trial),
+                        value_text(trial), trial.reached);
     for (const auto& [name, value] : trial.params.entries()) text += fmt::format("  {}={}", name, short_value(value));
     text += "\n";
   }

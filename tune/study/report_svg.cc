@@ -88,12 +88,22 @@ std::string colour(double goodness) {
   return fmt::format("#{:02x}{:02x}{:02x}", mix(0xc9, 0x08), mix(0xd8, 0x40), mix(0xe8, 0x81));
 }
 
-std::string curve(const Study& study, const Range& range) {
+std::string curve(const Study& study) {
   const auto& trials = study.trials();
+  Range range = range_of(trials);
+  std::string intervals;
+  for (const auto& trial : trials) {
+    if (!trial.value || !std::isfinite(trial.low)) continue;
+    const std::string said = fmt::format("; bars: 95 % intervals, n = {}", trial.n);
+    intervals = intervals.empty() || intervals == said ? said : "; bars: 95 % intervals";
+    range.low = std::min(range.low, trial.low);
+    range.high = std::max(range.high, trial.high);
+  }
   const bool more = study.options().mode == "max";
-  std::string svg =
-      label(kLeft, kCurveTop - 15,
-            "Best " + study.options().metric + " so far, by trial (blue: completed, grey: stopped early)", "start", 14);
+  std::string svg = label(
+      kLeft, kCurveTop - 15,
+      "Best " + study.options().metric + " so far, by trial (blue: completed, grey: stopped early" + intervals + ")",
+      "start", 14);
   svg += line(kLeft, kCurveBottom, kRight, kCurveBottom, "#888") + line(kLeft, kCurveTop, kLeft, kCurveBottom, "#888");
   svg += label(kLeft - 6, kCurveTop + 4, fmt::format("{:.4g}", range.high), "end");
   svg += label(kLeft - 6, kCurveBottom + 4, fmt::format("{:.4g}", range.low), "end");
@@ -105,8 +115,10 @@ std::string curve(const Study& study, const Range& range) {
   for (const auto& trial : trials) {
     if (!trial.value) continue;
     const auto id = static_cast<double>(trial.id);
+    const char* const colour = trial.status == Status::completed ? "#1f77b4" : "#bbbbbb";
+    if (std::isfinite(trial.low)) svg += line(x(id + 0.5), y(trial.low), x(id + 0.5), y(trial.high), colour);
     svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" fill=\"{}\"/>\n", x(id + 0.5), y(*trial.value),
-                       trial.status == Status::completed ? "#1f77b4" : "#bbbbbb");
+                       colour);
     const double before = best.value_or(*trial.value);
     best = more ? std::max(before, *trial.value) : std::min(before, *trial.value);
     path += path.empty() ? fmt::format("M{:.1f} {:.1f}", x(id + 0.5), y(*best))
@@ -178,7 +190,7 @@ std::string report_svg(const Study& study) {
              "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
              "font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
              kWidth, kAxesBottom + 40) +
-         curve(study, range) + coordinates(study, range) + "</svg>\n";
+         curve(study) + coordinates(study, range) + "</svg>\n";
 }
 
 }  // namespace mobula::tune

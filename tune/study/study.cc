@@ -1,6 +1,8 @@
 #include <mobula/random.h>
 #include <mobula/tune/study.h>
 
+#include <boost/math/distributions/students_t.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -184,6 +186,11 @@ struct Study::Impl {
             outcome.report.iterations = record.at("iterations");
             outcome.report.seconds = record.at("seconds");
             if (record.contains("state")) outcome.report.state = from_hex(record.at("state"));
+            outcome.report.n = record.value("n", std::int64_t{0});
+            if (record.contains("ci95")) {
+              outcome.report.low = record.at("ci95").at(0);
+              outcome.report.high = record.at("ci95").at(1);
+            }
           }
           Job job;
           job.trial = record.at("trial");
@@ -289,6 +296,7 @@ struct Study::Impl {
       trial.reached = slot.until;
       trial.value = sum / static_cast<double>(slot.outcomes.size());
       trial.values.emplace_back(slot.until, *trial.value);
+      set_interval(trial, slot);
       value = *trial.value;
       const double loss = options.mode == "max" ? -*trial.value : *trial.value;
       const Verdict verdict = scheduler->report(trial.id, slot.until, loss);
@@ -307,6 +315,27 @@ struct Study::Impl {
     }
     put({{"kind", "decide"}, {"trial", trial.id}, {"at", slot.until}, {"value", value}, {"decision", decision}});
     if (decision == "go on") begin(slot, trial, scheduler->next(slot.until));
+  }
+
+  /// Repeats are on seeds of their own and so independent; what one of them says of itself is its own affair then.
+  static void set_interval(Trial& trial, const Slot& slot) {
+    const auto n = static_cast<double>(slot.outcomes.size());
+    if (slot.outcomes.size() < 2) {
+      const Report& only = slot.outcomes.front()->report;
+      trial.low = only.low;
+      trial.high = only.high;
+      trial.n = only.n;
+      return;
+    }
+    double squares = 0;
+    for (const auto& outcome : slot.outcomes) {
+      squares += (outcome->report.value - *trial.value) * (outcome->report.value - *trial.value);
+    }
+    const double t = boost::math::quantile(boost::math::students_t(n - 1), 0.975);
+    const double half = t * std::sqrt(squares / (n - 1) / n);
+    trial.low = *trial.value - half;
+    trial.high = *trial.value + half;
+    trial.n = static_cast<std::int64_t>(slot.outcomes.size());
   }
 
   void fill() {
@@ -386,6 +415,8 @@ void Study::tell(const Job& job, const Report& report) {
               {"until", job.until},       {"value", report.value}, {"iterations", report.iterations},
               {"seconds", report.seconds}};
   if (!report.state.empty()) record["state"] = to_hex(report.state);
+  if (report.n > 0) record["n"] = report.n;
+  if (std::isfinite(report.low) && std::isfinite(report.high)) record["ci95"] = {report.low, report.high};
   impl_->put(record);
   impl_->accept(job, {.report = report, .error = {}});
 }

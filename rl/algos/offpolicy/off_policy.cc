@@ -1,7 +1,5 @@
 #include "rl/algos/offpolicy/off_policy.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,17 +8,6 @@
 #include "rl/buffers/raw_bytes.h"
 
 namespace mobula::rl {
-
-std::string problem_with_buffer(const OffPolicySettings& settings, const EnvironmentInfo& info) {
-  const ReplayBuffer one(FragmentLayout(info, 1, 1), {.capacity = 1, .prioritized = settings.replay.prioritized});
-  const double wanted = static_cast<double>(one.bytes_a_transition()) * static_cast<double>(settings.replay.capacity);
-  const double there = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-  if (wanted <= there) return {};
-  constexpr double kGiB = 1 << 30;
-  return "buffer_size: " + std::to_string(settings.replay.capacity) + " steps of this environment take " +
-         std::to_string(std::lround(wanted / kGiB)) + " GiB of memory; this machine has " +
-         std::to_string(std::lround(there / kGiB)) + " GiB";
-}
 
 OffPolicyLearner::OffPolicyLearner(std::string_view name, const EnvironmentInfo& info, const nn::PolicySpec& spec,
                                    const OffPolicySettings& settings, std::uint64_t seed, std::int64_t total_steps,

@@ -42,9 +42,6 @@ struct OffPolicySettings {
   }
 };
 
-// "buffer_size: ..." if the buffer would not fit into a machine of this one's memory; empty if it does.
-std::string problem_with_buffer(const OffPolicySettings& settings, const EnvironmentInfo& info);
-
 // One thread. A derived learner owns nothing but what follows from its options: all that is learnt lies in parameters_,
 // and in the optimisers that it adds.
 class OffPolicyLearner : public Learner {

@@ -147,7 +147,7 @@ std::string problem_with(const SacOptions& options, const EnvironmentInfo& info)
     return "name: sac does not know action masks, which this environment has. ppo and dqn do";
   }
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
-  return problem_with_buffer(OffPolicySettings::from(options), info);
+  return {};
 }
 
 }  // namespace mobula::rl

@@ -71,7 +71,7 @@ std::string problem_with(const Td3Options& options, const EnvironmentInfo& info)
            "actions";
   }
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
-  return problem_with_buffer(OffPolicySettings::from(options), info);
+  return {};
 }
 
 }  // namespace mobula::rl

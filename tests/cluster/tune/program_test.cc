@@ -93,7 +93,8 @@ TEST_F(TuneProgram, WritesATableABestConfigurationAndAReport) {
   EXPECT_THAT(outcome.output, HasSubstr("Best configuration: mobula train study/best.yaml"));
   const std::string csv = content("study/trials.csv");
   EXPECT_THAT(csv, testing::StartsWith("trial,status,iterations,metric,seconds,algorithm.n_epochs,algorithm.lr,"
-                                       "algorithm.lr_schedule,algorithm.clip_range\n"));
+                                       "algorithm.lr_schedule,algorithm.clip_range,"
+                                       "metric_low,metric_high,metric_n\n"));
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 9);
   EXPECT_THAT(csv, HasSubstr("completed,9,"));  // 1152 steps of 128 an iteration
   EXPECT_THAT(csv, HasSubstr("stopped,1,"));
@@ -140,7 +141,9 @@ TEST_F(TuneProgram, QuietTellsTheResultOnly) {
 }
 
 TEST_F(TuneProgram, JsonIsAnObjectALineFromStartToResult) {
-  const Outcome outcome = run("tune sweep.yaml --run-dir study --json");
+  const Outcome outcome =
+      run("tune sweep.yaml --run-dir study --json --set 'algorithm.hidden={choice: [[16], [8, 8]]}' "
+          "--set 'algorithm.vf_coef={choice: [0.5, 1]}' --set 'algorithm.shared_trunk={choice: [true]}'");
   ASSERT_EQ(outcome.status, 0) << outcome.output;
   std::istringstream lines(outcome.output);
   std::vector<nlohmann::json> objects;
@@ -159,6 +162,18 @@ TEST_F(TuneProgram, JsonIsAnObjectALineFromStartToResult) {
   const auto& best = objects.back().at("best");
   EXPECT_EQ(best.at("params"), trials.at(best.at("trial")).at("params"));
   EXPECT_EQ(best.at("value"), trials.at(best.at("trial")).at("value"));
+  for (const auto& [id, trial] : trials) {
+    EXPECT_EQ(trial.at("n"), 4) << "held-out episodes";
+    EXPECT_LT(trial.at("ci95").at(0), trial.at("value"));
+    // What was chosen is what YAML makes of it.
+    const auto& params = trial.at("params");
+    EXPECT_TRUE(params.at("algorithm.n_epochs").is_number_integer());
+    EXPECT_TRUE(params.at("algorithm.lr_schedule").is_string());
+    EXPECT_TRUE(params.at("algorithm.vf_coef").is_number()) << params;
+    EXPECT_TRUE(params.at("algorithm.shared_trunk").is_boolean()) << params;
+    ASSERT_TRUE(params.at("algorithm.hidden").is_array()) << params;
+    EXPECT_TRUE(params.at("algorithm.hidden").at(0).is_number_integer()) << params;
+  }
 }
 
 TEST_F(TuneProgram, MistakesEndWithStatusTwoAndNothingWritten) {
@@ -174,10 +189,15 @@ TEST_F(TuneProgram, MistakesEndWithStatusTwoAndNothingWritten) {
   refused("algorithm.lrr={uniform: [0, 1]}", "did you mean 'lr'?");
   refused("tune.num_trails=3", "did you mean 'num_trials'?");
   refused("tune.num_trials=0", "tune.num_trials");
+  refused("algorithm.n_envs={choice: [4, 100000000]}",
+          "the space reaches 100000000, which cannot be used: found 100000000, which is out of range");
+  refused("algorithm.hidden={choice: [[64], [65536, 65536]]}",
+          "the space reaches [65536, 65536], which cannot be used");
+  refused("tune={num_trials: 1, max_concurrent: 100000, seeds_per_trial: 10000}", "tune.max_concurrent");
   refused("tune.mode=best", "max, min");
   refused("tune.metric=retrun", "there is no 'retrun'; expected one of training_return, return");
   refused("tune.scheduler.max=5000", "above stop.env_steps");
-  refused("tune.scheduler.grace=5000", "above max");
+  refused("tune.scheduler.grace=5000", "tune.scheduler.grace=5000: tune.scheduler.grace: it is above max");
   refused("tune.search.name=grid", "continuum");
   std::ofstream(folder_ / "sweep.yaml") << "env: {name: cartpole}\ntune: {num_trials: 3}\n";
   refused("workers=0", "there is nothing to search");

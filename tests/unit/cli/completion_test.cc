@@ -57,6 +57,9 @@ class Completion : public testing::Test {
     EXPECT_EQ(ended.status, 0) << ended.err;
     return lines_of(ended.out);
   }
+  static bool installed(const std::string& shell) {
+    return tests::run({"sh", "-c", "command -v " + shell}, {}).status == 0;
+  }
   Scratch scratch_;
 };
 
@@ -129,6 +132,40 @@ TEST_F(Completion, WorksInAnInteractiveBash) {
   bash.wait();
 }
 
+TEST_F(Completion, WorksInAnInteractiveZsh) {
+  if (!installed("zsh")) GTEST_SKIP() << "zsh is not installed here";
+  tests::Program zsh({"zsh", "-f", "-i"},
+                     {.directory = scratch_.path(), .environment = {{"PS1", "ready> "}}, .columns = 120});
+  ASSERT_TRUE(zsh.wait_for("ready> ")) << zsh.out();
+  zsh.type("mobula() { \"" + tests::mobula_program() +
+           "\" \"$@\"; }; autoload -U compinit; compinit -u -D; source <(mobula completion zsh); echo so\"urc\"ed\n");
+  ASSERT_TRUE(zsh.wait_for("sourced\r\n")) << zsh.out();
+  zsh.type(
+      "mobula train cross\t--set algorithm.lr_sch\tlin\t\x01"
+      "echo \n");
+  EXPECT_TRUE(zsh.wait_for("\nmobula train crossing.yaml --set algorithm.lr_schedule=linear\r\n")) << zsh.out();
+  zsh.type("exit\n");
+  zsh.wait();
+}
+
+TEST_F(Completion, WorksInFish) {
+  if (!installed("fish")) GTEST_SKIP() << "fish is not installed here";
+  // What fish itself finds for a line.
+  const auto in_fish = [&](const std::string& line) {
+    const auto ended = tests::run({"fish", "--no-config", "-c",
+                                   "function mobula; " + tests::mobula_program() +
+                                       " $argv; end; mobula completion fish | source; complete -C '" + line + "'"},
+                                  {.directory = scratch_.path(), .environment = {{"HOME", scratch_.path().string()}}});
+    EXPECT_EQ(ended.err, "");
+    return lines_of(ended.out);
+  };
+  EXPECT_THAT(in_fish("mobula tr"), ElementsAre("train"));
+  EXPECT_THAT(in_fish("mobula train cr"), ElementsAre("crossing.yaml"));
+  EXPECT_THAT(in_fish("mobula train --resume=runs/fi"), ElementsAre("--resume=runs/first/"));
+  EXPECT_THAT(in_fish("mobula train crossing.yaml --set algorithm.lr_schedule=lin"),
+              ElementsAre("algorithm.lr_schedule=linear"));
+}
+
 TEST_F(Completion, ScriptsAreGoodForTheirShells) {
   for (const std::string shell : {"bash", "zsh", "fish"}) {
     const auto script = tests::run({tests::mobula_program(), "completion", shell}, {});
@@ -137,8 +174,7 @@ TEST_F(Completion, ScriptsAreGoodForTheirShells) {
     EXPECT_THAT(script.out, Not(testing::HasSubstr("PROGRAM")));
     const std::string path = scratch_ / ("script." + shell);
     std::ofstream(path) << script.out;
-    const auto found = tests::run({"sh", "-c", "command -v " + shell}, {});
-    if (found.status != 0) continue;  // the shell is not installed here
+    if (!installed(shell)) continue;
     const auto checked = tests::run({shell, "-n", path}, {});
     EXPECT_EQ(checked.status, 0) << shell << ": " << checked.err;
   }

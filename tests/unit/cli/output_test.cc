@@ -62,6 +62,31 @@ TEST_F(Output, ProgressGoesToStandardErrorAndTheResultToStandardOutput) {
   EXPECT_THAT(ended.out + ended.err, Not(HasSubstr("\033"))) << "nothing is drawn where there is no terminal";
 }
 
+// What works, but perhaps not as it was meant, is said and not refused.
+TEST_F(Output, NotesSayWhatBecomesOfSettingsThatDoNotFitTogether) {
+  write("odd.yaml",
+        "env: {name: intersection, main_demand: 1800, side_demand: 1800, episode_length: 60}\n"
+        "algorithm: {n_envs: 2, n_steps: 4, batch_size: 64, n_epochs: 1}\nworkers: 0\nstop: {env_steps: 8}\n"
+        "evaluate: {episodes: 2}\n");
+  const std::string batch = "algorithm.batch_size is 64, but there are only n_envs x n_steps = 8 steps",
+                    demand = "env: the demand is above saturation";
+  const Ended ended = run({"train", "odd.yaml", "--run-dir", "run"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("Note: " + batch), HasSubstr("Note: " + demand)));
+  std::ifstream events(scratch_ / "run/events.jsonl");
+  std::string first;
+  std::getline(events, first);
+  EXPECT_THAT(first, AllOf(HasSubstr(batch), HasSubstr(demand)));
+  EXPECT_EQ(lines_of(run({"train", "odd.yaml", "--run-dir", "json", "--json"}).out).front().at("notes").size(), 2u);
+
+  // With a constraint nothing could promise to keep it.
+  const Ended refused = run({"train", "odd.yaml", "--run-dir", "none", "--set",
+                             "fairness={constraints: [{metric: mean_wait_gap, at_most: 9}]}"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("odd.yaml:1:6: env: the demand is above saturation"));
+  EXPECT_FALSE(exists("none"));
+}
+
 TEST_F(Output, QuietLeavesTheResult) {
   const Ended trained = run({"train", "small.yaml", "--run-dir", "run", "--quiet"});
   EXPECT_EQ(trained.err, "");

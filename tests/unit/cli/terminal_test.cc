@@ -82,6 +82,40 @@ TEST_P(Terminal, AnInterruptLeavesAReadableScreen) {
               testing::ContainsRegex("\nStopped at [0-9]+ of 1000000000000 steps.*To go on: mobula(\n  )? train"));
 }
 
+constexpr const char* kEndlessSweep =
+    "experiment: search\nenv: {name: cartpole}\n"
+    "algorithm: {n_envs: 4, n_steps: 32, n_epochs: {int: [1, 4]}, batch_size: 64, lr: {loguniform: [1.0e-5, 1.0e-2]},\n"
+    "  hidden: {choice: [[64, 64], [32, 32]]}, lr_schedule: {choice: [linear]}, gae_lambda: {uniform: [0.8, 0.99]}}\n"
+    "workers: 0\nstop: {env_steps: 1000000000000}\nevaluate: {episodes: 2}\n"
+    "tune: {num_trials: 4, max_concurrent: 2, scheduler: {name: asha, grace: 128, max: 1000000000000, eta: 1000}}\n";
+
+TEST_P(Terminal, AStudyIsFollowedInPlaceWithIntervals) {
+  write("sweep.yaml", kEndlessSweep);
+  Program program(mobula({"tune", "sweep.yaml", "--run-dir", "study"}), here());
+  ASSERT_TRUE(program.wait_for("best by return, with 95 % intervals")) << program.out();
+  ASSERT_TRUE(program.wait_for("] n=2")) << program.out();
+  program.type("\003");
+  EXPECT_EQ(program.wait().status, 130);
+  const std::string text = shown(program.out()).text();
+  EXPECT_THAT(text, HasSubstr("gae_lambda=")) << "parameters that do not fit are folded";
+  EXPECT_THAT(text, HasSubstr("To go on: mobula tune --resume study"));
+}
+
+TEST_P(Terminal, ASecondInterruptEndsAStudyAtOnceAndItGoesOnLater) {
+  write("sweep.yaml", kEndlessSweep);
+  {
+    Program program(mobula({"tune", "sweep.yaml", "--run-dir", "study"}), here());
+    ASSERT_TRUE(program.wait_for("2 running")) << program.out();
+    program.type("\003\003");
+    EXPECT_EQ(program.wait().status, 130);
+  }
+  Program again(mobula({"tune", "--resume", "study"}), here());
+  ASSERT_TRUE(again.wait_for("2 running")) << again.out();
+  again.type("\003");
+  EXPECT_EQ(again.wait().status, 130);
+  EXPECT_THAT(shown(again.out()).text(), HasSubstr("To go on: mobula tune --resume study"));
+}
+
 TEST_P(Terminal, QuietDrawsNothing) {
   write("crossing.yaml", kCrossing);
   Program program(mobula({"train", "crossing.yaml", "--run-dir", "run", "--quiet"}), here());

@@ -131,6 +131,24 @@ TEST_F(TrainStatusTest, FitsEightyColumns) {
   EXPECT_THAT(status_.lines(80).back(), HasSubstr("evaluating on held-out episodes"));
 }
 
+TEST_F(TrainStatusTest, NeverSaysThatMoreThanAllIsDone) {
+  now_ += seconds(3);
+  rollout(1, 2'050'000);  // whole episodes go beyond what was asked for
+  EXPECT_THAT(status_.lines(80).front(),
+              StartsWith("[==============================] 100 %   2,050,000 of 1,000,000 steps"));
+  EXPECT_THAT(status_.line(), HasSubstr("(100 %)"));
+}
+
+TEST_F(TrainStatusTest, FoldsTheNamesOfPoliciesThatDoNotFit) {
+  for (const auto* name : {"trained", "fixed_time", "max_pressure", "longest_queue"}) {
+    status_.on_evaluation({at(1, 1'000'000), true, name, {}}, now_);
+  }
+  const auto lines = status_.lines(80);
+  for (const auto& line : lines) EXPECT_LT(line.size(), 80u) << line;
+  EXPECT_EQ(lines[lines.size() - 2], "evaluated on held-out episodes: trained, fixed_time, max_pressure,");
+  EXPECT_EQ(lines.back(), "  longest_queue");
+}
+
 TEST(TrainStatusText, GroupsDigitsAndWritesClocks) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");

@@ -76,6 +76,39 @@ TEST(Config, ChangesNothingWhenAReadFails) {
   EXPECT_EQ(algorithm, before);
 }
 
+// What a struct says of itself as a whole is told where the key that it names was written.
+struct Rungs {
+  double grace = 1, max = 9;
+  void describe(Fields& f) {
+    f("grace", grace);
+    f("max", max);
+  }
+  std::string problem() const { return grace > max ? "grace: it is above max" : ""; }
+};
+struct Search {
+  Rungs rungs;
+  void describe(Fields& f) { f("rungs", rungs); }
+};
+
+TEST(Config, TellsWhatAStructSaysAtTheKeyThatItNames) {
+  const auto message = [](Document document) -> std::string {
+    Search search;
+    try {
+      read(document, "search", search);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  auto document = Document::parse("search:\n  rungs:\n    max: 3\n    grace: 4\n", "f.yaml");
+  EXPECT_EQ(message(document), "f.yaml:4:12: search.rungs.grace: it is above max");
+  document.set("search.rungs.grace=5");
+  EXPECT_EQ(message(document), "--set search.rungs.grace=5: search.rungs.grace: it is above max");
+  // Where that key is at its default, the section is what there is to point at.
+  EXPECT_EQ(message(Document::parse("search:\n  rungs: {max: 0.5}\n", "f.yaml")),
+            "f.yaml:2:10: search.rungs: grace: it is above max");
+}
+
 TEST(Config, ReadsASectionThatDependsOnItsNameInTwoSteps) {
   const auto document = Document::parse("env: {name: intersection, kind: linear}\nworkers: 2", "t.yaml");
   const std::vector<std::string> names = {"cartpole", "intersection"};

@@ -262,7 +262,7 @@ TEST(Intersection, RefusesAnImpossibleConfiguration) {
     Intersection env(config);
     FAIL();
   } catch (const std::invalid_argument& e) {
-    EXPECT_THAT(e.what(), testing::HasSubstr("decision_period must be at least time_step"));
+    EXPECT_THAT(e.what(), testing::HasSubstr("decision_period: it must be at least time_step"));
   }
 }
 

@@ -201,7 +201,7 @@ TEST(Ring, ImpossibleConfigurationsAreRefusedWithTheReason) {
   };
   Ring::Config config;
   config.min_length = 280;
-  EXPECT_THAT(message(config), HasSubstr("min_length must be at most max_length"));
+  EXPECT_THAT(message(config), HasSubstr("min_length: it must be at most max_length"));
   config = {};
   config.vehicles = 40;
   EXPECT_THAT(message(config), HasSubstr("the cars do not fit"));

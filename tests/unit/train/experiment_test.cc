@@ -83,7 +83,7 @@ TEST(Experiment, TheNameOfTheAlgorithmChoosesItsSettings) {
               testing::AllOf(StartsWith("run.yaml:2:19:"), HasSubstr("td3 learns boxes")));
   EXPECT_THAT(error_of("env: {name: pendulum}\nalgorithm: {name: dqn}\n"), HasSubstr("sac and td3"));
   EXPECT_THAT(error_of("env: {name: cartpole}\nalgorithm: {name: dqn, value_head: categorical, v_min: 2, v_max: 1}\n"),
-              HasSubstr("v_min must be less than v_max"));
+              HasSubstr("it must be less than v_max"));
 }
 
 TEST(Experiment, ReadsAndWritesWrappers) {

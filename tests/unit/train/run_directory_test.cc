@@ -42,6 +42,18 @@ TEST(RunDirectory, RefusesAFolderThatHoldsSomething) {
   EXPECT_THAT(error_of([&] { RunDirectory::create(scratch.path(), "try"); }), HasSubstr("is not empty"));
 }
 
+// Killed while it made the folder: what is there is neither a run nor a study, and must be in nobody's way.
+TEST(RunDirectory, TakesAFolderWhoseMakerWasKilled) {
+  for (const auto* made : {"config.yaml", "sweep.yaml"}) {
+    const Scratch scratch;
+    for (const auto* name : {"lock", "overrides.txt", "overrides.txt.new"}) std::ofstream(scratch / name) << "x";
+    std::ofstream(scratch / (std::string(made) + ".new")) << "half a fi";
+    EXPECT_EQ(error_of([&] { RunDirectory::create(scratch.path(), "try"); }), "");
+    std::ofstream(scratch / made) << "x";
+    EXPECT_THAT(error_of([&] { RunDirectory::create(scratch.path(), "try"); }), HasSubstr("is not empty")) << made;
+  }
+}
+
 TEST(RunDirectory, RefusesToOpenWhatIsNoRun) {
   const Scratch scratch;
   EXPECT_THAT(error_of([&] { RunDirectory::open(scratch.path()); }), HasSubstr("is not a run directory"));

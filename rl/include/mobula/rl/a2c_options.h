@@ -37,8 +37,9 @@ struct A2cOptions {
 
   void describe(Fields& f) {
     f("lr", lr, {.above = 0, .help = "Learning rate."});
-    f("n_envs", n_envs, {.min = 1, .help = "Environments stepped side by side, over all workers."});
-    f("n_steps", n_steps, {.unit = "steps", .min = 1, .help = "Steps of each environment between two updates."});
+    f("n_envs", n_envs, {.min = 1, .max = 1e6, .help = "Environments stepped side by side, over all workers."});
+    f("n_steps", n_steps,
+      {.unit = "steps", .min = 1, .max = 1e7, .help = "Steps of each environment between two updates."});
     f("gamma", gamma, {.min = 0, .max = 1, .help = "Discount of a step."});
     f("gae_lambda", gae_lambda,
       {.min = 0, .max = 1, .help = "Lambda of the generalised advantage estimate; 1: returns of up to n_steps steps."});

@@ -68,14 +68,15 @@ struct DqnOptions {
     f("value_head", value_head,
       {.choices = {"mean", "quantile", "categorical"},
        .help = "What is learnt of a return: its mean, its quantiles (QR-DQN) or its distribution (C51)."});
-    f("atoms", atoms, {.min = 2, .help = "Quantiles, or atoms of the distribution; of no use to the mean."});
+    f("atoms", atoms,
+      {.min = 2, .max = 10000, .help = "Quantiles, or atoms of the distribution; of no use to the mean."});
     f("v_min", v_min, {.help = "Smallest return of a categorical head."});
     f("v_max", v_max, {.help = "Largest return of a categorical head."});
     f("loss", loss, {.choices = {"huber", "mse"}, .help = "Of the mean: smooth L1, or the squared error."});
     f("max_grad_norm", max_grad_norm, {.above = 0, .help = "Norm to which larger gradients are scaled down."});
   }
   std::string problem() const {
-    if (value_head == "categorical" && !(v_min < v_max)) return "v_min must be less than v_max";
+    if (value_head == "categorical" && !(v_min < v_max)) return "v_min: it must be less than v_max";
     return {};
   }
 };

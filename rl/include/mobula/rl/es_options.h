@@ -29,19 +29,20 @@ struct ArsOptions {
   void describe(Fields& f) {
     f("lr", lr, {.above = 0, .help = "Step size."});
     f("delta_std", delta_std, {.above = 0, .help = "Deviation of the noise on the parameters."});
-    f("n_delta", n_delta, {.min = 1, .help = "Directions in an update; each is tried both ways, an episode each."});
-    f("n_top", n_top, {.min = 1, .help = "How many of them, the best, the update uses; absent: all."});
+    f("n_delta", n_delta,
+      {.min = 1, .max = 1e6, .help = "Directions in an update; each is tried both ways, an episode each."});
+    f("n_top", n_top, {.min = 1, .max = 1e6, .help = "How many of them, the best, the update uses; absent: all."});
     f("zero_policy", zero_policy, {.help = "Begin with all weights zero."});
     f("alive_bonus_offset", alive_bonus_offset,
       {.help = "Added to the reward of every step, to undo a bonus for being alive."});
     f("normalize_observation", normalize_observation,
       {.help = "Shift and scale observations by their running mean and deviation (V2)."});
-    f("hidden", hidden, {.min = 1, .help = "Widths of hidden layers; empty: a linear policy."});
+    f("hidden", hidden, {.min = 1, .max = 65536, .help = "Widths of hidden layers; empty: a linear policy."});
     f("activation", activation,
       {.choices = {"tanh", "relu", "elu", "gelu", "silu"}, .help = "Activation of the hidden layers."});
   }
   std::string problem() const {
-    if (n_top && *n_top > n_delta) return "n_top is more than n_delta: only n_delta directions are tried";
+    if (n_top && *n_top > n_delta) return "n_top: it is more than n_delta, and only n_delta directions are tried";
     return {};
   }
 };
@@ -62,11 +63,11 @@ struct EsOptions {
     f("lr", lr, {.above = 0, .help = "Learning rate of Adam."});
     f("noise_std", noise_std, {.above = 0, .help = "Deviation of the noise on the parameters."});
     f("n_directions", n_directions,
-      {.min = 1, .help = "Directions in an update; each is tried both ways, an episode each."});
+      {.min = 1, .max = 1e6, .help = "Directions in an update; each is tried both ways, an episode each."});
     f("weight_decay", weight_decay, {.min = 0, .help = "Pull of the parameters towards 0, in the gradient."});
     f("normalize_observation", normalize_observation,
       {.help = "Shift and scale observations by their running mean and deviation."});
-    f("hidden", hidden, {.min = 1, .help = "Widths of hidden layers; empty: a linear policy."});
+    f("hidden", hidden, {.min = 1, .max = 65536, .help = "Widths of hidden layers; empty: a linear policy."});
     f("activation", activation,
       {.choices = {"tanh", "relu", "elu", "gelu", "silu"}, .help = "Activation of the hidden layers."});
   }

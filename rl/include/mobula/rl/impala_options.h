@@ -49,8 +49,9 @@ struct ImpalaOptions {
   template <class Options>
   static void describe_asynchronous(Fields& f, Options& o) {
     f("lr", o.lr, {.above = 0, .help = "Learning rate."});
-    f("n_envs", o.n_envs, {.min = 1, .help = "Environments stepped side by side, over all workers."});
-    f("n_steps", o.n_steps, {.unit = "steps", .min = 1, .help = "Steps of each environment between two updates."});
+    f("n_envs", o.n_envs, {.min = 1, .max = 1e6, .help = "Environments stepped side by side, over all workers."});
+    f("n_steps", o.n_steps,
+      {.unit = "steps", .min = 1, .max = 1e7, .help = "Steps of each environment between two updates."});
     f("lag", o.lag,
       {.unit = "updates",
        .min = 0,
@@ -109,8 +110,9 @@ struct AppoOptions {
 
   void describe(Fields& f) {
     ImpalaOptions::describe_asynchronous(f, *this);
-    f("batch_size", batch_size, {.unit = "steps", .min = 1, .help = "Steps in a minibatch."});
-    f("n_epochs", n_epochs, {.min = 1, .help = "Passes over the collected steps in an update."});
+    f("batch_size", batch_size,
+      {.unit = "steps", .min = 1, .max = 1e9, .help = "Steps in a minibatch; at most all of an update."});
+    f("n_epochs", n_epochs, {.min = 1, .max = 1e5, .help = "Passes over the collected steps in an update."});
     f("clip_range", clip_range, {.above = 0, .help = "How far the probability ratio may leave 1."});
     f("target_kl", target_kl,
       {.above = 0, .help = "An update ends early when the policy has moved 1.5 times this far; absent: never."});

@@ -8,7 +8,8 @@ namespace mobula::rl {
 // have.
 template <class Options>
 void describe_network(Fields& f, Options& o) {
-  f("hidden", o.hidden, {.min = 1, .help = "Widths of the hidden layers, of policy and value function each."});
+  f("hidden", o.hidden,
+    {.min = 1, .max = 65536, .help = "Widths of the hidden layers, of policy and value function each."});
   f("activation", o.activation,
     {.choices = {"tanh", "relu", "elu", "gelu", "silu"}, .help = "Activation of the hidden layers."});
   f("shared_trunk", o.shared_trunk,
@@ -16,7 +17,7 @@ void describe_network(Fields& f, Options& o) {
              "the value function."});
   f("memory", o.memory,
     {.choices = {"none", "lstm", "gru"}, .help = "A layer with memory between the observation and the hidden layers."});
-  f("memory_units", o.memory_units, {.min = 1, .help = "Units of that layer."});
+  f("memory_units", o.memory_units, {.min = 1, .max = 65536, .help = "Units of that layer."});
   f("log_std_init", o.log_std_init, {.help = "Initial log standard deviation of continuous actions."});
 }
 

@@ -46,10 +46,12 @@ struct PpoOptions {
     f("lr", lr, {.above = 0, .help = "Learning rate of Adam."});
     f("lr_schedule", lr_schedule,
       {.choices = {"constant", "linear"}, .help = "Linear: the learning rate falls to 0 at the end of training."});
-    f("n_envs", n_envs, {.min = 1, .help = "Environments stepped side by side, over all workers."});
-    f("n_steps", n_steps, {.unit = "steps", .min = 1, .help = "Steps of each environment between two updates."});
-    f("batch_size", batch_size, {.unit = "steps", .min = 1, .help = "Steps in a minibatch."});
-    f("n_epochs", n_epochs, {.min = 1, .help = "Passes over the collected steps in an update."});
+    f("n_envs", n_envs, {.min = 1, .max = 1e6, .help = "Environments stepped side by side, over all workers."});
+    f("n_steps", n_steps,
+      {.unit = "steps", .min = 1, .max = 1e7, .help = "Steps of each environment between two updates."});
+    f("batch_size", batch_size,
+      {.unit = "steps", .min = 1, .max = 1e9, .help = "Steps in a minibatch; at most all of an update."});
+    f("n_epochs", n_epochs, {.min = 1, .max = 1e5, .help = "Passes over the collected steps in an update."});
     f("gamma", gamma, {.min = 0, .max = 1, .help = "Discount of a step."});
     f("gae_lambda", gae_lambda, {.min = 0, .max = 1, .help = "Lambda of the generalised advantage estimate."});
     f("clip_range", clip_range, {.above = 0, .help = "How far the probability ratio may leave 1."});
@@ -72,9 +74,9 @@ struct PpoOptions {
     f("adam_eps", adam_eps, {.above = 0, .help = "Adam's epsilon, added to the root."});
   }
   std::string problem() const {
-    if (lr_schedule != "constant" && !lr.is_number()) return "lr is a schedule; leave lr_schedule out";
+    if (lr_schedule != "constant" && !lr.is_number()) return "lr_schedule: lr is a schedule; leave lr_schedule out";
     if (clip_schedule != "constant" && !clip_range.is_number()) {
-      return "clip_range is a schedule; leave clip_schedule out";
+      return "clip_schedule: clip_range is a schedule; leave clip_schedule out";
     }
     return {};
   }

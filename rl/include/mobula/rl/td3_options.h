@@ -38,7 +38,7 @@ struct Td3Options {
   void describe(Fields& f) {
     replay_fields::describe(f, *this);
     f("tau", tau, {.max = 1, .above = 0, .help = "Share of the new parameters in each update of the target networks."});
-    f("policy_delay", policy_delay, {.min = 1, .help = "Updates of the critics for each of the policy."});
+    f("policy_delay", policy_delay, {.min = 1, .max = 1e6, .help = "Updates of the critics for each of the policy."});
     f("target_policy_noise", target_policy_noise,
       {.min = 0, .help = "Deviation of the noise on the target policy's actions, which are in [-1, 1]."});
     f("target_noise_clip", target_noise_clip, {.min = 0, .help = "Largest such noise."});

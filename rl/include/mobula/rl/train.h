@@ -76,6 +76,7 @@ struct TrainResult {
   double cpu_seconds = 0;               ///< of all processes
   StageSeconds stages;                  ///< where the wall time went, over all resumptions
   double training_return_mean = 0;      ///< of the last 100 training episodes (NaN if none ended)
+  Estimate training_return;             ///< the same with its interval, as though the policy had stood still
   std::string parameters_sha256;        ///< of `parameters`, as little-endian floats
   std::vector<float> parameters;        ///< all that was learnt: policy, value functions, target networks
   std::vector<PolicyMetrics> policies;  ///< the final evaluation: "trained" and the baselines

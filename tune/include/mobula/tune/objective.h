@@ -35,10 +35,15 @@ struct Report {
   std::string state = {};                                   ///< kept in the journal: small, or the name of a file
   std::int64_t iterations = 1;                              ///< done so far by this trial and repeat
   double seconds = 0;                                       ///< of this job; filled in by run()
+  /// How well the objective knows its value, for tables: a 95 % interval and the independent units behind it. NaN and
+  /// 0: it does not say. Nothing is decided by them.
+  double low = std::numeric_limits<double>::quiet_NaN();
+  double high = std::numeric_limits<double>::quiet_NaN();
+  std::int64_t n = 0;
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(value, state, iterations, seconds);
+    archive(value, state, iterations, seconds, low, high, n);
   }
 };
 

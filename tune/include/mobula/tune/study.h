@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -68,8 +69,13 @@ struct Trial {
   std::int64_t id = 0;
   Params params;
   Status status = Status::running;
-  double reached = 0;                                  ///< resource
-  std::optional<double> value = {};                    ///< mean over the repeats at `reached`
+  double reached = 0;                ///< resource
+  std::optional<double> value = {};  ///< mean over the repeats at `reached`
+  /// 95 % interval of the value and its n: Student's t over the repeats; of one repeat what the objective says (NaN, 0:
+  /// nothing).
+  double low = std::numeric_limits<double>::quiet_NaN();
+  double high = std::numeric_limits<double>::quiet_NaN();
+  std::int64_t n = 0;
   std::vector<std::pair<double, double>> values = {};  ///< at each resource it was looked at
   std::int64_t iterations = 0;                         ///< of all repeats
   double seconds = 0;                                  ///< of all repeats

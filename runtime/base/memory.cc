@@ -1,4 +1,4 @@
-#include "runtime/object/memory.h"
+#include "runtime/base/memory.h"
 
 #include <algorithm>
 #include <fstream>
@@ -6,7 +6,7 @@
 #include <optional>
 #include <sstream>
 
-namespace mobula::object {
+namespace mobula {
 
 namespace {
 
@@ -56,4 +56,4 @@ std::uint64_t available_memory(const std::string& root) {
   return available;
 }
 
-}  // namespace mobula::object
+}  // namespace mobula

@@ -1,11 +1,11 @@
-#include "runtime/object/memory.h"
+#include "runtime/base/memory.h"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
 
-namespace mobula::object {
+namespace mobula {
 namespace {
 
 namespace fs = std::filesystem;
@@ -46,4 +46,4 @@ TEST_F(MemoryTest, OfThisMachineIsSomething) {
 }
 
 }  // namespace
-}  // namespace mobula::object
+}  // namespace mobula
