@@ -134,6 +134,10 @@ class Core {
   // For a coroutine that the calling thread runs: true if it will be resumed once the value is there. False: the value
   // is there, or this thread has to wait for it in get().
   virtual bool resume_when_ready(Slot, std::coroutine_handle<>) { return false; }
+  // The same until wake() or the deadline: a name for the call that waits, or null if it cannot. wake() is called once
+  // at most for each, by the thread of the coroutines, and not after the call was resumed.
+  virtual void* suspend(std::coroutine_handle<>, Deadline) { return nullptr; }
+  virtual void wake(void*) {}
   virtual void cancel(Slot ref, const CancelOptions&) = 0;
   virtual void kill(Slot actor) = 0;
 
