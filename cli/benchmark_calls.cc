@@ -2,8 +2,12 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <ranges>
 #include <string>
 #include <vector>
+
+#include <mobula/graph.h>
+#include <mobula/parallel.h>
 
 #include "cli/benchmark_cases.h"
 
@@ -17,8 +21,13 @@ using std::chrono::microseconds;
 
 void nothing() {}
 
+int same(int x) {
+  return x;
+}
+
 struct Idle {
   void nothing() {}
+  int same(int x) { return x; }
 };
 
 /// The call alone, after idleness, and while every cpu computes: each against ZeroMQ under the same conditions.
@@ -63,6 +72,19 @@ void add_call_cases(BenchmarkBed& bed, std::vector<Case>& cases) {
   add_synchronous(bed, cases, "actor_sync", "actor call", call);
   add_asynchronous(bed, cases, "task_async", "tasks", task);
   add_asynchronous(bed, cases, "actor_async", "calls of one actor", call);
+  const std::size_t items = bed.many(5'000'000);
+  cases.push_back(
+      measured("task_map", fmt::format("parallel_map of a function that does nothing over {} numbers", items),
+               Measure::rate, "lane_messages", static_cast<double>(items),
+               [&bed, items] { parallel_map<same>(*bed.runtime, std::views::iota(0, static_cast<int>(items))); }));
+  const Lazily graph([&bed] {
+    const auto first = bed.runtime->spawn<Idle>(), second = bed.runtime->spawn<Idle>();
+    return Graph<int(int)>(*bed.runtime, [&](GraphBuilder& build, Node<int> x) {
+      return build.call<&Idle::same>(second, build.call<&Idle::same>(first, x));
+    });
+  });
+  cases.push_back(measured("graph", "an execution of a prepared graph of two actors, one after the other",
+                           Measure::latency, "relay_rtt", 1, [graph] { graph->execute(1).get(); }));
   const std::size_t queued = bed.many(1'000'000);
   cases.push_back(measured("queued_1m", fmt::format("{} tasks are queued, then all results", queued), Measure::latency,
                            "", 1, [&bed, queued] {

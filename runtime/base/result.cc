@@ -79,6 +79,8 @@ std::string_view to_string(ErrorCode code) {
       return "invalid";
     case ErrorCode::too_many_calls:
       return "too_many_calls";
+    case ErrorCode::collective_broken:
+      return "collective_broken";
   }
   return "unknown";
 }

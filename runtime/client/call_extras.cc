@@ -34,8 +34,21 @@ std::uint32_t group_number(const std::string& name) {
   return static_cast<std::uint32_t>(hash) | 1;
 }
 
+process::Surroundings surroundings_of(const Options& options) {
+  return {.variables = options.env, .directory = options.working_dir, .memory = options.memory_limit};
+}
+
+std::uint64_t surroundings_number(const Options& options) {
+  const process::Surroundings surroundings = surroundings_of(options);
+  if (!surroundings.any()) return 0;
+  std::uint64_t hash = 1;
+  for (const std::byte byte : encode_to_bytes(surroundings)) hash = hash_mix(hash, static_cast<std::uint64_t>(byte));
+  return hash | 1;
+}
+
 std::vector<std::byte> extras_of_actor(const Options& options) {
   CallExtras extras;
+  extras.surroundings = surroundings_of(options);
   extras.name = options.name;
   extras.max_concurrency = static_cast<std::uint32_t>(options.max_concurrency.value_or(0));
   for (const auto& [name, at_once] : options.concurrency_groups) {
@@ -60,6 +73,7 @@ std::vector<std::byte> extras_of(const Options& options) {
   extras.max_worker_memory = options.max_worker_memory;
   extras.window = window_of(&options);
   extras.group = options.group;
+  extras.surroundings = surroundings_of(options);
   return prefix_of(extras);
 }
 

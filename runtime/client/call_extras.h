@@ -13,6 +13,7 @@
 #include <mobula/result.h>
 
 #include "runtime/base/ids.h"
+#include "runtime/process/environment.h"
 
 namespace mobula::client {
 
@@ -35,13 +36,14 @@ struct CallExtras {
   // Of an actor's constructor; 0: not given.
   std::uint32_t max_concurrency = 0;
   std::map<std::string, std::uint32_t> concurrency_groups;
+  process::Surroundings surroundings;  // of a task or of an actor's constructor
 
   static constexpr std::uint32_t default_window = 64;
 
   template <class A>
   void serialize(A& a) {
     a(name, metadata, retry_on, retry_module, retry_offset, max_calls, max_worker_memory, window, group,
-      max_concurrency, concurrency_groups);
+      max_concurrency, concurrency_groups, surroundings);
   }
   bool operator==(const CallExtras&) const = default;
 };
@@ -49,6 +51,10 @@ struct CallExtras {
 /// The prefix, or nothing if the options ask for nothing that has to travel.
 std::vector<std::byte> extras_of(const Options& options);
 std::vector<std::byte> extras_of_actor(const Options& options);
+
+process::Surroundings surroundings_of(const Options& options);
+/// Tells surroundings apart: their tasks do not share leases. 0 for none.
+std::uint64_t surroundings_number(const Options& options);
 
 /// Items that a stream may be ahead; null: by default.
 std::uint32_t window_of(const Options* options);

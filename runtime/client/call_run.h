@@ -62,9 +62,10 @@ struct CallRun final : detail::Invocation {
   CallStop stop;
   Outcome outcome;
   std::coroutine_handle<> waiting;  // of a suspended coroutine; null: it can be resumed
-  RefHandle waits_for;
-  std::optional<Error> deadlock;  // its wait can never end
-  bool blocked = false;           // the Worker was told that it waits
+  RefHandle waits_for;              // none: for a Signal
+  Time sleeps_until{};              // ... with this limit
+  std::optional<Error> deadlock;    // its wait can never end
+  bool blocked = false;             // the Worker was told that it waits
 };
 
 }  // namespace mobula::client

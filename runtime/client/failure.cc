@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <new>
 #include <string>
 #include <typeinfo>
 
@@ -37,6 +38,11 @@ Error error_of_current_exception(const Where& where) {
     Error error = at(where, ErrorCode::exception, "a TaskError left the function");
     error.causes.push_back(e.error());
     return error;
+  } catch (const std::bad_alloc& e) {
+    if (where.memory_limit == 0) return at(where, ErrorCode::exception, demangled(&typeid(e)) + ": " + e.what());
+    return at(where, ErrorCode::out_of_memory,
+              "it reached its memory limit of " + std::to_string(where.memory_limit) +
+                  " bytes (Options::memory_limit): give it more, or let it use less");
   } catch (const std::exception& e) {
     return at(where, ErrorCode::exception, demangled(&typeid(e)) + ": " + e.what());
   } catch (...) {

@@ -1,6 +1,7 @@
 // Turns what went wrong around a task into an Error: the same words in worker processes and in-process.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include <mobula/result.h>
@@ -12,6 +13,7 @@ struct Where {
   std::string_view node;
   int pid = 0;
   int attempt = 0;
+  std::uint64_t memory_limit = 0;  // that the function ran under; 0: none
 };
 
 // To be called in a catch block. A TaskError (of a value the task waited for) becomes the cause.

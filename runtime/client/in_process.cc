@@ -12,6 +12,7 @@
 #include <mobula/detail/call.h>
 #include <mobula/detail/registry.h>
 
+#include "runtime/client/call_extras.h"
 #include "runtime/client/context.h"
 #include "runtime/client/failure.h"
 #include "runtime/wire/directory.h"
@@ -291,6 +292,21 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
         dependencies.push_back({e.value.bytes, nullptr});
       }
     }
+    process::Environment environment;
+    const process::Surroundings wanted = work.actor ? actors_[work.actor].surroundings : surroundings_of(work.options);
+    if (const Result<void> entered = wanted.any() ? environment.enter(wanted) : Result<void>(); !entered) {
+      Error error = entered.error();
+      error.task = work.name;
+      error.pid = getpid();
+      error.attempt = attempt;
+      if (is_create) {
+        forget_name(actors_[work.actor]);
+        actors_[work.actor].gone = std::move(error);
+      } else {
+        settle_all(error);
+      }
+      return;
+    }
     Value value;
     std::vector<Value> parts;
     Taken in{{.core = *this,
@@ -330,6 +346,7 @@ void InProcessCore::run(Work& work, std::unique_lock<std::mutex>& lock) {
     }
     in.suspended.reset();
     --nested_here;
+    environment.leave();
     lock.lock();
     --executing_;
     if (error && again && (attempts < 0 || attempt <= attempts) && !work.stop.raised() && !work.stream) {
@@ -579,6 +596,7 @@ detail::Slot InProcessCore::create_actor(const detail::Submission& s) {
     }
     if (options.detached) ++a.count;  // until it is killed
     a.max_call_retries = work->options.max_call_retries;
+    a.surroundings = surroundings_of(work->options);
     ++a.count;  // of the work
     enqueue(std::move(work));
   }

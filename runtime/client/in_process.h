@@ -23,6 +23,7 @@
 
 #include "runtime/base/slab.h"
 #include "runtime/client/core_base.h"
+#include "runtime/process/environment.h"
 
 namespace mobula::client {
 
@@ -89,6 +90,7 @@ class InProcessCore final : public CoreBase {
     void (*destroy)(void*) = nullptr;
     bool busy = false;
     int max_call_retries = 0;
+    process::Surroundings surroundings{};
     std::optional<Error> gone;  // why calls fail
   };
 

@@ -275,6 +275,38 @@ std::shared_ptr<detail::Object> ProcessCore::allocate(std::size_t bytes) {
   return std::make_shared<ArenaObject>(arena_, bytes);
 }
 
+detail::SharedMemory ProcessCore::shared_memory(detail::Slot ref) {
+  Lock lock(mutex_);
+  const RefHandle handle = handle_of(ref);
+  RefView view = owner_->view(handle);
+  if (view.state == RefState::pending && !closed_) {
+    owner_->watch(handle);
+    wait_until(lock, never, {}, [&] {
+      view = owner_->view(handle);
+      return view.state != RefState::pending;
+    });
+  }
+  if (view.state == RefState::pending) throw_closed("sharing memory");
+  if (view.state == RefState::error) throw TaskError(*view.error);
+  if (view.state != RefState::object || view.location.node != self_.node) {
+    throw TaskError({.code = ErrorCode::invalid,
+                     .message = fmt::format("memory is shared by processes of one node, and this one is on node {}; "
+                                            "place all of them on one (Options::placement)",
+                                            node_name_),
+                     .node = node_name_});
+  }
+  const object::Location location = in_arena(view.location);
+  lock.unlock();
+  const Result<detail::Bytes> bytes = pin_object(arena_, location);
+  if (!bytes) throw TaskError(bytes.error());
+  return {arena_->writable(location), bytes->span.size(), bytes->keep};
+}
+
+void ProcessCore::look() {
+  const Lock lock(mutex_);
+  if (!closed_ && !pumping_) read_lanes();
+}
+
 // Waiting.
 
 Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadline) {

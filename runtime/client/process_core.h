@@ -73,6 +73,8 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   detail::Slot import_ref(const detail::WireId&, detail::Slot cover) override;
   detail::Slot import_actor(const detail::WireId&, detail::Slot cover) override;
   std::shared_ptr<detail::Object> allocate(std::size_t bytes) override;
+  detail::SharedMemory shared_memory(detail::Slot ref) override;
+  void look() override;
   void exit_actor() override;
   int cpus() const override { return cpus_; }
   bool in_process() const override { return false; }

@@ -6,6 +6,7 @@
 
 #include <mobula/result.h>
 
+#include "runtime/client/call_extras.h"
 #include "runtime/daemon/machine_resources.h"
 
 namespace mobula::client {
@@ -22,6 +23,14 @@ void set(Resources& resources, const std::string& name, double amount) {
 void check_count(const char* option, int value) {
   if (value < -1)
     refuse(fmt::format("{} = {}: give a number of attempts, or -1 for as many as it takes", option, value));
+}
+
+void check_surroundings(const Options& options) {
+  for (const auto& [name, value] : options.env) {
+    const bool good = !name.empty() && name.find_first_of(std::string_view("=\0", 2)) == std::string::npos;
+    if (!good) refuse(fmt::format("env: '{}' cannot be the name of a variable: it is empty, or has '=' in it", name));
+    if (value.find('\0') != std::string::npos) refuse(fmt::format("env: the value of {} has a zero byte in it", name));
+  }
 }
 
 }  // namespace
@@ -46,6 +55,7 @@ TaskOptions task_options(const Options& options) {
     refuse(fmt::format("max_unread_items = {}: a stream is at least one item ahead of its reader",
                        options.max_unread_items));
   }
+  check_surroundings(options);
   const Backoff& backoff = options.backoff;
   if (backoff.first.count() < 0 || backoff.most < backoff.first || !(backoff.factor >= 1) || !(backoff.jitter >= 0) ||
       backoff.jitter > 1) {
@@ -54,11 +64,13 @@ TaskOptions task_options(const Options& options) {
   return {.name = options.name,
           .max_retries = options.max_retries,
           .backoff = options.backoff,
-          .resources = resources_of(options.resources, 1)};
+          .resources = resources_of(options.resources, 1),
+          .surroundings = surroundings_number(options)};
 }
 
 ActorOptions actor_options(const Options& options) {
   check_count("max_restarts", options.max_restarts);
+  check_surroundings(options);
   check_count("max_call_retries", options.max_call_retries);
   constexpr int most_at_once = 100'000;
   if (options.max_concurrency && (*options.max_concurrency < 1 || *options.max_concurrency > most_at_once)) {

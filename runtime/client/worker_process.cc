@@ -217,6 +217,17 @@ bool WorkerProcess::prepare(Lock& lock, CallRun& run) {
     run.extras = extras_;
     if (!run.extras->name.empty() && header.kind != wire::CallKind::actor_create) run.info.name = run.extras->name;
     run.info.metadata = &run.extras->metadata;
+    if (header.kind != wire::CallKind::actor_call && run.extras->surroundings.any()) {
+      if (const Result<void> entered = environment_.enter(run.extras->surroundings); !entered) {
+        Error error = entered.error();
+        error.task = std::string(run.info.name);
+        error.node = node_name_;
+        error.pid = pid_;
+        error.attempt = run.info.attempt;
+        fail(run.outcome, error);
+        return false;
+      }
+    }
   }
   publish_name(*run.entry);
   run.dependency_values.clear();
@@ -244,6 +255,7 @@ bool WorkerProcess::prepare(Lock& lock, CallRun& run) {
 // Runs code of the user's: the function, or the coroutine from where it waits.
 void WorkerProcess::enter(Lock& lock, CallRun& run, bool again) {
   lock.unlock();
+  const std::uint64_t memory = environment_.limit_memory();
   try {
     const TaskScope scope({.core = this, .stop = &run.stop, .info = &run.info, .run = &run});
     if (again) {
@@ -252,9 +264,14 @@ void WorkerProcess::enter(Lock& lock, CallRun& run, bool again) {
     } else {
       run.entry->run(run);
     }
+    if (memory != 0) environment_.lift_limit();
   } catch (...) {
-    const Error error = error_of_current_exception(
-        {.task = run.info.name, .node = node_name_, .pid = getpid(), .attempt = run.info.attempt});
+    if (memory != 0) environment_.lift_limit();
+    const Error error = error_of_current_exception({.task = run.info.name,
+                                                    .node = node_name_,
+                                                    .pid = getpid(),
+                                                    .attempt = run.info.attempt,
+                                                    .memory_limit = memory});
     run.outcome.kind = wire::ReplyKind::error;
     run.outcome.flags = retry_flags(run, error);
     fail(run.outcome, error);
@@ -288,7 +305,7 @@ void WorkerProcess::leave_or_wait(Lock& lock, CallRun& run) {
     if (run.waiting) {
       run.blocked = true;
       worker_.block(*run.call);
-      worker_.wait_begins(*run.call, run.waits_for, false, steady_now());
+      if (run.waits_for) worker_.wait_begins(*run.call, run.waits_for, false, steady_now());
       return;
     }
     fail(run.outcome,
@@ -340,6 +357,34 @@ bool WorkerProcess::resume_when_ready(detail::Slot ref, std::coroutine_handle<> 
   return true;
 }
 
+void* WorkerProcess::suspend(std::coroutine_handle<> waiting, detail::Deadline deadline) {
+  const Context& context = TaskScope::now();
+  if (context.core != this || context.run == nullptr) return nullptr;
+  auto& run = *static_cast<CallRun*>(context.run);
+  if (run.entry == nullptr || !run.entry->coroutine) return nullptr;
+  const Lock lock(mutex_);
+  if (run.stop.raised() || closed_ || forked_) return nullptr;
+  run.waiting = waiting;
+  run.waits_for = {};
+  run.sleeps_until = deadline;
+  sleeping_.emplace(run.sleeps_until, &run);
+  return &run;
+}
+
+void WorkerProcess::wake(void* call) {
+  const Lock lock(mutex_);
+  wake_coroutine(*static_cast<CallRun*>(call));
+}
+
+Time WorkerProcess::next_own_timer() const {
+  return sleeping_.empty() ? worker_.next_timer() : std::min(worker_.next_timer(), sleeping_.begin()->first);
+}
+
+void WorkerProcess::on_own_timer() {
+  worker_.on_timer(now_);
+  while (!sleeping_.empty() && sleeping_.begin()->first <= now_) wake_coroutine(*sleeping_.begin()->second);
+}
+
 void WorkerProcess::ready(RefHandle ref) {
   ProcessCore::ready(ref);
   if (awaiting_.empty()) return;
@@ -356,6 +401,10 @@ void WorkerProcess::raise_stop(RunningCall& call) {
 }
 
 void WorkerProcess::wake_coroutine(CallRun& run) {
+  if (sleeping_.erase({run.sleeps_until, &run}) > 0) {
+    resumable_.push_back(&run);
+    return;
+  }
   const auto found = std::ranges::find_if(awaiting_, [&](const auto& one) { return one.second == &run; });
   if (found == awaiting_.end()) return;
   awaiting_.erase(found);
@@ -385,11 +434,13 @@ std::uint64_t private_memory() {
 void WorkerProcess::finish(CallRun& run) {
   if (background_.joinable()) note_activity();
   const wire::CallKind kind = run.call->header.kind;
+  const bool made = kind == wire::CallKind::actor_create && run.outcome.kind == wire::ReplyKind::value_inline;
   if (kind == wire::CallKind::actor_create) {
     instance_ = run.instance;
     destroy_instance_ = run.destroy;
-    if (run.outcome.kind == wire::ReplyKind::value_inline) adopt_manners(run);
+    if (made) adopt_manners(run);
   }
+  if (kind != wire::CallKind::actor_call && !made) environment_.leave();
   // The message that says so may still be on its way.
   if (run.stop.raised_with_children()) {
     worker_.stop(*run.call, true, now_);
@@ -548,12 +599,13 @@ void WorkerProcess::destroy_instance(Lock& lock) {
   destroy_ = false;
   concurrent_ = false;
   threads_wanted_ = 0;
-  if (instance_ == nullptr) return;
+  if (instance_ == nullptr) return environment_.leave();
   void* const instance = std::exchange(instance_, nullptr);
   lock.unlock();
   {
     const TaskScope scope({.core = this, .stop = nullptr, .info = nullptr, .run = nullptr});
     destroy_instance_(instance);
+    environment_.leave();
   }
   lock.lock();
 }

@@ -9,13 +9,16 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <mobula/detail/call.h>
 
 #include "runtime/client/call_run.h"
 #include "runtime/client/process_core.h"
+#include "runtime/process/environment.h"
 #include "runtime/process/worker_start.h"
 #include "runtime/worker/worker.h"
 
@@ -28,6 +31,8 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
 
   void shutdown() override {}  // a worker's runtime ends with the process
   bool resume_when_ready(detail::Slot ref, std::coroutine_handle<> waiting) override;
+  void* suspend(std::coroutine_handle<> waiting, detail::Deadline) override;
+  void wake(void* call) override;
   void exit_actor() override;
 
  private:
@@ -66,8 +71,8 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void end_blocking(Lock&) override;
   void enter_context() override;
   std::optional<Error> interruption() override;
-  Time next_own_timer() const override { return worker_.next_timer(); }
-  void on_own_timer() override { worker_.on_timer(now_); }
+  Time next_own_timer() const override;
+  void on_own_timer() override;
   void on_other_message(const ProcessId& from, const wire::Message& message) override;
   void on_process_gone(const ProcessId& process) override;
   void on_node_gone(NodeId node) override;
@@ -98,11 +103,13 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void (*destroy_instance_)(void*) = nullptr;
   bool destroy_ = false;
   bool exit_ = false;
+  process::Environment environment_;                          // of the task that runs, or of the actor
   const detail::FunctionEntry* named_ = nullptr;              // whose name is published
   std::map<wire::ObjectLocation, wire::ObjectHere> arrived_;  // objects of other nodes that the call that starts needs
 
-  std::deque<net::Call> parked_;                 // taken off a lane; their concurrency group is full
-  std::multimap<RefHandle, CallRun*> awaiting_;  // suspended coroutines, by what they wait for
+  std::deque<net::Call> parked_;                  // taken off a lane; their concurrency group is full
+  std::multimap<RefHandle, CallRun*> awaiting_;   // suspended coroutines, by what they wait for
+  std::set<std::pair<Time, CallRun*>> sleeping_;  // ... those that wait at a Signal, by when they wake up by themselves
   std::deque<CallRun*> resumable_;
 
   // Threads of an actor that asked for them.

@@ -35,18 +35,6 @@ bool more_than_one_cpu() {
   return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
 }
 
-/// A short wait that leaves the core's resources to others, but does not give the core away: on recent kernels a thread
-/// that calls sched_yield() beside other runnable ones forfeits its time slice, and comes back milliseconds later.
-void pause() {
-  for (int i = 0; i < 4; ++i) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
-}
-
 std::size_t total(std::initializer_list<Endpoint::Bytes> parts) {
   std::size_t bytes = 0;
   for (const auto& part : parts) bytes += part.size();

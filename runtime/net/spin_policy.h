@@ -4,6 +4,18 @@
 
 namespace mobula::net {
 
+/// A short wait that leaves the core's resources to others, but does not give the core away: on recent kernels a thread
+/// that calls sched_yield() beside other runnable ones forfeits its time slice, and comes back milliseconds later.
+inline void pause() {
+  for (int i = 0; i < 4; ++i) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+}
+
 /// Whether to spin before sleeping, learnt from what came of it.
 ///
 /// Spinning wins when the answer comes from another core within microseconds. It loses when the other side needs this

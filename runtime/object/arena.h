@@ -108,6 +108,9 @@ class Arena {
   /// From now on the object never changes. Only now can others pin it.
   void seal(const Location& draft);
 
+  /// Where a pinned object can be written, for objects that are channels between processes and not values.
+  std::byte* writable(const Location& pinned) const { return base_ + data_at_ + pinned.offset; }
+
   /// Takes an object that was not sealed back.
   void discard(const Location& draft);
 

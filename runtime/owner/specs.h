@@ -21,9 +21,10 @@ struct TaskOptions {
   Backoff backoff{};             // between attempts
   Resources resources = Resources::cpus(1);
   wire::Placement placement{};
-  std::int32_t priority = 0;  // higher ones first
-  bool preemptible = false;   // may be killed for a higher priority; then it runs again, whatever max_retries says
-  NodeId near{};              // the Owner's own: where most bytes of the arguments lie, if that is elsewhere
+  std::int32_t priority = 0;       // higher ones first
+  bool preemptible = false;        // may be killed for a higher priority; then it runs again, whatever max_retries says
+  std::uint64_t surroundings = 0;  // what it asks of its process; tasks that differ in it do not share leases
+  NodeId near{};                   // the Owner's own: where most bytes of the arguments lie, if that is elsewhere
   bool operator==(const TaskOptions&) const = default;
 };
 using TaskClass = std::uint32_t;

@@ -15,6 +15,7 @@ std::size_t hash_of(const TaskOptions& options) {
   std::size_t hash = std::hash<std::string>()(options.name);
   hash = hash_mix(hash, static_cast<std::uint32_t>(options.max_retries));
   hash = hash_mix(hash, static_cast<std::uint32_t>(options.priority));
+  hash = hash_mix(hash, options.surroundings);
   return hash_mix(hash, options.near.value);
 }
 }  // namespace

@@ -130,6 +130,14 @@ struct Options {
   // T: its process may be killed for work of a higher priority that waits; it then runs again, which does not count
   // against max_retries.
   bool preemptible = false;
+  // T A: what the process is while it runs this; afterwards it is exactly what it was. Tasks that it submits do not
+  // inherit it. (What a library has read of a variable before, or keeps of it afterwards, is the library's.)
+  std::map<std::string, std::string> env{};  // variables set beside those that there are
+  std::string working_dir{};                 // entered; it has to exist where it runs, else ErrorCode::invalid
+  // T A: bytes that it may allocate beyond what its process had (private memory; the object arena does not count).
+  // Beyond that std::bad_alloc is thrown, and one that leaves it is ErrorCode::out_of_memory. 0: no limit. In-process
+  // (workers = 0) nothing limits it. See also max_worker_memory, which looks at the process after a call.
+  std::uint64_t memory_limit = 0;
   friend bool operator==(const Options&, const Options&) = default;
 };
 

@@ -32,6 +32,8 @@ enum class ErrorCode : std::uint8_t {
   would_deadlock,  // waiting for something that can only come after the wait has ended; the message names the cycle
   invalid,         // wrong use: what and how to do it right is in the message
   too_many_calls,  // the actor's max_pending_calls were waiting already
+  // A member of a Collective died or left, or did not come in time: the message says which.
+  collective_broken,
 };
 std::string_view to_string(ErrorCode code);  // "worker_died"
 

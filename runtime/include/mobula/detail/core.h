@@ -57,6 +57,13 @@ class Object {
   std::size_t size_ = 0;
 };
 
+// See Core::shared_memory(). `keep` keeps it mapped.
+struct SharedMemory {
+  std::byte* data = nullptr;
+  std::size_t size = 0;
+  std::shared_ptr<const void> keep;
+};
+
 // Encoded bytes of a value. `keep` pins those that lie in the arena; it is null for bytes that live as long as the
 // reference (or the call) that they came with. `cover` is the reference whose value this is: it keeps those inside
 // alive while they are decoded (none for what belongs to a running call, which does that itself).
@@ -134,6 +141,10 @@ class Core {
   // For a coroutine that the calling thread runs: true if it will be resumed once the value is there. False: the value
   // is there, or this thread has to wait for it in get().
   virtual bool resume_when_ready(Slot, std::coroutine_handle<>) { return false; }
+  // The same until wake() or the deadline: a name for the call that waits, or null if it cannot. wake() is called once
+  // at most for each, by the thread of the coroutines, and not after the call was resumed.
+  virtual void* suspend(std::coroutine_handle<>, Deadline) { return nullptr; }
+  virtual void wake(void*) {}
   virtual void cancel(Slot ref, const CancelOptions&) = 0;
   virtual void kill(Slot actor) = 0;
 
@@ -150,6 +161,12 @@ class Core {
 
   // Space for a large value. Throws TaskError(out_of_memory) naming the sizes.
   virtual std::shared_ptr<Object> allocate(std::size_t bytes) = 0;
+
+  // Memory that several processes of the node write into, against the rule that objects never change: the bytes of an
+  // object that was made for it (allocate, then put). Throws TaskError(invalid) where it lies on another node.
+  virtual SharedMemory shared_memory(Slot) { return {}; }
+  // Reads what has arrived for this process, without waiting: for threads that wait by other means.
+  virtual void look() {}
 
   // Of the actor whose call the calling thread runs. Throws TaskError(invalid) elsewhere.
   virtual void exit_actor() = 0;

@@ -1,0 +1,201 @@
+// What tasks and actors ask of the process that they run in: variables, directory, a limit of memory.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <mobula/runtime.h>
+
+#include "tests/support/marks.h"
+
+extern char** environ;
+
+namespace mobula {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::HasSubstr;
+
+// All that a process is made of and that options change.
+struct Seen {
+  std::vector<std::string> variables;
+  std::string directory;
+  std::uint64_t memory = 0;
+  int pid = 0;
+  template <class A>
+  void serialize(A& a) {
+    a(variables, directory, memory, pid);
+  }
+};
+Seen look() {
+  Seen seen;
+  for (char** entry = environ; *entry != nullptr; ++entry) seen.variables.emplace_back(*entry);
+  seen.directory = std::filesystem::current_path();
+  rlimit limit{};
+  getrlimit(RLIMIT_DATA, &limit);
+  seen.memory = limit.rlim_cur;
+  seen.pid = getpid();
+  return seen;
+}
+std::string variable(const std::string& name) {
+  const char* value = getenv(name.c_str());
+  return value != nullptr ? value : "(unset)";
+}
+std::string directory() {
+  return std::filesystem::current_path();
+}
+void spoil() {
+  setenv("MOBULA_TEST_LEFT", "behind", 1);
+  unsetenv("PATH");
+  std::filesystem::current_path("/");
+  throw std::runtime_error("spoilt");
+}
+
+class Environments : public testing::TestWithParam<int> {
+ protected:
+  const test::Marks marks;
+  // One worker, so that each task runs where the one before did.
+  const Runtime rt = Runtime::start({.workers = GetParam()});
+};
+INSTANTIATE_TEST_SUITE_P(Of, Environments, testing::Values(1, 0), [](const auto& mode) {
+  return mode.param == 0 ? std::string("InProcess") : std::string("Workers");
+});
+class WorkerEnvironments : public testing::Test {
+ protected:
+  const test::Marks marks;
+  const Runtime rt = Runtime::start({.workers = 1});
+};
+
+TEST_P(Environments, ATaskSeesItsVariablesAndItsDirectory) {
+  const auto on = rt.with({.env = {{"MOBULA_TEST_COLOUR", "blue"}, {"PATH", "/nowhere"}}, .working_dir = "/tmp"});
+  EXPECT_EQ(on.remote<variable>("MOBULA_TEST_COLOUR").get(), "blue");
+  EXPECT_EQ(on.remote<variable>("PATH").get(), "/nowhere");
+  EXPECT_EQ(on.remote<directory>().get(), "/tmp");
+  EXPECT_EQ(rt.with({.env = {{"MOBULA_TEST_COLOUR", "red"}}}).remote<variable>("MOBULA_TEST_COLOUR").get(), "red");
+}
+
+TEST_P(Environments, NothingOfItIsLeftForTheNextTask) {
+  const Seen before = rt.remote<look>().get();
+  const auto on =
+      rt.with({.env = {{"MOBULA_TEST_COLOUR", "blue"}, {"HOME", "/"}}, .working_dir = "/tmp", .memory_limit = 1 << 30});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(on.remote<variable>("HOME").get(), "/");
+    EXPECT_EQ(on.remote<spoil>().try_get().error().code, ErrorCode::exception);
+    const Seen after = rt.remote<look>().get();
+    EXPECT_EQ(after.variables, before.variables);
+    EXPECT_EQ(after.directory, before.directory);
+    EXPECT_EQ(after.memory, before.memory);
+    EXPECT_EQ(after.pid, before.pid);  // the very process
+  }
+}
+
+Task<std::string> waits_and_looks(Ref<int> what) {
+  co_await what;
+  co_return variable("MOBULA_TEST_COLOUR");
+}
+int nap() {
+  return 1;
+}
+TEST_P(Environments, ACoroutineKeepsItsOwnWhileItWaits) {
+  const auto on = rt.with({.env = {{"MOBULA_TEST_COLOUR", "blue"}}});
+  EXPECT_EQ(on.remote<waits_and_looks>(rt.remote<nap>()).get(30s), "blue");
+  EXPECT_EQ(rt.remote<variable>("MOBULA_TEST_COLOUR").get(), "(unset)");
+}
+
+struct Home {
+  std::string made_in = directory();
+  std::string ask(const std::string& name) { return variable(name); }
+  std::string where() { return made_in + " " + directory(); }
+};
+TEST_P(Environments, AnActorHasItsOwnFromTheConstructorOn) {
+  const Seen before = rt.remote<look>().get();
+  {
+    const auto home = rt.with({.env = {{"MOBULA_TEST_COLOUR", "green"}}, .working_dir = "/tmp"}).spawn<Home>();
+    EXPECT_EQ(home.call<&Home::ask>("MOBULA_TEST_COLOUR").get(), "green");
+    EXPECT_EQ(home.call<&Home::where>().get(), "/tmp /tmp");
+    EXPECT_EQ(rt.remote<variable>("MOBULA_TEST_COLOUR").get(), "(unset)");
+  }
+  for (int i = 0; i < 20; ++i) {
+    const Seen after = rt.remote<look>().get();
+    EXPECT_EQ(after.variables, before.variables);
+    EXPECT_EQ(after.directory, before.directory);
+  }
+}
+
+TEST_P(Environments, ADirectoryThatIsNotThereIsSaid) {
+  const Error error = rt.with({.working_dir = "/no/such/folder"}).remote<directory>().try_get().error();
+  EXPECT_EQ(error.code, ErrorCode::invalid);
+  EXPECT_THAT(error.describe(), AllOf(HasSubstr("working_dir '/no/such/folder' cannot be entered"),
+                                      HasSubstr("No such file or directory"), HasSubstr("directory")));
+  const auto home = rt.with({.working_dir = "/no/such/folder"}).spawn<Home>();
+  EXPECT_THAT(home.call<&Home::where>().try_get().error().describe(), HasSubstr("'/no/such/folder'"));
+  EXPECT_EQ(rt.remote<variable>("MOBULA_TEST_COLOUR").get(), "(unset)");
+}
+
+TEST_F(WorkerEnvironments, AWrongNameIsRefusedAtOnce) {
+  for (const char* name : {"", "A=B"}) {
+    try {
+      rt.with({.env = {{name, "x"}}}).remote<directory>();
+      FAIL();
+    } catch (const TaskError& e) {
+      EXPECT_EQ(e.code(), ErrorCode::invalid);
+      EXPECT_THAT(e.what(), HasSubstr("cannot be the name of a variable"));
+    }
+  }
+}
+
+std::uint64_t take(std::uint64_t bytes) {
+  std::vector<std::unique_ptr<char[]>> blocks;
+  for (std::uint64_t taken = 0; taken < bytes; taken += 1 << 20) {
+    blocks.emplace_back(new char[1 << 20]);
+    for (int i = 0; i < 1 << 20; i += 4096) blocks.back()[i] = 1;
+  }
+  return blocks.size();
+}
+struct Hoard {
+  std::uint64_t take_and_keep(std::uint64_t megabytes) {
+    for (std::uint64_t i = 0; i < megabytes; ++i) kept.emplace_back(new char[1 << 20]);
+    return kept.size();
+  }
+  std::vector<std::unique_ptr<char[]>> kept;
+};
+
+constexpr std::uint64_t MB = 1 << 20;
+
+TEST_F(WorkerEnvironments, WhoeverTakesMoreThanTheLimitIsTold) {
+  const auto on = rt.with({.memory_limit = 64 * MB});
+  EXPECT_EQ(on.remote<take>(32 * MB).get(), 32u);
+  const Error error = on.remote<take>(500 * MB).try_get(30s).error();
+  EXPECT_EQ(error.code, ErrorCode::out_of_memory);
+  EXPECT_THAT(error.message, AllOf(HasSubstr("memory limit of 67108864 bytes"), HasSubstr("Options::memory_limit")));
+  // The process goes on, and the next one has no limit.
+  EXPECT_EQ(rt.remote<take>(200 * MB).get(), 200u);
+  EXPECT_EQ(on.remote<take>(32 * MB).get(), 32u);
+}
+
+TEST_F(WorkerEnvironments, AnActorsLimitHoldsOverItsCalls) {
+  const auto hoard = rt.with({.memory_limit = 100 * MB}).spawn<Hoard>();
+  EXPECT_EQ(hoard.call<&Hoard::take_and_keep>(60).get(), 60u);
+  EXPECT_EQ(hoard.call<&Hoard::take_and_keep>(60).try_get().error().code, ErrorCode::out_of_memory);
+  EXPECT_GE(hoard.call<&Hoard::take_and_keep>(0).get(), 60u);
+}
+
+Array<char> sevens(std::uint64_t n) {
+  ArrayBuilder<char> array(n);
+  for (char& c : array.span()) c = 7;
+  return std::move(array).finish();
+}
+TEST_F(WorkerEnvironments, TheObjectArenaDoesNotCount) {
+  EXPECT_EQ(rt.with({.memory_limit = 16 * MB}).remote<sevens>(100 * MB).get().size(), 100 * MB);
+}
+
+}  // namespace
+}  // namespace mobula
