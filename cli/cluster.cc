@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/options.h"
 
 namespace mobula::cli {
 
@@ -16,22 +17,45 @@ void add_cluster_options(CLI::App& app, ClusterOptions& options) {
       ->envname("MOBULA_KEYS");
 }
 
-void add_node_options(CLI::App& app, std::map<std::string, std::string>& labels, std::string& decision_log) {
+void add_member_options(CLI::App& app, MemberOptions& options) {
   app.add_option_function<std::vector<std::string>>(
          "--label",
-         [&labels](const std::vector<std::string>& given) {
+         [&options](const std::vector<std::string>& given) {
            for (const std::string& label : given) {
              const std::size_t equal = label.find('=');
              if (equal == 0 || equal == std::string::npos) {
                throw CLI::ValidationError("--label", fmt::format("'{}' is not KEY=VALUE, as in zone=a", label));
              }
-             labels[label.substr(0, equal)] = label.substr(equal + 1);
+             options.labels[label.substr(0, equal)] = label.substr(equal + 1);
            }
          },
          "Label of this node, which tasks and actors may ask for; may be given again")
       ->type_name("KEY=VALUE");
-  app.add_option("--decision-log", decision_log, "Append every scheduling decision of this node, for `mobula replay`")
+  app.add_option("--decision-log", options.decision_log,
+                 "Append every scheduling decision of this node, for `mobula replay`")
       ->type_name("FILE");
+  app.add_option("--object-memory", options.object_memory,
+                 "Most bytes of large values in memory, or 8GB; default: 30 % of what is available")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES");
+  app.add_option_function<std::string>(
+         "--spill-dir", [&options](const std::string& folder) { options.spill_directory = folder; },
+         "Where large values go that find no room in memory; '' for nowhere; default: a folder for temporary files")
+      ->type_name("FOLDER")
+      ->expected(1);
+  app.add_option("--memory-threshold", options.memory_threshold,
+                 "Part of the memory in use from which on tasks are killed before the kernel does it; 1: never")
+      ->check(number_in(0.01, 1))
+      ->capture_default_str();
+}
+
+void set_member_options(const MemberOptions& options, daemon::NodeLoopOptions& loop) {
+  loop.labels = options.labels;
+  loop.decision_log = options.decision_log;
+  loop.object_memory = options.object_memory;
+  loop.spill_directory = options.spill_directory;
+  loop.memory_threshold = options.memory_threshold;
+  if (options.memory_threshold == 1) loop.memory_check = {};
 }
 
 Runtime start_runtime(const ClusterOptions& options, int workers) {

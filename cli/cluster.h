@@ -4,8 +4,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+
+#include "runtime/daemon/node_loop.h"
 
 namespace mobula::cli {
 
@@ -17,8 +21,19 @@ struct ClusterOptions {
 /// --address and --keys, which $MOBULA_ADDRESS and $MOBULA_KEYS may say as well.
 void add_cluster_options(CLI::App& app, ClusterOptions& options);
 
-/// --label KEY=VALUE (any number) and --decision-log FILE of a node. A label that is not KEY=VALUE is an error.
-void add_node_options(CLI::App& app, std::map<std::string, std::string>& labels, std::string& decision_log);
+/// What every node can be told, whether it is the head or joins one.
+struct MemberOptions {
+  std::map<std::string, std::string> labels;
+  std::string decision_log;
+  std::uint64_t object_memory = 0;
+  std::optional<std::string> spill_directory;
+  double memory_threshold = 0.95;
+};
+
+/// --label KEY=VALUE (any number), --decision-log FILE, --object-memory BYTES, --spill-dir FOLDER and
+/// --memory-threshold PART of a node. A label that is not KEY=VALUE is an error.
+void add_member_options(CLI::App& app, MemberOptions& options);
+void set_member_options(const MemberOptions& options, daemon::NodeLoopOptions& loop);
 
 /// A runtime for `workers` actors: as many worker processes here, or a cluster, to which this process then brings none
 /// of its own. While it joins, an interrupt ends the program at once. Throws UsageError if the options cannot work, and

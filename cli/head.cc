@@ -25,8 +25,7 @@ struct HeadOptions {
   std::uint32_t cpus = daemon::usable_cpus();
   ResourceOptions resources;
   std::string name;
-  std::map<std::string, std::string> labels;
-  std::string decision_log;
+  MemberOptions member;
   std::string log_level = "info";
 };
 
@@ -45,11 +44,10 @@ int run_head(const HeadOptions& options) {
   prepare_keys(options.keys);
   daemon::NodeLoopOptions loop;
   loop.cpus = options.cpus;
-  loop.resources = resources_of(options.resources, options.cpus);
+  loop.resources = resources_of(options.resources, options.cpus, options.member.object_memory);
   loop.name = options.name;
   loop.log_level = options.log_level;
-  loop.labels = options.labels;
-  loop.decision_log = options.decision_log;
+  set_member_options(options.member, loop);
   loop.is_head = true;
   loop.keys = options.keys;
   loop.host = options.host;
@@ -82,7 +80,7 @@ Command add_head(CLI::App& program) {
       ->capture_default_str();
   add_resource_options(*app, options->resources);
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
-  add_node_options(*app, options->labels, options->decision_log);
+  add_member_options(*app, options->member);
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->check(one_of({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();

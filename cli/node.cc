@@ -25,8 +25,7 @@ struct NodeCommandOptions {
   std::uint32_t cpus = daemon::usable_cpus();
   ResourceOptions resources;
   std::string name;
-  std::map<std::string, std::string> labels;
-  std::string decision_log;
+  MemberOptions member;
   std::string log_level = "info";
   double wait = 30;
 };
@@ -39,11 +38,10 @@ int run_node(const NodeCommandOptions& options) {
   if (!keys) throw UsageError(keys.error().message);
   daemon::NodeLoopOptions loop;
   loop.cpus = options.cpus;
-  loop.resources = resources_of(options.resources, options.cpus);
+  loop.resources = resources_of(options.resources, options.cpus, options.member.object_memory);
   loop.name = options.name;
   loop.log_level = options.log_level;
-  loop.labels = options.labels;
-  loop.decision_log = options.decision_log;
+  set_member_options(options.member, loop);
   loop.is_head = false;
   loop.keys = options.keys;
   loop.head = options.join;
@@ -75,7 +73,7 @@ Command add_node(CLI::App& program) {
       ->check(whole_number(0, 65535))
       ->capture_default_str();
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
-  add_node_options(*app, options->labels, options->decision_log);
+  add_member_options(*app, options->member);
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->check(one_of({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();

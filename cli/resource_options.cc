@@ -16,7 +16,7 @@ void add_resource_options(CLI::App& app, ResourceOptions& options) {
   app.add_option("--resource", options.named, "NAME=AMOUNT of a resource of your own; may be repeated");
 }
 
-Resources resources_of(const ResourceOptions& options, std::uint32_t cpus) {
+Resources resources_of(const ResourceOptions& options, std::uint32_t cpus, std::uint64_t object_memory) {
   daemon::ResourceWish wish{options.gpus, options.memory, {}};
   for (const std::string& given : options.named) {
     const std::size_t equals = given.find('=');
@@ -27,7 +27,7 @@ Resources resources_of(const ResourceOptions& options, std::uint32_t cpus) {
       throw UsageError(fmt::format("--resource {}: give NAME=AMOUNT, such as licence=2", given));
     }
   }
-  auto resources = daemon::machine_resources(cpus, wish, 0);
+  auto resources = daemon::machine_resources(cpus, wish, object_memory);
   if (!resources) throw UsageError(resources.error().message);
   return *std::move(resources);
 }

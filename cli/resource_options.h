@@ -20,6 +20,6 @@ struct ResourceOptions {
 void add_resource_options(CLI::App& app, ResourceOptions& options);
 
 // All that the node can lease. Throws UsageError naming the option that is wrong.
-Resources resources_of(const ResourceOptions& options, std::uint32_t cpus);
+Resources resources_of(const ResourceOptions& options, std::uint32_t cpus, std::uint64_t object_memory);
 
 }  // namespace mobula::cli

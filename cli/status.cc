@@ -55,16 +55,26 @@ std::string free_text(const Resources& available, const Resources& total) {
   return text.empty() ? "-" : text;
 }
 
+/// "1.2 of 4.0 GB, 3.1 GB on disk".
+std::string store_text(const wire::StoreUse& store) {
+  const auto gigabytes = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e9; };
+  std::string text = fmt::format("{:.3g} of {:.3g} GB", gigabytes(store.bytes), gigabytes(store.cap));
+  if (store.spilled_objects > 0) text += fmt::format(", {:.3g} GB on disk", gigabytes(store.spilled_bytes));
+  return text;
+}
+
 std::string status_text(const std::string& address, const wire::StatusReply& status) {
   Resources total, available;
   std::uint64_t waiting = 0;
-  std::vector<std::vector<std::string>> rows{{"node", "role", "address", "free", "waiting", "last heard of"}};
+  std::vector<std::vector<std::string>> rows{
+      {"node", "role", "address", "free", "objects", "waiting", "last heard of"}};
   for (const auto& member : status.members) {
     total += member.view.total;
     available += member.view.available;
     waiting += member.view.queued;
     rows.push_back({member.view.name, role_of(member), member.view.address,
-                    free_text(member.view.available, member.view.total), std::to_string(member.view.queued),
+                    free_text(member.view.available, member.view.total), store_text(member.store),
+                    std::to_string(member.view.queued),
                     member.head        ? "-"
                     : member.connected ? age(member.silent_for_ms) + " ago"
                                        : age(member.silent_for_ms) + " ago, connection lost"});
@@ -99,6 +109,11 @@ Json status_json(const std::string& address, const wire::StatusReply& status) {
                        {"address", member.view.address},
                        {"total", amounts(member.view.total)},
                        {"available", amounts(member.view.available)},
+                       {"objects",
+                        {{"bytes", member.store.bytes},
+                         {"cap", member.store.cap},
+                         {"spilled_bytes", member.store.spilled_bytes},
+                         {"spilled_objects", member.store.spilled_objects}}},
                        {"waiting", member.view.queued},
                        {"connected", member.connected},
                        {"silent_seconds", static_cast<double>(member.silent_for_ms) / 1000}});

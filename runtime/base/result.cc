@@ -81,6 +81,8 @@ std::string_view to_string(ErrorCode code) {
       return "too_many_calls";
     case ErrorCode::collective_broken:
       return "collective_broken";
+    case ErrorCode::disk_full:
+      return "disk_full";
   }
   return "unknown";
 }

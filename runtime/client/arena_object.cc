@@ -4,10 +4,10 @@
 
 namespace mobula::client {
 
-ArenaObject::ArenaObject(std::shared_ptr<object::Arena> arena, std::size_t bytes)
-    : arena_(std::move(arena)), draft_(arena_->create(bytes).value()) {
+ArenaObject::ArenaObject(std::shared_ptr<object::Arena> arena, const object::Draft& draft)
+    : arena_(std::move(arena)), draft_(draft) {
   data_ = draft_.bytes.data();
-  size_ = bytes;
+  size_ = draft_.bytes.size();
 }
 
 ArenaObject::~ArenaObject() {

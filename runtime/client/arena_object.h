@@ -23,8 +23,7 @@ inline wire::ObjectLocation on_node(NodeId node, const object::Location& l) {
 // and this handle only pins it. Never given, it is discarded with the handle.
 class ArenaObject final : public detail::Object {
  public:
-  // Throws TaskError(out_of_memory).
-  ArenaObject(std::shared_ptr<object::Arena> arena, std::size_t bytes);
+  ArenaObject(std::shared_ptr<object::Arena> arena, const object::Draft& draft);
   ~ArenaObject() override;
   bool given() const override { return static_cast<bool>(pin_); }
   object::Location give();

@@ -24,6 +24,11 @@ constexpr std::size_t frames_a_round = 512;
 // Options in use at one time, of which a program has few.
 constexpr std::size_t most_known = 8;
 
+// How long a value may wait for room in all, in steps in which the node makes some and others take it.
+constexpr Duration room_patience = std::chrono::seconds(60);
+// How often an object may be said to be where it was not found.
+constexpr int most_unmoved = 3;
+
 Error late() {
   return {.code = ErrorCode::timed_out, .message = "the value was not there within the time given; the task goes on"};
 }
@@ -259,7 +264,9 @@ detail::Slot ProcessCore::put(const detail::Encoded& value) {
   wire::Value stored;
   if (value.object) {
     stored.kind = wire::ValueKind::object;
-    stored.location = on_node(self_.node, static_cast<ArenaObject&>(*value.object).give());
+    const object::Location place = static_cast<ArenaObject&>(*value.object).give();
+    arena_->adopt(place);
+    stored.location = on_node(self_.node, place);
   } else {
     stored.bytes.assign(value.bytes);
   }
@@ -272,7 +279,59 @@ detail::Slot ProcessCore::put(const detail::Encoded& value) {
 
 std::shared_ptr<detail::Object> ProcessCore::allocate(std::size_t bytes) {
   if (forked_) throw_closed("storing a value");
-  return std::make_shared<ArenaObject>(arena_, bytes);
+  const Time begin = steady_now();
+  for (;;) {
+    bool full = false;
+    const Result<object::Draft> draft = arena_->create(bytes, &full);
+    if (draft.ok()) return std::make_shared<ArenaObject>(arena_, *draft);
+    if (!full || steady_now() > begin + room_patience) throw TaskError(draft.error());
+    // Others have to leave for the disk first: the node sees to it, or says why not.
+    Lock lock(mutex_);
+    if (closed_) throw_closed("storing a value");
+    const std::uint64_t tag = ++last_room_;
+    std::optional<Error>& answer = rooms_[tag];
+    send(node_process(self_.node), wire::NeedRoom{tag, bytes});
+    // (Not as a wait that lends the cpu: tasks that begin meanwhile would need room as well.)
+    while (!answer && !closed_) pump(lock, never);
+    const std::optional<Error> error = std::move(answer);
+    rooms_.erase(tag);
+    if (!error) throw_closed("storing a value");
+    if (error->code != ErrorCode::none) throw TaskError(*error);
+  }
+}
+
+Result<wire::ObjectLocation> ProcessCore::pull(Lock& lock, const RefId& ref, const wire::ObjectLocation& location,
+                                               Time deadline) {
+  Pull& mine = pulls_[location];
+  if (mine.waiting++ == 0) send(node_process(self_.node), wire::PullObject{ref, location});
+  const bool there = wait_until(lock, deadline, {}, [&] { return mine.arrived.has_value(); });
+  Result<wire::ObjectLocation> result = closed_ ? closed("fetching an object") : late();
+  if (there) {
+    const wire::ObjectHere& here = *mine.arrived;
+    if (here.error.code == ErrorCode::none) {
+      result = here.local;
+    } else {
+      result = here.error;
+    }
+  }
+  if (--mine.waiting == 0) pulls_.erase(location);
+  return result;
+}
+
+Result<detail::Bytes> ProcessCore::read_object(Lock& lock, const RefId& ref, const wire::ObjectLocation& location,
+                                               Time deadline) {
+  wire::ObjectLocation at = location;
+  for (int unmoved = 0;;) {
+    lock.unlock();
+    Result<detail::Bytes> bytes = pin_object(arena_, in_arena(at));
+    lock.lock();
+    if (bytes.ok() || bytes.error().code != ErrorCode::object_lost || closed_) return bytes;
+    // Perhaps it left for the disk; or it was about to, and stayed.
+    if (at == location && ++unmoved > most_unmoved) return bytes;
+    const Result<wire::ObjectLocation> back = pull(lock, ref, location, deadline);
+    if (!back.ok()) return back.error();
+    at = *back;
+  }
 }
 
 detail::SharedMemory ProcessCore::shared_memory(detail::Slot ref) {
@@ -329,8 +388,9 @@ Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadli
   if (view.state == RefState::object && !closed_ && owner_->localize(handle)) {
     const bool there = wait_until(lock, deadline, {}, [&] {
       view = owner_->view(handle);
-      return view.state != RefState::object || view.location.node == self_.node;
+      return view.state != RefState::object || view.location.node == self_.node || view.error != nullptr;
     });
+    if (there && view.state == RefState::object && view.location.node != self_.node) return *view.error;
     if (!there) return closed_ ? closed("fetching an object") : late();
   }
   switch (view.state) {
@@ -341,9 +401,7 @@ Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadli
     default:
       break;
   }
-  const object::Location location = in_arena(view.location);
-  lock.unlock();
-  Result<detail::Bytes> bytes = pin_object(arena_, location);
+  Result<detail::Bytes> bytes = read_object(lock, owner_->id(handle), view.location, deadline);
   if (bytes) bytes->cover = ref;
   return bytes;
 }
@@ -505,8 +563,15 @@ void ProcessCore::on_message(const ProcessId& from, const wire::Message& message
     on_node_gone(died->node);
     return;
   }
+  if (const auto* room = std::get_if<wire::RoomMade>(&message)) {
+    if (const auto asked = rooms_.find(room->tag); asked != rooms_.end()) asked->second = room->error;
+    return;
+  }
+  if (const auto* here = std::get_if<wire::ObjectHere>(&message)) {
+    if (const auto asked = pulls_.find(here->location); asked != pulls_.end()) asked->second.arrived = *here;
+  }
   const bool taken = owner_->on_message(from, message, now_);
-  if (!taken || std::holds_alternative<wire::BorrowAck>(message) || std::holds_alternative<wire::ObjectHere>(message)) {
+  if (!taken || std::holds_alternative<wire::BorrowAck>(message)) {
     on_other_message(from, message);
   }
 }
@@ -559,8 +624,8 @@ void ProcessCore::raise_stop(const ProcessId& worker, const CallTicket& ticket, 
 }
 void ProcessCore::send(const ProcessId& to, wire::Message&& message) {
   if (const auto* free = std::get_if<wire::FreeObject>(&message); free && to.node == self_.node) {
-    arena_->free(in_arena(free->location));
-    return;
+    if (arena_->free(in_arena(free->location))) return;
+    // It is on disk, or was.
   }
   if (!closed_) transport_->send_message(to, message);
 }

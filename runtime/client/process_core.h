@@ -121,6 +121,11 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   // background_sleeps_. Called when it sleeps and something was begun.
   virtual void rouse_background() = 0;
 
+  // Pins an object that lies on this node, in its arena or on its disk.
+  Result<detail::Bytes> read_object(Lock& lock, const RefId& ref, const wire::ObjectLocation& location, Time deadline);
+  // Asks the node to bring an object here, and waits: where it lies.
+  Result<wire::ObjectLocation> pull(Lock& lock, const RefId& ref, const wire::ObjectLocation& location, Time deadline);
+
   detail::Slot with_result(RefHandle handle);
   static RefHandle handle_of(detail::Slot slot) { return {slot.index, slot.generation}; }
   static detail::Slot slot_of(RefHandle handle) { return {handle.index, handle.generation}; }
@@ -180,6 +185,13 @@ class ProcessCore : public CoreBase, protected OwnerSink {
                                   CallTicket& ticket);
 
   std::uint32_t submissions_ = 0;
+  struct Pull {
+    int waiting = 0;  // threads
+    std::optional<wire::ObjectHere> arrived;
+  };
+  std::map<wire::ObjectLocation, Pull> pulls_;
+  std::uint64_t last_room_ = 0;
+  std::map<std::uint64_t, std::optional<Error>> rooms_;  // asked for; the answers
   // Values that were written into the arena because a call with all of them would not fit a frame; freed at its reply.
   std::map<RefHandle, std::vector<object::Location>> shipped_;
   // What the latest options became: a program that submits under a few of them in turn does not convert them each time.

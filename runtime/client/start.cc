@@ -44,6 +44,13 @@ void check(const StartOptions& options) {
   if (std::ranges::find(levels, options.log_level) == levels.end()) {
     refuse(fmt::format("log_level = \"{}\"; use debug, info, warning, error or off", options.log_level));
   }
+  if (!(options.memory_threshold > 0 && options.memory_threshold <= 1)) {
+    refuse(
+        fmt::format("memory_threshold = {:g}; give the part of the memory in use from which on tasks are killed, "
+                    "above 0 and at most 1",
+                    options.memory_threshold));
+  }
+  if (options.memory_check.count() < 0) refuse("memory_check must be zero (never) or more");
   if (options.node_timeout.count() <= 0) refuse("node_timeout must be above zero");
 }
 
@@ -75,7 +82,10 @@ Runtime Runtime::start(const StartOptions& options) {
                                              .log_level = options.log_level,
                                              .node_timeout = options.node_timeout,
                                              .labels = options.labels,
-                                             .decision_log = options.decision_log}),
+                                             .decision_log = options.decision_log,
+                                             .spill_directory = options.spill_directory,
+                                             .memory_threshold = options.memory_threshold,
+                                             .memory_check = options.memory_check}),
                  true);
 }
 

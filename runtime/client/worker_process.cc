@@ -16,6 +16,7 @@
 #include "runtime/client/context.h"
 #include "runtime/client/failure.h"
 #include "runtime/daemon/worker_setup.h"
+#include "runtime/base/memory.h"
 #include "runtime/process/crash.h"
 #include "runtime/process/modules.h"
 #include "runtime/process/output.h"
@@ -419,18 +420,6 @@ void WorkerProcess::give_back_lane(CallRun& run) {
   endpoint_->finish_call(run.lane);
 }
 
-namespace {
-// Private, resident bytes of this process.
-std::uint64_t private_memory() {
-  std::uint64_t pages = 0, shared = 0;
-  if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
-    if (std::fscanf(file, "%*u %lu %lu", &pages, &shared) != 2) pages = shared = 0;
-    std::fclose(file);
-  }
-  return (pages - std::min(pages, shared)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-}
-}  // namespace
-
 void WorkerProcess::finish(CallRun& run) {
   if (background_.joinable()) note_activity();
   const wire::CallKind kind = run.call->header.kind;
@@ -450,7 +439,7 @@ void WorkerProcess::finish(CallRun& run) {
   if (run.extras && kind == wire::CallKind::task) {
     const CallExtras& extras = *run.extras;
     if ((extras.max_calls != 0 && ++counted_calls_[run.entry] >= extras.max_calls) ||
-        (extras.max_worker_memory != 0 && private_memory() > extras.max_worker_memory)) {
+        (extras.max_worker_memory != 0 && private_memory(pid_) > extras.max_worker_memory)) {
       worker_.recycle(*run.call);
     }
   }
@@ -585,14 +574,10 @@ Result<detail::Bytes> WorkerProcess::dependency(Lock& lock, const wire::Dependen
   Result<wire::ObjectLocation> location = wire::decode_location(dep.bytes);
   if (!location) return location.error();
   if (location->node != self_.node) {
-    ProcessCore::send(node_process(self_.node), wire::PullObject{dep.ref, *location});
-    const auto here = [&] { return arrived_.contains(*location); };
-    while (!here()) pump(lock, never);
-    const wire::ObjectHere arrived = std::move(arrived_.extract(*location).mapped());
-    if (arrived.error.code != ErrorCode::none) return arrived.error;
-    *location = arrived.local;
+    location = pull(lock, dep.ref, *location, never);
+    if (!location.ok()) return location.error();
   }
-  return pin_object(arena_, in_arena(*location));
+  return read_object(lock, dep.ref, *location, never);
 }
 
 void WorkerProcess::destroy_instance(Lock& lock) {
@@ -658,10 +643,6 @@ std::string WorkerProcess::name_of_call(const RunningCall& call) {
 }
 
 void WorkerProcess::on_other_message(const ProcessId& from, const wire::Message& message) {
-  if (const auto* here = std::get_if<wire::ObjectHere>(&message)) {
-    arrived_[here->location] = *here;
-    return;
-  }
   worker_.on_message(from, message, now_);
 }
 void WorkerProcess::on_process_gone(const ProcessId& process) {

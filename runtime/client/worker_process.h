@@ -105,7 +105,6 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   bool exit_ = false;
   process::Environment environment_;                          // of the task that runs, or of the actor
   const detail::FunctionEntry* named_ = nullptr;              // whose name is published
-  std::map<wire::ObjectLocation, wire::ObjectHere> arrived_;  // objects of other nodes that the call that starts needs
 
   std::deque<net::Call> parked_;                  // taken off a lane; their concurrency group is full
   std::multimap<RefHandle, CallRun*> awaiting_;   // suspended coroutines, by what they wait for

@@ -62,6 +62,7 @@ bool Control::take(NodeId from, const wire::Message& message, Time now) {
     }
     member->second.last_heard = now;
     member->second.disconnected = never;
+    member->second.store = beat->store;
     if (member->second.jobs != beat->jobs) {
       member->second.jobs = beat->jobs;
       changed(now);
@@ -216,7 +217,8 @@ wire::StatusReply Control::status(Time now) const {
     const Member& member = members_.at(view.node);
     const bool head = view.node == options_.self;
     // The head need not hear of itself.
-    reply.members.push_back({view, head, member.disconnected == never, head ? 0 : ms_since(member.last_heard)});
+    reply.members.push_back({view, head, member.disconnected == never, head ? 0 : ms_since(member.last_heard),
+                             head ? sink_.own_store() : member.store});
   }
   for (const auto& [node, buried] : buried_) {
     reply.gone.push_back({node, buried.name, buried.reason, ms_since(buried.when)});

@@ -36,6 +36,8 @@ class ControlSink {
   virtual void node_died(NodeId node, const std::string& reason) = 0;
   /// One that only asked a question, and was no member, hung up: its link is of no use any more.
   virtual void visitor_left(NodeId visitor) = 0;
+  /// Of the head's own node; the others' come with their heartbeats.
+  virtual wire::StoreUse own_store() { return {}; }
 
  protected:
   ~ControlSink() = default;
@@ -64,6 +66,7 @@ class Control {
     Time last_heard;
     Time disconnected = never;         // since when
     std::vector<wire::JobUse> jobs{};  // what each holds there
+    wire::StoreUse store{};
   };
   struct Buried {
     std::string name, reason;

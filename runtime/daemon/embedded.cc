@@ -77,6 +77,9 @@ std::unique_ptr<Embedded> Embedded::start(const EmbeddedOptions& options) {
   loop.node_timeout = options.node_timeout;
   loop.labels = options.labels;
   loop.decision_log = options.decision_log;
+  loop.spill_directory = options.spill_directory;
+  loop.memory_threshold = options.memory_threshold;
+  loop.memory_check = options.memory_check;
   loop.has_driver = true;
   loop.is_head = options.address.empty();
   loop.head = options.address;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/base/ids.h"
@@ -26,6 +27,9 @@ struct EmbeddedOptions {
   Duration node_timeout = std::chrono::seconds(5);
   std::map<std::string, std::string> labels;
   std::string decision_log;
+  std::optional<std::string> spill_directory;  // these as in NodeLoopOptions
+  double memory_threshold = 0.95;
+  Duration memory_check = std::chrono::milliseconds(250);
 };
 
 // What the driver's owner side wants done while no thread of the program waits for it. Called on the loop thread.

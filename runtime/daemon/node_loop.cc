@@ -25,10 +25,12 @@
 #include "runtime/daemon/lane_sender.h"
 #include "runtime/daemon/log.h"
 #include "runtime/daemon/output_writer.h"
+#include "runtime/daemon/spill_disk.h"
 #include "runtime/daemon/transfers.h"
 #include "runtime/daemon/worker_pool.h"
 #include "runtime/net/endpoint.h"
 #include "runtime/node/node.h"
+#include "runtime/base/memory.h"
 #include "runtime/owner/keeper.h"
 #include "runtime/process/modules.h"
 #include "runtime/wire/codec.h"
@@ -44,6 +46,10 @@ std::string host_name() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
   return name.data();
+}
+
+object::Location in_arena(const wire::ObjectLocation& location) {
+  return {.offset = location.offset, .bytes = location.bytes, .generation = location.generation};
 }
 
 template <class Make>
@@ -103,11 +109,22 @@ class NodeLoop::Impl final : public NodeSink,
   Result<std::uint32_t> open_program(const wire::Program& program) override;
   ProcessId start_worker(std::uint32_t program) override;
   void kill(const ProcessId& process) override { pool_->kill({process.slot, process.generation}); }
-  void free_object(const wire::ObjectLocation& location) override {
-    arena_.free({.offset = location.offset, .bytes = location.bytes, .generation = location.generation});
+  void free_object(const wire::ObjectLocation& location) override { arena_.free(in_arena(location)); }
+  void push_object(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) override {
+    transfers_.push(to, location, at);
   }
-  void push_object(NodeId to, const wire::ObjectLocation& location) override { transfers_.push(to, location); }
-  void expect_object(const wire::ObjectLocation& location) override { transfers_.expect(location); }
+  std::uint64_t memory_of(const ProcessId& process) override {
+    return private_memory(segment_.pid({process.slot, process.generation}));
+  }
+  Result<bool> expect_object(const wire::ObjectLocation& location) override { return transfers_.expect(location); }
+  wire::StoreUse store_use() override;
+  wire::StoreUse own_store() override { return node_ ? node_->spills().store_use() : wire::StoreUse{}; }
+  bool has_room(std::uint64_t bytes) override { return arena_.has_room(bytes); }
+  Store store() override;
+  void write_spill(std::uint64_t file, const std::vector<wire::ObjectLocation>& objects) override;
+  Eviction evict(const wire::ObjectLocation& location, std::uint32_t& holder) override;
+  Result<bool> read_spill(const wire::ObjectLocation& name, const SpillPlace& place) override;
+  void remove_spill(std::uint64_t file) override { disk_->remove(file); }
   void expelled(const std::string& reason) override;
   void warn(const std::string& what) override { log_->warn("{}", what); }
   void peers(const std::vector<wire::NodeView>& nodes) override;
@@ -153,6 +170,8 @@ class NodeLoop::Impl final : public NodeSink,
   void route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
   bool keep_object(const ProcessId& owner, std::span<const std::byte> reply);
   void deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
+  void check_memory();
+  void on_disk_done(SpillDisk::Done&& done);
   void on_message(const ProcessId& from, wire::Message&& message);
   void on_output(const ProcessId& owner, std::span<const std::byte> payload);
   void print(int stream, std::string_view lines) { (stream == 1 ? output_ : errors_).write(lines); }
@@ -175,6 +194,7 @@ class NodeLoop::Impl final : public NodeSink,
   net::Endpoint endpoint_;
   LaneSender sender_;
   Transfers transfers_;
+  std::unique_ptr<SpillDisk> disk_;  // null: objects stay in memory
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Control> control_;
@@ -206,6 +226,7 @@ class NodeLoop::Impl final : public NodeSink,
   std::mutex joined_mutex_;
   std::condition_variable joined_changed_;
   Time join_deadline_ = never;
+  Time memory_due_ = never;
   bool joined_ = false;      // written under joined_mutex_
   bool loop_ended_ = false;  // guarded by joined_mutex_
 };
@@ -229,6 +250,10 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
                                               "folder that exists",
                                               options.decision_log, std::strerror(errno))});
     }
+  }
+  if (options.spill_directory != std::string()) {
+    disk_ = std::make_unique<SpillDisk>(options.spill_directory.value_or(""), [this] { loop_.wake(); });
+    if (options.spill_directory) disk_->open().value();  // what was asked for has to be usable
   }
   segment_.set_pid(self_, getpid());
   segment_.set_pid(driver_, getpid());
@@ -290,6 +315,8 @@ void NodeLoop::Impl::make_node(NodeId head) {
   node.labels = options_.labels;
   node.passing = options_.has_driver && !options_.is_head;
   node.record = decisions_.is_open();
+  if (disk_) node.spill.directory = disk_->directory();
+  node.memory_threshold = options_.memory_threshold;
   node.head = head;
   if (options_.has_driver) {
     node.program = program_;
@@ -298,6 +325,7 @@ void NodeLoop::Impl::make_node(NodeId head) {
   node_ = std::make_unique<Node>(id_, std::move(node), *this);
   now_ = steady_now();
   node_->start(now_);
+  if (options_.memory_check.count() > 0 && options_.cpus > 0) memory_due_ = now_ + options_.memory_check;
   if (options_.has_driver) node_->on_driver_attached(process(driver_), now_);
 }
 
@@ -370,6 +398,74 @@ void NodeLoop::Impl::tell_died(const ProcessId& whom, const ProcessId& dead, con
   send(whom, std::move(died));
 }
 
+// ---- the arena and the disk
+// -------------------------------------------------------------------------------------------
+
+wire::StoreUse NodeLoop::Impl::store_use() {
+  const object::ArenaUsage usage = arena_.usage();
+  wire::StoreUse use;
+  use.bytes = usage.used_bytes;
+  use.cap = usage.cap_bytes;
+  return use;
+}
+
+SpillSink::Store NodeLoop::Impl::store() {
+  Store store;
+  store.cap = arena_.usage().cap_bytes;
+  for (const object::Resident& object : arena_.residents()) {
+    const auto& [offset, bytes, generation] = object.location;
+    store.objects.push_back({{id_, offset, bytes, generation}, object.room, object.used, object.movable});
+  }
+  return store;
+}
+
+void NodeLoop::Impl::write_spill(std::uint64_t file, const std::vector<wire::ObjectLocation>& objects) {
+  std::vector<object::Pin> pins;
+  for (const wire::ObjectLocation& location : objects) {
+    auto pin = arena_.pin(in_arena(location));
+    pins.push_back(pin.ok() ? std::move(*pin) : object::Pin());
+  }
+  disk_->write(file, std::move(pins));
+}
+
+SpillSink::Eviction NodeLoop::Impl::evict(const wire::ObjectLocation& location, std::uint32_t& holder) {
+  switch (arena_.evict(in_arena(location), &holder)) {
+    case object::Arena::Eviction::gone:
+      return Eviction::gone;
+    case object::Arena::Eviction::in_use:
+      return Eviction::in_use;
+    case object::Arena::Eviction::done:
+      break;
+  }
+  return Eviction::done;
+}
+
+Result<bool> NodeLoop::Impl::read_spill(const wire::ObjectLocation& name, const SpillPlace& place) {
+  bool full = false;
+  const auto draft = arena_.create(place.bytes, &full);
+  if (!draft && full) return false;
+  if (!draft) return draft.error();
+  disk_->read(name, place, *draft);
+  return true;
+}
+
+void NodeLoop::Impl::on_disk_done(SpillDisk::Done&& done) {
+  if (auto* written = std::get_if<SpillDisk::Written>(&done)) {
+    if (!written->places.ok()) log_->warn("{}", written->places.error().message);
+    return node_->on_spill_written(written->file, written->places, now_);
+  }
+  const auto& [name, draft, result] = std::get<SpillDisk::Read>(done);
+  const object::Location& at = draft.location;
+  if (!result.ok()) {
+    log_->error("{}", result.error().message);
+    arena_.discard(at);
+    return node_->on_spill_read(name, result.error(), now_);
+  }
+  arena_.seal(at);
+  arena_.adopt(at);
+  node_->on_spill_read(name, wire::ObjectLocation{id_, at.offset, at.bytes, at.generation}, now_);
+}
+
 // ---- receiving
 // --------------------------------------------------------------------------------------------------------
 
@@ -398,9 +494,7 @@ bool NodeLoop::Impl::keep_object(const ProcessId& owner, std::span<const std::by
   if (!parsed || parsed->header.kind != wire::ReplyKind::value_object) return true;
   const auto location = wire::decode_location(parsed->payload);
   if (!location || location->node != id_) return true;
-  if (!arena_.adopt({.offset = location->offset, .bytes = location->bytes, .generation = location->generation})) {
-    return false;
-  }
+  if (!arena_.adopt(in_arena(*location))) return false;
   node_->on_object_left(owner, *location, now_);
   return true;
 }
@@ -596,6 +690,9 @@ bool NodeLoop::Impl::step() {
     if (!congested) {
       endpoint_.poll([&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); }, 1024);
     }
+    if (disk_) {
+      for (SpillDisk::Done& done : disk_->take()) on_disk_done(std::move(done));
+    }
     while (!later_.empty()) {
       auto item = std::move(later_.front());
       later_.pop_front();
@@ -621,11 +718,19 @@ bool NodeLoop::Impl::step() {
     run_background();
     output_.flush();
     errors_.flush();
+    check_memory();
     check_joined();
     if (received || !later_.empty()) continue;
     if (congested || endpoint_.arm(net::Endpoint::Interest::messages)) return true;
   }
   return false;
+}
+
+void NodeLoop::Impl::check_memory() {
+  if (now_ < memory_due_) return;
+  memory_due_ = now_ + options_.memory_check;
+  const MemoryUse use = fullest_memory();
+  node_->on_memory({use.used, use.limit, use.where}, now_);
 }
 
 void NodeLoop::Impl::check_joined() {
@@ -644,7 +749,7 @@ void NodeLoop::Impl::check_joined() {
 }
 
 Time NodeLoop::Impl::next_timer() const {
-  Time next = std::min({pool_->next_timer(), background_next_, join_deadline_});
+  Time next = std::min({pool_->next_timer(), background_next_, join_deadline_, memory_due_});
   if (node_) next = std::min(next, node_->next_timer());
   if (control_) next = std::min({next, control_->next_timer(), keeper_->next_timer()});
   if (cluster_) next = std::min(next, cluster_->next_timer());

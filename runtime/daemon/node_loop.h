@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/base/ids.h"
@@ -26,6 +27,12 @@ struct NodeLoopOptions {
   Duration node_timeout = std::chrono::seconds(5);
   std::map<std::string, std::string> labels;  // what requests may ask for
   std::string decision_log;                   // file to append scheduling decisions to; empty: none
+  // Where objects go that find no room in memory. Unset: a folder of this user's for temporary files; empty: nowhere.
+  std::optional<std::string> spill_directory;
+  // From which part of the memory in use on tasks are killed before the kernel does it, and how often it is looked at;
+  // 0: never.
+  double memory_threshold = 0.95;
+  Duration memory_check = std::chrono::milliseconds(250);
 
   bool is_head = true;      // run Control
   bool has_driver = false;  // this process is a driver: slot 1 is its, and its program is prestarted

@@ -14,8 +14,8 @@ object::Location in_arena(const wire::ObjectLocation& location) {
 
 }  // namespace
 
-void Transfers::push(NodeId to, const wire::ObjectLocation& location) {
-  auto pin = arena_.pin(in_arena(location));
+void Transfers::push(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) {
+  auto pin = arena_.pin(in_arena(at));
   if (!pin) {
     events_.send_chunk(to, {.location = location, .offset = 0, .bytes = {}, .error = pin.error()});
     return;
@@ -39,14 +39,19 @@ void Transfers::pump() {
   std::erase_if(pushes_, [](const auto& push) { return push->sent == push->pin.bytes().size(); });
 }
 
-void Transfers::expect(const wire::ObjectLocation& location) {
-  arrivals_.try_emplace(location);
+Result<bool> Transfers::expect(const wire::ObjectLocation& location) {
+  bool full = false;
+  auto draft = arena_.create(location.bytes, &full);
+  if (!draft && full) return false;
+  if (!draft) return draft.error();
+  arrivals_.try_emplace(location, Arrival{*draft});
+  return true;
 }
 
 void Transfers::fail(const wire::ObjectLocation& location, const Error& error) {
   const auto at = arrivals_.find(location);
   if (at == arrivals_.end()) return;
-  if (at->second.begun) arena_.discard(at->second.draft.location);
+  arena_.discard(at->second.draft.location);
   arrivals_.erase(at);
   events_.object_failed(location, error);
 }
@@ -56,12 +61,6 @@ void Transfers::on_chunk(wire::ObjectChunk&& chunk) {
   if (at == arrivals_.end()) return;  // failed already; the rest of it still comes
   Arrival& arrival = at->second;
   if (chunk.error.code != ErrorCode::none) return fail(chunk.location, chunk.error);
-  if (!arrival.begun) {
-    auto draft = arena_.create(chunk.location.bytes);
-    if (!draft) return fail(chunk.location, draft.error());
-    arrival.draft = *draft;
-    arrival.begun = true;
-  }
   const std::uint64_t total = arrival.draft.bytes.size();
   if (chunk.offset != arrival.received || chunk.bytes.size() > total - arrival.received) {
     return fail(chunk.location, {.code = ErrorCode::bad_message,
@@ -75,6 +74,7 @@ void Transfers::on_chunk(wire::ObjectChunk&& chunk) {
   const object::Location local = arrival.draft.location;
   arrivals_.erase(at);
   arena_.seal(local);
+  arena_.adopt(local);
   events_.object_arrived(chunk.location,
                          {.node = self_, .offset = local.offset, .bytes = local.bytes, .generation = local.generation});
 }
@@ -83,7 +83,7 @@ void Transfers::node_died(NodeId node) {
   std::erase_if(pushes_, [&](const auto& push) { return push->to == node; });
   for (auto at = arrivals_.begin(); at != arrivals_.end();) {
     if (at->first.node == node) {
-      if (at->second.begun) arena_.discard(at->second.draft.location);
+      arena_.discard(at->second.draft.location);
       at = arrivals_.erase(at);
     } else {
       ++at;

@@ -32,11 +32,11 @@ class Transfers {
 
   Transfers(NodeId self, object::Arena& arena, TransferEvents& events) : self_(self), arena_(arena), events_(events) {}
 
-  // Sends an object of this node's arena; it stays pinned meanwhile. One that is gone is answered by a chunk with an
-  // error.
-  void push(NodeId to, const wire::ObjectLocation& location);
-  // Chunks of this object will come.
-  void expect(const wire::ObjectLocation& location);
+  // Sends the object `location`, which lies `at` in this node's arena; it stays pinned meanwhile. One that is gone is
+  // answered by a chunk with an error.
+  void push(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at);
+  // Chunks of this object will come. False: the arena has no room for it now.
+  Result<bool> expect(const wire::ObjectLocation& location);
   void on_chunk(wire::ObjectChunk&& chunk);
   // Sends further chunks where there is room.
   void pump();
@@ -53,7 +53,6 @@ class Transfers {
   struct Arrival {
     object::Draft draft;
     std::uint64_t received = 0;
-    bool begun = false;  // the draft exists
   };
   void fail(const wire::ObjectLocation& location, const Error& error);
 

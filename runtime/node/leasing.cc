@@ -56,6 +56,7 @@ void Node::Impl::on_lease_request(const ProcessId& from, const wire::LeaseReques
   request.depth = message.depth;
   request.dedicated = message.dedicated;
   request.preemptible = message.preemptible;
+  request.retriable = message.retriable;
   request.priority = message.priority;
   request.job = job_of(from, message.job);
   request.since = now;
@@ -138,6 +139,7 @@ void Node::Impl::grant(Request& request, WorkerEntry& worker, Time now) {
   worker.job = request.job;
   worker.priority = request.priority;
   worker.preemptible = request.preemptible;
+  worker.retriable = request.retriable;
   worker.bundle.reset();
   if (request.ask.placement.group) worker.bundle = bundle_for(request.ask.placement, worker.held)->first;
   pool_of(worker) -= worker.held;

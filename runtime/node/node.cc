@@ -13,7 +13,11 @@ constexpr Duration early_heartbeat = std::chrono::milliseconds(50);  // after a 
 }  // namespace
 
 Node::Impl::Impl(NodeId self, NodeOptions options, NodeSink& sink)
-    : self_(self), options_(std::move(options)), sink_(sink), available_(options_.resources) {
+    : self_(self),
+      options_(std::move(options)),
+      sink_(sink),
+      available_(options_.resources),
+      spills_(options_.spill, sink) {
   view_.self = self_;
   view_.complete = options_.head == self_;
   see({});
@@ -78,6 +82,7 @@ void Node::Impl::on_process_exited(const ProcessId& process, const wire::Process
     ProgramEntry& program = programs_[worker.program];
     const bool never_started = !worker.state.started;
     preempted = worker.preempted;
+    death.out_of_memory = worker.out_of_memory;
     end_lease(worker, now);
     workers_.erase(found);
     if (never_started && ++program.failed_starts >= max_failed_starts) {
@@ -108,6 +113,7 @@ void Node::Impl::on_process_exited(const ProcessId& process, const wire::Process
     if (node.node != self_) sink_.send(node_process(node.node), wire::Message(message));
   }
   forget_requester(process);
+  spills_.process_died(process);
   owner_died(self_, process, now);
   schedule(now);
 }
@@ -202,11 +208,13 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
   } else if (const auto* probe = std::get_if<wire::WaitProbe>(&message)) {
     on_probe(from, *probe);
   } else if (const auto* pull = std::get_if<wire::PullObject>(&message)) {
-    on_pull(from, *pull);
+    on_pull(from, *pull, now);
   } else if (const auto* free = std::get_if<wire::FreeObject>(&message)) {
     on_free(*free);
   } else if (const auto* fetch = std::get_if<wire::FetchObject>(&message)) {
-    sink_.push_object(from.node, fetch->location);
+    on_fetch(from, *fetch, now);
+  } else if (const auto* need = std::get_if<wire::NeedRoom>(&message)) {
+    on_need_room(from, *need, now);
   } else if (const auto* died = std::get_if<wire::ProcessDied>(&message)) {
     on_remote_process_died(from, *died, now);
   } else if (const auto* node_died = std::get_if<wire::NodeDied>(&message)) {
@@ -229,6 +237,33 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
   return true;
 }
 
+// One at a time: what the last one held has to come back before anyone can tell whether it was enough.
+void Node::Impl::on_memory(const MemoryReading& reading) {
+  const bool short_of_it = reading.limit != 0 && static_cast<double>(reading.used) >=
+                                                     options_.memory_threshold * static_cast<double>(reading.limit);
+  if (!short_of_it) return;
+  std::vector<PressureCandidate> candidates;
+  for (const auto& [process, worker] : workers_) {
+    if (!worker.out_of_memory.empty()) return;
+    if (!worker.state.started || !worker.state.lease || worker.preempted) continue;
+    candidates.push_back({process, worker.state.owner, worker.state.lease.number, sink_.memory_of(process),
+                          worker.retriable, worker.state.dedicated});
+  }
+  const auto victim = choose_victim(candidates, options_.memory_worth);
+  const std::string state = "memory runs out: " + describe(reading, options_.memory_threshold);
+  if (!victim) {
+    if (warned_.insert("memory").second) {
+      sink_.warn(state + "; no task here holds enough of it to be worth its end, so the kernel may kill any process");
+    }
+    return;
+  }
+  WorkerEntry& worker = workers_[victim->process];
+  worker.out_of_memory = state + "; this one was killed because " + victim->why;
+  worker.retiring = true;  // nobody else gets it before the signal does
+  sink_.warn("killing process " + to_string(victim->process) + ": " + worker.out_of_memory);
+  sink_.kill(victim->process);
+}
+
 void Node::Impl::load_changed(Time now) {
   if (heartbeat_due_ == never) return;  // nobody to tell
   heartbeat_due_ = std::min(heartbeat_due_, std::max(now, last_heartbeat_ + early_heartbeat));
@@ -240,7 +275,8 @@ void Node::Impl::heartbeat(Time now) {
   std::vector<wire::JobUse> jobs = uses();
   told_uses_.clear();
   for (const auto& use : jobs) told_uses_[use.job] = use.held;
-  sink_.send(node_process(options_.head), wire::Heartbeat{self_, available_, queued, std::move(jobs)});
+  sink_.send(node_process(options_.head),
+             wire::Heartbeat{self_, available_, queued, std::move(jobs), spills_.store_use()});
   last_heartbeat_ = now;
   heartbeat_due_ = now + options_.heartbeat;
 }
@@ -257,10 +293,11 @@ void Node::Impl::on_timer(Time now) {
     sink_.kill(process);
   }
   retire_surplus(now);
+  spills_.on_timer(now);
 }
 
 Time Node::Impl::next_timer() const {
-  Time next = std::min({heartbeat_due_, reclaim_due_, restless_});
+  Time next = std::min({heartbeat_due_, reclaim_due_, restless_, spills_.next_timer()});
   std::vector<std::uint32_t> idle(programs_.size());
   for (const auto& [process, worker] : workers_) {
     next = std::min(next, worker.revoke_deadline);
@@ -315,6 +352,16 @@ void Node::on_object_left(const ProcessId& owner, const wire::ObjectLocation& lo
   (void)now;
   impl_->on_object_left(owner, location);
 }
+void Node::on_memory(const MemoryReading& reading, Time now) {
+  (void)now;
+  impl_->on_memory(reading);
+}
+void Node::on_spill_written(std::uint64_t file, const Result<std::vector<SpillPlace>>& places, Time now) {
+  impl_->spills_.on_written(file, places, now);
+}
+void Node::on_spill_read(const wire::ObjectLocation& name, const Result<wire::ObjectLocation>& local, Time now) {
+  impl_->spills_.on_read(name, local, now);
+}
 void Node::on_timer(Time now) {
   impl_->on_timer(now);
 }
@@ -342,6 +389,9 @@ std::size_t Node::queued() const {
 }
 std::size_t Node::lease_count() const {
   return impl_->lease_workers_.size();
+}
+const Spills& Node::spills() const {
+  return impl_->spills_;
 }
 bool Node::joined() const {
   return impl_->joined_;

@@ -15,6 +15,8 @@
 #include "runtime/base/ids.h"
 #include "runtime/base/resources.h"
 #include "runtime/base/time.h"
+#include "runtime/node/pressure.h"
+#include "runtime/node/spills.h"
 #include "runtime/wire/message.h"
 
 namespace mobula {
@@ -35,10 +37,13 @@ struct NodeOptions {
   Duration heartbeat = std::chrono::milliseconds(500);
   Duration revoke_grace = std::chrono::seconds(1);     // for a worker whose lease's owner died, then SIGKILL
   Duration restless = std::chrono::milliseconds(100);  // a request that was sent here waits so long, then it may go on
+  SpillOptions spill;
+  double memory_threshold = 0.95;         // part of the memory in use from which on a task is killed
+  std::uint64_t memory_worth = 64 << 20;  // a process with less of its own is left alone
 };
 
 /// Called from inside the Node's methods; must not call back into it.
-class NodeSink {
+class NodeSink : public SpillSink {
  public:
   /// To a local process, to another node, or (a process of another node) through that node. In order, reliable.
   virtual void send(const ProcessId& to, wire::Message&& message) = 0;
@@ -48,16 +53,16 @@ class NodeSink {
   virtual ProcessId start_worker(std::uint32_t program) = 0;
   /// SIGKILL.
   virtual void kill(const ProcessId& process) = 0;
-  /// Frees an object of the local arena (once nobody reads it).
-  virtual void free_object(const wire::ObjectLocation& location) = 0;
-  /// Sends the object's bytes to a node as ObjectChunk messages, or one with an error. Chunk by chunk as links have
-  /// room.
-  virtual void push_object(NodeId to, const wire::ObjectLocation& location) = 0;
+  /// Sends the bytes that lie at `at` to a node as ObjectChunk messages of the object `location`, or one with an error.
+  /// Chunk by chunk as links have room.
+  virtual void push_object(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) = 0;
   /// An object begins to arrive: chunks go to the shell (which gets ObjectChunk messages itself) and end in
-  /// on_object_arrived or on_object_failed.
-  virtual void expect_object(const wire::ObjectLocation& location) = 0;
+  /// on_object_arrived or on_object_failed. False: there is no room for it.
+  virtual Result<bool> expect_object(const wire::ObjectLocation& location) = 0;
   /// The head declared this node dead: end all processes and come back as a new node.
   virtual void expelled(const std::string& reason) = 0;
+  /// Bytes of its own that the process has in memory.
+  virtual std::uint64_t memory_of(const ProcessId&) { return 0; }
   /// For people: something waits that may wait for ever. Once per kind of request.
   virtual void warn(const std::string&) {}
   /// What is known of other nodes: where they listen. For the router.
@@ -92,6 +97,12 @@ class Node {
   /// A result that lies here was sent to its owner on another node: from now on the node answers for the object, and
   /// frees it when the owner says so, or dies.
   void on_object_left(const ProcessId& owner, const wire::ObjectLocation& location, Time now);
+  /// How full the memory is; often enough to act before the kernel does.
+  void on_memory(const MemoryReading& reading, Time now);
+  /// What write_spill and read_spill led to. A disk that is full is ErrorCode::disk_full; bytes that are not those that
+  /// were written are ErrorCode::object_lost.
+  void on_spill_written(std::uint64_t file, const Result<std::vector<SpillPlace>>& places, Time now);
+  void on_spill_read(const wire::ObjectLocation& name, const Result<wire::ObjectLocation>& local, Time now);
   void on_timer(Time now);
   Time next_timer() const;
 
@@ -110,6 +121,7 @@ class Node {
   Resources reserved() const;   // by bundles
   std::size_t queued() const;   // lease requests that wait
   std::size_t lease_count() const;
+  const Spills& spills() const;
   bool joined() const;  // the head accepted this node
   NodeId self() const;
 

@@ -30,6 +30,7 @@ class Node::Impl {
   /// What a local process asks the head, with the namespace of its job; false if it is nothing of the kind.
   bool ask_head(const ProcessId& from, const wire::Message& message);
   void load_changed(Time now);
+  void on_memory(const MemoryReading& reading);
 
   // why.cc
   void on_why(const wire::Why& message, Time now);
@@ -69,6 +70,8 @@ class Node::Impl {
     std::int32_t priority = 0;
     bool preemptible = false;
     bool preempted = false;           // was killed for a higher priority
+    bool retriable = false;           // what it runs is tried again after its death
+    std::string out_of_memory;        // why it was killed before memory ran out; else empty
     std::optional<BundleKey> bundle;  // of which its resources are part
     Time idle_since{};
     Time revoke_deadline = never;
@@ -89,6 +92,7 @@ class Node::Impl {
     std::uint32_t program = 0;
     bool dedicated = false;
     bool preemptible = false;
+    bool retriable = false;
     bool stays = false;  // it could run here
     Time movable{};      // from when on it may be sent elsewhere: what another node sent here waits a while
     Time since{};        // of arrival
@@ -135,7 +139,10 @@ class Node::Impl {
   void see(std::vector<wire::NodeView> nodes);
 
   // objects.cc
-  void on_pull(const ProcessId& from, const wire::PullObject& message);
+  void on_pull(const ProcessId& from, const wire::PullObject& message, Time now);
+  void begin_pull(const wire::ObjectLocation& asked, Time now);
+  void on_fetch(const ProcessId& from, const wire::FetchObject& message, Time now);
+  void on_need_room(const ProcessId& from, const wire::NeedRoom& message, Time now);
   void on_object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local);
   void on_object_failed(const wire::ObjectLocation& asked, const Error& error);
   void on_object_left(const ProcessId& owner, const wire::ObjectLocation& location);
@@ -174,6 +181,7 @@ class Node::Impl {
   Time reclaim_due_ = never;
   Time restless_ = never;  // when the next request that was sent here may look elsewhere
 
+  Spills spills_;
   std::map<wire::ObjectLocation, ProcessId> owners_;  // of objects here that the node answers for
   std::set<ProcessId> dead_owners_;                   // on other nodes that live
   struct Waiting {
@@ -183,6 +191,7 @@ class Node::Impl {
   std::map<wire::ObjectLocation, wire::ObjectLocation> copies_;     // of other nodes' objects, here
   std::map<wire::ObjectLocation, wire::ObjectLocation> originals_;  // the same, by the local location
   std::map<wire::ObjectLocation, std::vector<Waiting>> pulls_;
+  std::set<wire::ObjectLocation> coming_;  // those that were asked for, or wait for room first, whoever still waits
 };
 
 }  // namespace mobula

@@ -1,12 +1,19 @@
-// Objects of other nodes: fetched once, kept until their owner frees them.
+// Objects of other nodes: fetched once, kept until their owner frees them. And objects that are on disk.
 #include "runtime/node/node_impl.h"
 
 namespace mobula {
 
-void Node::Impl::on_pull(const ProcessId& from, const wire::PullObject& message) {
+void Node::Impl::on_pull(const ProcessId& from, const wire::PullObject& message, Time now) {
   const wire::ObjectLocation& asked = message.location;
   if (asked.node == self_) {
-    sink_.send(from, wire::ObjectHere{message.ref, asked, asked, {}});
+    if (!spills_.knows(asked)) return sink_.send(from, wire::ObjectHere{message.ref, asked, asked, {}});
+    spills_.want_object(
+        from, asked,
+        [this, from, ref = message.ref, asked](const Result<wire::ObjectLocation>& local) {
+          sink_.send(from, local.ok() ? wire::ObjectHere{ref, asked, *local, {}}
+                                      : wire::ObjectHere{ref, asked, {}, local.error()});
+        },
+        now);
     return;
   }
   if (const auto copy = copies_.find(asked); copy != copies_.end()) {
@@ -22,12 +29,51 @@ void Node::Impl::on_pull(const ProcessId& from, const wire::PullObject& message)
   }
   std::vector<Waiting>& waiting = pulls_[asked];
   waiting.push_back({from, message.ref});
-  if (waiting.size() > 1) return;
-  sink_.expect_object(asked);
-  sink_.send(node_process(asked.node), wire::FetchObject{asked});
+  // (Those who asked first may have died, and the object be on its way all the same.)
+  if (coming_.insert(asked).second) begin_pull(asked, now);
+}
+
+void Node::Impl::begin_pull(const wire::ObjectLocation& asked, Time now) {
+  const Result<bool> expected = sink_.expect_object(asked);
+  if (!expected.ok()) return on_object_failed(asked, expected.error());
+  if (*expected) return sink_.send(node_process(asked.node), wire::FetchObject{asked});
+  spills_.want_room(
+      {}, asked.bytes,
+      [this, asked](const Error& error, Time then) {
+        if (error.code != ErrorCode::none) {
+          on_object_failed(asked, error);
+        } else if (pulls_.contains(asked)) {
+          begin_pull(asked, then);
+        } else {
+          coming_.erase(asked);
+        }
+      },
+      now);
+}
+
+void Node::Impl::on_fetch(const ProcessId& from, const wire::FetchObject& message, Time now) {
+  const wire::ObjectLocation& asked = message.location;
+  if (!spills_.knows(asked)) return sink_.push_object(from.node, asked, asked);
+  spills_.want_object(
+      from, asked,
+      [this, to = from.node, asked](const Result<wire::ObjectLocation>& local) {
+        if (local.ok()) return sink_.push_object(to, asked, *local);
+        sink_.send(node_process(to), wire::ObjectChunk{asked, 0, {}, local.error()});
+      },
+      now);
+}
+
+void Node::Impl::on_need_room(const ProcessId& from, const wire::NeedRoom& message, Time now) {
+  spills_.want_room(
+      from, message.bytes,
+      [this, from, tag = message.tag](const Error& error, Time) {
+        sink_.send(from, wire::RoomMade{tag, error});
+      },
+      now);
 }
 
 void Node::Impl::on_object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local) {
+  coming_.erase(asked);
   const auto pull = pulls_.find(asked);
   if (pull == pulls_.end()) {
     sink_.free_object(local);  // all who asked have died
@@ -43,6 +89,7 @@ void Node::Impl::on_object_arrived(const wire::ObjectLocation& asked, const wire
 }
 
 void Node::Impl::on_object_failed(const wire::ObjectLocation& asked, const Error& error) {
+  coming_.erase(asked);
   const auto pull = pulls_.find(asked);
   if (pull == pulls_.end()) return;
   const std::vector<Waiting> waiting = std::move(pull->second);
@@ -73,7 +120,7 @@ void Node::Impl::on_free(const wire::FreeObject& message) {
     copies_.erase(original->second);
     originals_.erase(original);
   }
-  sink_.free_object(message.location);
+  if (!spills_.free(message.location)) sink_.free_object(message.location);
 }
 
 void Node::Impl::forget_requester(const ProcessId& process) {
@@ -88,6 +135,7 @@ void Node::Impl::pulls_from_dead(NodeId node) {
   for (const auto& [asked, waiting] : pulls_) {
     if (asked.node == node) lost.push_back(asked);
   }
+  std::erase_if(coming_, [&](const auto& asked) { return asked.node == node; });
   Error error;
   error.code = ErrorCode::object_lost;
   error.message = "fetching an object: its node " + to_string(node) + " died";

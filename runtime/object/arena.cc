@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <unordered_set>
 
 #include "runtime/base/memory.h"
 #include "runtime/net/fault_point.h"
@@ -24,15 +25,17 @@ using net::fault_point;
 namespace {
 
 constexpr std::uint64_t arena_magic = 0x4d6f62756c614172;  // "MobulaAr"
-constexpr std::uint32_t arena_version = 1;
+constexpr std::uint32_t arena_version = 2;
 constexpr std::size_t page = 4096;
 constexpr std::size_t huge_page = 2 << 20;
 constexpr std::uint32_t pin_records = 16 * 1024 - 16;
 
 // The word of an object's first block: its whole life in one, changed by single stores and compare-and-swaps.
-enum State : std::uint32_t { unused = 0, writing = 1, sealed = 2, doomed = 3 };
+// `evicting` lasts for a moment: the node looks whether anyone reads the object, and takes it out or leaves it.
+enum State : std::uint32_t { unused = 0, writing = 1, sealed = 2, doomed = 3, evicting = 4 };
 constexpr std::uint32_t state_mask = 0xff;
 constexpr std::uint32_t was_pinned = 0x100;
+constexpr std::uint32_t was_adopted = 0x200;
 constexpr std::uint64_t word_of(std::uint32_t generation, std::uint32_t holder, std::uint32_t state) {
   return (std::uint64_t{generation} << 32) | (holder << 16) | state;
 }
@@ -85,6 +88,7 @@ struct Arena::Header {
   std::atomic<std::uint32_t> high_water;
   std::atomic<std::uint64_t> backed_blocks;
   std::atomic<std::uint32_t> pin_tables;  // tables from this slot on were never used
+  std::atomic<std::uint64_t> clock;       // counts the objects that were made
   pthread_mutex_t mutex;
 };
 
@@ -92,6 +96,7 @@ struct Arena::Entry {
   std::atomic<std::uint64_t> word;
   std::atomic<std::uint64_t> bytes;
   std::atomic<std::uint32_t> blocks;
+  std::atomic<std::uint64_t> used;  // the clock when it was made or last pinned
 };
 
 struct Arena::Extent {
@@ -297,6 +302,7 @@ void Arena::carve(std::uint32_t first, std::uint32_t blocks, std::uint64_t bytes
   Entry& fresh = entry(first);
   fresh.bytes.store(bytes, std::memory_order_relaxed);
   fresh.blocks.store(blocks, std::memory_order_relaxed);
+  fresh.used.store(head.clock.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   fault_point("arena.taking");
   const std::uint32_t generation = generation_of(fresh.word.load()) + 1;
   fresh.word.store(word_of(generation, slot_, writing), std::memory_order_seq_cst);
@@ -373,13 +379,23 @@ bool Arena::back(std::uint32_t first, std::uint32_t blocks) {
 
 // Objects.
 
-Result<Draft> Arena::create(std::uint64_t bytes) {
+Result<Draft> Arena::create(std::uint64_t bytes, bool* full) {
+  if (full != nullptr) *full = false;
   std::optional<std::uint32_t> first;
-  if (bytes / block_bytes < header().blocks) {
+  if (bytes > std::uint64_t{header().blocks} * block_bytes) {
+    return Error{.code = ErrorCode::out_of_memory,
+                 .message = "creating an object of " + megabytes(bytes) +
+                            ": all objects of this node together may take " +
+                            megabytes(std::uint64_t{header().blocks} * block_bytes) +
+                            ", so that it can never fit; raise the cap (object_memory in StartOptions), or cut it into "
+                            "parts"};
+  }
+  {
     const Lock lock(*this);
     first = take_blocks(blocks_for(bytes), bytes);
   }
   if (!first) {
+    if (full != nullptr) *full = true;
     const ArenaUsage now = usage();
     return Error{
         .code = ErrorCode::out_of_memory,
@@ -425,22 +441,80 @@ bool Arena::adopt(const Location& location) {
   if (found == nullptr) return false;
   std::uint64_t word = found->word.load();
   while (state_of(word) == sealed && generation_of(word) == location.generation) {
-    const std::uint64_t mine = (word & ~(std::uint64_t{0xffff} << 16)) | (std::uint64_t{slot_} << 16);
+    const std::uint64_t mine = (word & ~(std::uint64_t{0xffff} << 16)) | (std::uint64_t{slot_} << 16) | was_adopted;
     if (found->word.compare_exchange_weak(word, mine)) return true;
   }
   return false;
 }
 
-void Arena::free(const Location& location) {
+bool Arena::free(const Location& location) {
   Entry* found = entry_of(location);
-  if (found == nullptr) return;
+  if (found == nullptr) return false;
   std::uint64_t word = found->word.load();
   for (;;) {
-    if (state_of(word) != sealed || generation_of(word) != location.generation) return;
+    if (generation_of(word) != location.generation) return false;
+    if (state_of(word) != sealed && state_of(word) != evicting) return state_of(word) == doomed;
     if (found->word.compare_exchange_weak(word, with_state(word, doomed), std::memory_order_seq_cst)) break;
   }
   fault_point("arena.doomed");
   free_if_unpinned(static_cast<std::uint32_t>(location.offset / block_bytes), generation_of(word));
+  return true;
+}
+
+// Whoever moves the word from `evicting` to `doomed` decides: free(), and the object goes as any other, or the node.
+Arena::Eviction Arena::evict(const Location& location, std::uint32_t* holder) {
+  Entry* found = entry_of(location);
+  if (found == nullptr) return Eviction::gone;
+  std::uint64_t word = found->word.load();
+  do {
+    if (state_of(word) != sealed || generation_of(word) != location.generation) return Eviction::gone;
+    if ((word & was_adopted) == 0) return Eviction::in_use;
+  } while (!found->word.compare_exchange_weak(word, with_state(word, evicting), std::memory_order_seq_cst));
+  if (holder != nullptr) *holder = holder_of(word);
+  fault_point("arena.evicting");
+  const auto first = static_cast<std::uint32_t>(location.offset / block_bytes);
+  const Lock lock(*this);
+  word = found->word.load(std::memory_order_seq_cst);
+  const bool stays = (word & was_pinned) != 0 && pinned(first, generation_of(word));
+  while (state_of(word) == evicting) {
+    if (!found->word.compare_exchange_weak(word, with_state(word, stays ? sealed : doomed))) continue;
+    if (stays) return Eviction::in_use;
+    give_blocks(first);
+    return Eviction::done;
+  }
+  return Eviction::gone;  // freed meanwhile
+}
+
+std::vector<Resident> Arena::residents() {
+  std::vector<Resident> all;
+  std::unordered_set<std::uint64_t> pins_taken;
+  const std::uint32_t tables = header().pin_tables.load(std::memory_order_seq_cst);
+  for (std::uint32_t slot = 0; slot < tables; ++slot) {
+    const PinTable& table = pins(slot);
+    const std::uint32_t used = table.used.load(std::memory_order_seq_cst);
+    for (std::uint32_t i = 0; i < used; ++i) pins_taken.insert(table.records[i].load(std::memory_order_seq_cst));
+  }
+  const Lock lock(*this);
+  const Extent* free = extents();
+  const Extent* const end = free + header().extents;
+  for (std::uint32_t block = 0; block < header().high_water.load();) {
+    while (free != end && free->first < block) ++free;
+    if (free != end && free->first == block) {
+      block += free->blocks;
+      continue;
+    }
+    const Entry& found = entry(block);
+    const std::uint64_t word = found.word.load(std::memory_order_seq_cst);
+    const std::uint32_t blocks = found.blocks.load(std::memory_order_relaxed);
+    const std::uint64_t pin = (std::uint64_t{generation_of(word)} << 32) | (block + 1);
+    all.push_back({.location = {std::uint64_t{block} * block_bytes, found.bytes.load(), generation_of(word)},
+                   .room = std::uint64_t{blocks} * block_bytes,
+                   .holder = holder_of(word),
+                   .used = found.used.load(std::memory_order_relaxed),
+                   .movable = state_of(word) == sealed && (word & was_adopted) != 0 && !pins_taken.contains(pin)});
+    block += blocks;
+  }
+  return all;
 }
 
 bool Arena::pinned(std::uint32_t first, std::uint32_t generation) const {
@@ -501,6 +575,7 @@ Result<Pin> Arena::pin(const Location& location) {
     unpin(index);
     return lost;
   }
+  entry(first).used.store(header().clock.load(std::memory_order_relaxed), std::memory_order_relaxed);
   return Pin(this, index, {readable_ + location.offset, location.bytes});
 }
 

@@ -35,6 +35,15 @@ struct ArenaUsage {
   std::uint64_t objects = 0;
 };
 
+/// One object of the arena, as residents() finds it.
+struct Resident {
+  Location location;
+  std::uint64_t room = 0;    ///< what it takes, in whole blocks
+  std::uint32_t holder = 0;  ///< slot of the process that answers for it
+  std::uint64_t used = 0;    ///< when it was made or last pinned: larger is later
+  bool movable = false;      ///< sealed, adopted, and pinned by nobody
+};
+
 class Arena;
 
 /// Keeps an object where it is, and its bytes readable. One pin counts once, and is given back by the destructor, or by
@@ -76,7 +85,9 @@ struct Draft {
 ///
 /// Every object has a holder, the process that answers for it: the creator at first, then whoever adopt()s it. When a
 /// process dies the node calls reclaim(): what it held is freed and what it pinned is unpinned. An object that is freed
-/// while others have it pinned stays until the last of them lets go.
+/// while others have it pinned stays until the last of them lets go. What was adopted may leave the arena while nobody
+/// reads it (evict(), by the node, which has written it to disk): pin() then fails as for an object that was freed, and
+/// the node knows better.
 ///
 /// A process may be killed at any instruction. The table of objects alone says what is in use, and each object comes
 /// and goes by one store; the list of free parts is derived from it, guarded by a robust mutex, and rebuilt by the next
@@ -102,8 +113,12 @@ class Arena {
 
   int descriptor() const { return descriptor_; }  ///< close-on-exec
 
-  /// An object to be written. Fails with out_of_memory, naming the sizes, when the cap is reached.
-  Result<Draft> create(std::uint64_t bytes);
+  /// An object to be written. Fails with out_of_memory, naming the sizes, when the cap is reached; then `full`, if
+  /// given, says whether others have to leave first (true), or it can never fit or the system has no memory (false).
+  Result<Draft> create(std::uint64_t bytes, bool* full = nullptr);
+
+  /// Whether it would fit now.
+  bool has_room(std::uint64_t bytes) { return bytes <= usage().largest_free; }
 
   /// From now on the object never changes. Only now can others pin it.
   void seal(const Location& draft);
@@ -115,15 +130,22 @@ class Arena {
   void discard(const Location& draft);
 
   /// Pins a sealed object. Fails with object_lost when it was freed (or its holder died), with unavailable when this
-  /// process has too many pins.
+  /// process has too many pins. One that is being evicted counts as freed.
   Result<Pin> pin(const Location& location);
 
-  /// Makes this process the holder, for example of the result that a worker has written and announced. False if the
-  /// object is gone: its creator died before that.
+  /// Makes this process the holder, for example of the result that a worker has written and announced. From now on the
+  /// object may be evicted. False if the object is gone: its creator died before that.
   bool adopt(const Location& location);
 
-  /// Gives the object back once nobody has it pinned. An object that is gone already is no error.
-  void free(const Location& location);
+  /// Gives the object back once nobody has it pinned. False if it is not here (any more): freed or evicted.
+  bool free(const Location& location);
+
+  /// For the node: takes an object out that others have adopted and whose bytes it has elsewhere.
+  enum class Eviction { gone, in_use, done };
+  Eviction evict(const Location& location, std::uint32_t* holder = nullptr);
+
+  /// For the node: all that is here, by address.
+  std::vector<Resident> residents();
 
   /// For the node, after the death of the process in `slot` and before the slot is used again.
   void reclaim(std::uint32_t slot);

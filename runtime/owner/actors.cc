@@ -67,6 +67,7 @@ void Owner::Impl::ask_actor_lease(RefHandle ref, NodeId node, bool spilled, std:
   message.priority = actor.options.priority;
   message.avoid = actor.avoid;
   message.job = job;
+  message.retriable = actor.restarts_left != 0 && actor.options.max_call_retries != 0;
   sink_.send(node_process(node), std::move(message));
 }
 

@@ -9,6 +9,14 @@ namespace mobula {
 
 using Borrow = RefEntry::Borrow;
 
+namespace {
+// Of a task that its node killed because memory ran out: these attempts are no fault of its own, but neither are they
+// without end, for it may be the one that needs too much.
+constexpr std::uint32_t most_pressed = 15;
+constexpr Duration first_pressed_wait = std::chrono::seconds(1);
+constexpr Duration longest_pressed_wait = std::chrono::seconds(30);
+}  // namespace
+
 Error Owner::Impl::death_error(const Gone& gone, ErrorCode code, const std::string& what) const {
   Error error;
   error.code = code;
@@ -34,6 +42,26 @@ void Owner::Impl::on_node_died(NodeId node, const std::string& reason, Time now)
   // too.
   dead_nodes_.insert(node);
   bury({node, {}, nullptr, reason}, now);
+}
+
+void Owner::Impl::out_of_memory(TaskHandle handle, Error error, const std::string& why, Time now) {
+  TaskEntry& task = tasks_[handle];
+  error.code = ErrorCode::out_of_memory;
+  error.message = fmt::format("the node killed the process (pid {}) that ran the task: {}", error.pid, why);
+  if (task.retries_left != 0 && task.pressed == most_pressed) {
+    error.message += fmt::format("; that was attempt {} that ended so", task.pressed + 1);
+  }
+  if (task.cancelled || task.retries_left == 0 || task.pressed == most_pressed) {
+    task.retries_left = 0;
+    return retry_or_fail(handle, std::move(error), now);
+  }
+  if (task.causes.size() < 8) task.causes.push_back(std::move(error));
+  ++task.attempt;
+  ++task.pressed;
+  // What it needs may come back when others end: each time twice as long a wait.
+  const Duration wait =
+      std::min<Duration>(first_pressed_wait * (1u << std::min(task.pressed - 1, 8u)), longest_pressed_wait);
+  try_again_in(std::max(wait, delay_before(task)), handle, now);
 }
 
 void Owner::Impl::bury(const Gone& gone, Time now) {
@@ -71,6 +99,10 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
         enqueue(task_handle, *task, true);
         continue;
       }
+      if (gone.death != nullptr && !gone.death->out_of_memory.empty()) {
+        out_of_memory(task_handle, std::move(error), gone.death->out_of_memory, now);
+        continue;
+      }
       retry_or_fail(task_handle, std::move(error), now);
     }
   }
@@ -101,6 +133,12 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
                 (actor.life == ActorEntry::Life::foreign && actor.incarnation != 0))) {
       Error error = death_error(gone, ErrorCode::actor_died, "the actor's worker died");
       error.attempt = static_cast<std::int32_t>(actor.incarnation);
+      if (gone.death != nullptr && !gone.death->out_of_memory.empty()) {
+        Error cause;
+        cause.code = ErrorCode::out_of_memory;
+        cause.message = "the node killed it: " + gone.death->out_of_memory;
+        error.causes.push_back(std::move(cause));
+      }
       actor_worker_died(ref, error, now);
     }
   }

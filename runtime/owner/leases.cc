@@ -178,6 +178,7 @@ void Owner::Impl::request(NodeId node, std::uint64_t tag, std::uint32_t count, b
   message.placement = cls.options.placement;
   message.priority = cls.options.priority;
   message.preemptible = cls.options.preemptible;
+  message.retriable = cls.options.max_retries != 0;
   message.near = cls.options.near;
   message.near_bytes = cls.options.near ? cls.near_bytes : 0;
   message.avoid = cls.avoid;

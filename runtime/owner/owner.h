@@ -47,7 +47,7 @@ struct RefView {
   RefState state = RefState::pending;
   std::span<const std::byte> bytes;  // inline_value
   wire::ObjectLocation location;     // object; on the local node once localize() completed
-  const Error* error = nullptr;      // error
+  const Error* error = nullptr;      // error; of an object: why localize() failed, if it did and may not the next time
 };
 
 class Owner {

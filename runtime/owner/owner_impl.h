@@ -127,6 +127,7 @@ struct TaskEntry {
   std::uint32_t depth = 1;
   std::uint32_t attempt = 1;
   std::int32_t retries_left = 0;
+  std::uint32_t pressed = 0;  // attempts that ended because memory ran out
   RefHandle result;
   RefHandle actor;
   LeaseHandle lease;
@@ -182,6 +183,7 @@ class Owner::Impl {
   RefView view(RefHandle ref) const;
   void watch(RefHandle ref);
   bool localize(RefHandle ref);
+  void free_object(RefEntry& entry);
   void on_object_here(const wire::ObjectHere& message);
   void on_add_copy(const wire::AddCopy& message);
   /// The ref's value is known: tells all who wait. Exactly once a ref (per entry).
@@ -211,6 +213,9 @@ class Owner::Impl {
   void retry_or_fail(TaskHandle handle, Error error, Time now);
   /// Puts a task whose attempt failed back into its queue, after the wait that its options ask for.
   void try_again(TaskHandle handle, Time now);
+  void try_again_in(Duration wait, TaskHandle handle, Time now);
+  /// Its node killed it because memory ran out: a new attempt, later, that does not count as one of max_retries.
+  void out_of_memory(TaskHandle handle, Error error, const std::string& why, Time now);
   void begin_attempt(TaskHandle handle, Time now);
   Duration delay_before(const TaskEntry& task) const;
   void run_delayed(Time now);

@@ -41,6 +41,7 @@ RefView Owner::Impl::view(RefHandle ref) const {
       break;
     case RefState::object:
       view.location = entry.extra && entry.extra->local.node ? entry.extra->local : entry.location;
+      if (entry.extra && entry.extra->error.code != ErrorCode::none) view.error = &entry.extra->error;
       break;
     case RefState::error:
       view.error = &entry.extra->error;
@@ -90,6 +91,7 @@ bool Owner::Impl::localize(RefHandle ref) {
   entry.watched = true;
   if (!entry.localizing) {
     entry.localizing = true;
+    extra.error = {};
     sink_.send(node_process(self_.node), wire::PullObject{id(ref), entry.location});
   }
   return true;
@@ -109,7 +111,14 @@ void Owner::Impl::on_object_here(const wire::ObjectHere& message) {
     entry->more().local = message.local;
   } else {
     entry->more().error = message.error;
-    entry->state = RefState::error;
+    const ErrorCode code = message.error.code;
+    const bool no_room =
+        code == ErrorCode::out_of_memory || code == ErrorCode::disk_full || code == ErrorCode::unavailable;
+    // Without room here the object is still there, and whoever asks later may get it.
+    if (!no_room) {
+      if (entry->owned()) free_object(*entry);
+      entry->state = RefState::error;
+    }
   }
   if (entry->watched) {
     entry->watched = false;
@@ -173,6 +182,14 @@ void Owner::Impl::become_ready(RefHandle ref, Time now) {
   telling_ = false;
 }
 
+void Owner::Impl::free_object(RefEntry& entry) {
+  sink_.send(node_process(entry.location.node), wire::FreeObject{entry.location});
+  if (!entry.extra) return;
+  for (const auto& copy : std::exchange(entry.extra->copies, {})) {
+    sink_.send(node_process(copy.node), wire::FreeObject{copy});
+  }
+}
+
 void Owner::Impl::maybe_free(RefHandle ref, Time now) {
   {
     const RefEntry* entry = refs_.find(ref);
@@ -200,12 +217,7 @@ void Owner::Impl::maybe_free(RefHandle ref, Time now) {
         if (entry == nullptr || entry->count != 0) continue;
       }
       if (entry->task) continue;  // freed when its task ends
-      if (entry->state == RefState::object) {
-        sink_.send(node_process(entry->location.node), wire::FreeObject{entry->location});
-        if (entry->extra) {
-          for (const auto& copy : entry->extra->copies) sink_.send(node_process(copy.node), wire::FreeObject{copy});
-        }
-      }
+      if (entry->state == RefState::object) free_object(*entry);
     } else {
       if (entry->borrow == RefEntry::Borrow::requested) continue;  // freed when the acknowledgement comes
       if (entry->borrow == RefEntry::Borrow::registered) {

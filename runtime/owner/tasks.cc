@@ -30,7 +30,7 @@ TaskClass Owner::Impl::task_class(const TaskOptions& options) {
   const auto number = static_cast<TaskClass>(task_classes_.size());
   TaskOptions shared = options;
   shared.name.clear();
-  shared.max_retries = 0;
+  shared.max_retries = options.max_retries == 0 ? 0 : 1;  // whether a death is the end, which the node wants to know
   shared.backoff = {};
   std::uint32_t scheduling = 0;
   while (scheduling < classes_.size() && classes_[scheduling].options != shared) ++scheduling;
@@ -474,14 +474,18 @@ Duration Owner::Impl::delay_before(const TaskEntry& task) const {
 void Owner::Impl::try_again(TaskHandle handle, Time now) {
   TaskEntry& task = tasks_[handle];
   if (const Duration wait = delay_before(task); wait.count() > 0) {
-    task.state = TaskEntry::State::waiting;
-    delayed_.emplace(now + wait, handle);
-    set_timer(now + wait);
+    try_again_in(wait, handle, now);
   } else if (task.kind == wire::CallKind::task) {
     enqueue(handle, task, true);  // the caller dispatches
   } else {
     requeue_call(actor_of(task.actor), handle);
   }
+}
+
+void Owner::Impl::try_again_in(Duration wait, TaskHandle handle, Time now) {
+  tasks_[handle].state = TaskEntry::State::waiting;
+  delayed_.emplace(now + wait, handle);
+  set_timer(now + wait);
 }
 
 void Owner::Impl::run_delayed(Time now) {

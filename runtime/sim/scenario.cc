@@ -7,10 +7,10 @@ namespace mobula::sim {
 namespace {
 
 const std::set<std::string>& kinds_of_work() {
-  static const std::set<std::string> kinds{"leaf",     "chain",      "nested",    "fail",        "make_ref",  "use_ref",
-                                           "large",    "spawn",      "actor",     "store",       "share",     "linger",
-                                           "die_once", "kill_actor", "broken",    "large_child", "store_far", "stream",
-                                           "flaky",    "recycle",    "last_word", "claim",       "group",     "circle"};
+  static const std::set<std::string> kinds{
+      "leaf",  "chain",   "nested",    "fail",     "make_ref",   "use_ref", "large",       "spawn",     "actor",
+      "store", "share",   "linger",    "die_once", "kill_actor", "broken",  "large_child", "store_far", "stream",
+      "flaky", "recycle", "last_word", "claim",    "group",      "circle",  "hoard"};
   return kinds;
 }
 
@@ -56,6 +56,22 @@ Result<Scenario> parse_scenario(const std::string& name, const std::string& text
           read(scenario.world.longest_delay_ms);
         } else {
           return parse_error(number, "the network has no '" + word + "', but loss, doubling, delay_ms");
+        }
+      }
+    } else if (key == "store") {
+      read(scenario.world.store_objects);
+    } else if (key == "disk") {
+      while (words >> word) {
+        if (word == "objects") {
+          read(scenario.world.disk_objects);
+        } else if (word == "ms") {
+          read(scenario.world.disk_ms);
+        } else if (word == "failure") {
+          read(scenario.world.disk_failure);
+        } else if (word == "damage") {
+          read(scenario.world.disk_damage);
+        } else {
+          return parse_error(number, "the disk has no '" + word + "', but objects, ms, failure, damage");
         }
       }
     } else if (key == "slow") {

@@ -12,6 +12,12 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
+std::uint64_t first_word(std::span<const std::byte> bytes) {
+  std::uint64_t word = 0;
+  if (bytes.size() >= sizeof word) std::memcpy(&word, bytes.data(), sizeof word);
+  return word;
+}
+
 struct RelayHeader {
   std::uint64_t kind = 0;
   ProcessId from;
@@ -27,6 +33,9 @@ NodeOptions node_options(const World& world, NodeId id, NodeId head, std::uint32
   options.program = {"/simulated", "51"};
   options.prestart = static_cast<std::uint32_t>(world.options().cpus);
   options.surplus_keep = milliseconds(800);
+  options.spill.directory = "/simulated/disk";
+  options.spill.file_bytes = 2 * SimStore::object_bytes;
+  options.spill.patience = milliseconds(400);
   return options;
 }
 
@@ -43,7 +52,8 @@ SimNode::SimNode(World& world, NodeId id, NodeId head, std::uint32_t number)
     : world_(world),
       id_(id),
       number_(number),
-      node_(std::make_unique<Node>(id, node_options(world, id, head, number), *this)) {
+      node_(std::make_unique<Node>(id, node_options(world, id, head, number), *this)),
+      store_(world, id) {
   if (id != head) return;
   control_ = std::make_unique<Control>(control_options(id), *this);
   keeper_ = std::make_unique<Keeper>(id, "head", *this);
@@ -161,7 +171,7 @@ void SimNode::forward(Frame frame) {
     const auto reply = wire::parse_reply(frame.bytes.span());
     if (reply.ok() && reply->header.kind == wire::ReplyKind::value_object) {
       const wire::ObjectLocation location = *wire::decode_location(reply->payload);
-      if (!adopt(location, node_process(id_))) return;  // its maker has died: that will be told
+      if (!store_.adopt(location, node_process(id_))) return;  // its maker has died: that will be told
       node_->on_object_left(frame.to, location, world_.events().now());
     }
   }
@@ -190,12 +200,17 @@ void SimNode::handle(const Frame& frame) {
     world_.trace(to_string(id_) + " <- " + to_string(frame.from) + " " + wire::name_of(*message));
   }
   if (const auto* chunk = std::get_if<wire::ObjectChunk>(&*message)) {
-    if (chunk->error.code != ErrorCode::none) {
-      node_->on_object_failed(chunk->location, chunk->error, now);
-    } else {
-      const wire::ObjectLocation local = create_object(node_process(id_));
-      world_.set_value(local, world_.value_of(chunk->location));
-      node_->on_object_arrived(chunk->location, local, now);
+    // (The chunk of an object whose node was declared dead meanwhile is of no use any more.)
+    if (const auto arriving = arriving_.extract(chunk->location)) {
+      const wire::ObjectLocation local = arriving.mapped();
+      if (chunk->error.code != ErrorCode::none) {
+        store_.free(local);
+        node_->on_object_failed(chunk->location, chunk->error, now);
+      } else {
+        world_.set_value(local, first_word(chunk->bytes.span()));
+        store_.adopt(local, node_process(id_));
+        node_->on_object_arrived(chunk->location, local, now);
+      }
     }
   } else if (const auto* status = std::get_if<wire::StatusReply>(&*message)) {
     if (++answered_ > asked_) world_.violated(to_string(id_) + " got a status that it did not ask for");
@@ -204,6 +219,8 @@ void SimNode::handle(const Frame& frame) {
   } else {
     if (const auto* died = std::get_if<wire::NodeDied>(&*message); died != nullptr && died->node != id_) {
       dead_peers_.insert(died->node);
+      std::erase_if(arriving_,
+                    [&](const auto& one) { return one.first.node == died->node && store_.free(one.second); });
       if (const auto found = links_.find(died->node); found != links_.end()) {
         dropped_links_.push_back(std::move(found->second));
         links_.erase(found);
@@ -292,11 +309,7 @@ void SimNode::kill(const ProcessId& process) {
 void SimNode::process_ended(const ProcessId& process, wire::ProcessDeath death) {
   if (!alive_) return;
   drain(process, node_process(id_));
-  std::erase_if(objects_, [&](const auto& object) {
-    if (object.second != process) return false;
-    reclaimed_.insert(object.first);
-    return true;
-  });
+  for (const std::uint64_t object : store_.reclaim(process)) reclaimed_.insert(object);
   node_->on_process_exited(process, death, world_.events().now());
   if (control_) {
     control_->on_process_died(process, world_.events().now());
@@ -332,39 +345,100 @@ Result<std::uint32_t> SimNode::open_program(const wire::Program&) {
   return std::uint32_t{0};
 }
 
-wire::ObjectLocation SimNode::create_object(const ProcessId& holder) {
-  const std::uint64_t offset = ++last_object_ * 4096;
-  objects_.emplace(offset, holder);
-  return {id_, offset, 100000, 1};
+void SimNode::free_object(const wire::ObjectLocation& location) {
+  const std::uint64_t object = location.generation;
+  if (const auto holder = store_.holder(location)) {
+    if (holder->slot != 0 && !is_alive(*holder)) reclaimed_.insert(object);
+    freed_by_[object] = *holder;
+    store_.free(location);
+  } else if (!reclaimed_.contains(object) && is_alive(freed_by_[object])) {
+    // (What belonged to the dead may be freed twice: by them, and by those who clear up after them.)
+    world_.violated("an object was freed that does not exist, number " + std::to_string(object));
+  }
 }
 
-bool SimNode::adopt(const wire::ObjectLocation& location, const ProcessId& holder) {
-  const auto found = objects_.find(location.offset);
-  if (found == objects_.end()) return false;
-  found->second = holder;
+void SimNode::push_object(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) {
+  wire::ObjectChunk chunk;
+  chunk.location = location;
+  if (!store_.has(at)) {
+    chunk.error.code = ErrorCode::object_lost;
+    chunk.error.message = "it was freed";
+  } else {
+    const std::uint64_t value = world_.value_of(at);
+    chunk.bytes.assign(std::as_bytes(std::span(&value, 1)));
+  }
+  send(node_process(to), std::move(chunk));
+}
+
+Result<bool> SimNode::expect_object(const wire::ObjectLocation& location) {
+  const auto local = store_.create(node_process(id_));
+  if (!local) return false;
+  arriving_[location] = *local;
   return true;
 }
 
-void SimNode::free_object(const wire::ObjectLocation& location) {
-  const auto found = objects_.find(location.offset);
-  if (found != objects_.end()) {
-    if (found->second.slot != 0 && !is_alive(found->second)) reclaimed_.insert(location.offset);
-    freed_by_[location.offset] = found->second;
-    objects_.erase(found);
-  } else if (!reclaimed_.contains(location.offset) && is_alive(freed_by_[location.offset])) {
-    // (What belonged to the dead may be freed twice: by them, and by those who clear up after them.)
-    world_.violated("an object was freed that does not exist, at " + std::to_string(location.offset));
-  }
+// ---- the disk
+
+void SimNode::write_spill(std::uint64_t file, const std::vector<wire::ObjectLocation>& objects) {
+  world_.probe("spill.begun");
+  const ProcessId self = node_process(id_);
+  std::vector<bool> there;
+  for (const auto& object : objects) there.push_back(store_.pin(object, self));
+  const Duration longest(static_cast<std::int64_t>(world_.options().disk_ms * 1e6));
+  world_.events().after(slowed(world_.uniform(microseconds(50), longest)), [this, file, objects, there, self] {
+    if (!alive_) return;
+    for (const auto& object : objects) store_.unpin(object, self);
+    Error error;
+    if (!store_.disk_has_room(objects.size())) {
+      world_.probe("disk.full");
+      error.code = ErrorCode::disk_full;
+      error.message = "the disk is full";
+    } else if (world_.chance(world_.options().disk_failure)) {
+      world_.probe("disk.failed");
+      error.code = ErrorCode::unavailable;
+      error.message = "the disk failed";
+    }
+    const Time now = world_.events().now();
+    if (error.code != ErrorCode::none) {
+      node_->on_spill_written(file, error, now);
+    } else {
+      auto places = store_.write(file, objects);
+      for (std::size_t i = 0; i < places.size(); ++i) {
+        if (!there[i]) places[i].file = 0;
+      }
+      world_.probe("spill.written");
+      node_->on_spill_written(file, places, now);
+    }
+    arm();
+  });
 }
 
-void SimNode::push_object(NodeId to, const wire::ObjectLocation& location) {
-  wire::ObjectChunk chunk;
-  chunk.location = location;
-  if (!objects_.contains(location.offset)) {
-    chunk.error.code = ErrorCode::object_lost;
-    chunk.error.message = "it was freed";
+Result<bool> SimNode::read_spill(const wire::ObjectLocation& name, const SpillPlace& place) {
+  const auto local = store_.create(node_process(id_));
+  if (!local) {
+    world_.probe("spill.back_waits_for_room");
+    return false;
   }
-  send(node_process(to), std::move(chunk));
+  const Duration longest(static_cast<std::int64_t>(world_.options().disk_ms * 1e6));
+  world_.events().after(slowed(world_.uniform(microseconds(50), longest)), [this, name, place, local] {
+    if (!alive_) return;
+    const Time now = world_.events().now();
+    if (world_.chance(world_.options().disk_damage)) {
+      world_.probe("disk.damaged");
+      store_.free(*local);
+      Error error;
+      error.code = ErrorCode::object_lost;
+      error.message = "the checksum is wrong";
+      node_->on_spill_read(name, error, now);
+    } else {
+      world_.probe("spill.read_back");
+      world_.set_value(*local, store_.read(place));
+      store_.adopt(*local, node_process(id_));
+      node_->on_spill_read(name, *local, now);
+    }
+    arm();
+  });
+  return true;
 }
 
 void SimNode::expelled(const std::string& reason) {

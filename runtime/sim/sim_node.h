@@ -14,6 +14,7 @@
 #include "runtime/node/node.h"
 #include "runtime/owner/keeper.h"
 #include "runtime/sim/sim_process.h"
+#include "runtime/sim/sim_store.h"
 #include "runtime/sim/world.h"
 #include "runtime/wire/reliable_link.h"
 
@@ -52,10 +53,7 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   void drain(const ProcessId& from, const ProcessId& to);
   std::size_t queued_calls(const ProcessId& from, const ProcessId& to);
 
-  /// The holder answers for it: an object dies with its holder.
-  wire::ObjectLocation create_object(const ProcessId& holder);
-  bool adopt(const wire::ObjectLocation& location, const ProcessId& holder);
-  const std::map<std::uint64_t, ProcessId>& objects() const { return objects_; }
+  SimStore& memory() { return store_; }
 
   // NodeSink
   void send(const ProcessId& to, wire::Message&& message) override;
@@ -63,8 +61,16 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   ProcessId start_worker(std::uint32_t program) override;
   void kill(const ProcessId& process) override;
   void free_object(const wire::ObjectLocation& location) override;
-  void push_object(NodeId to, const wire::ObjectLocation& location) override;
-  void expect_object(const wire::ObjectLocation&) override {}
+  void push_object(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) override;
+  Result<bool> expect_object(const wire::ObjectLocation& location) override;
+  bool has_room(std::uint64_t) override { return store_.has_room(); }
+  Store store() override { return store_.store(); }
+  void write_spill(std::uint64_t file, const std::vector<wire::ObjectLocation>& objects) override;
+  Eviction evict(const wire::ObjectLocation& location, std::uint32_t& holder) override {
+    return store_.evict(location, holder);
+  }
+  Result<bool> read_spill(const wire::ObjectLocation& name, const SpillPlace& place) override;
+  void remove_spill(std::uint64_t file) override { store_.remove(file); }
   void expelled(const std::string& reason) override;
   void peers(const std::vector<wire::NodeView>&) override {}
   // ControlSink
@@ -108,10 +114,10 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   std::map<std::uint32_t, std::unique_ptr<SimProcess>> processes_;  // by slot; the dead stay for their lanes
   std::uint32_t last_slot_ = 0;
   std::map<ChannelKey, Channel> channels_;
-  std::map<std::uint64_t, ProcessId> objects_;   // by offset
-  std::set<std::uint64_t> reclaimed_;            // with their holders
-  std::map<std::uint64_t, ProcessId> freed_by_;  // the last holder of each object that was freed
-  std::uint64_t last_object_ = 0;
+  SimStore store_;
+  std::set<std::uint64_t> reclaimed_;                              // objects (their generations), with their holders
+  std::map<std::uint64_t, ProcessId> freed_by_;                    // the last holder of each object that was freed
+  std::map<wire::ObjectLocation, wire::ObjectLocation> arriving_;  // from other nodes; where they will lie
   wire::StatusReply status_;
   std::size_t asked_ = 0, answered_ = 0;
   Time armed_ = never;

@@ -137,14 +137,46 @@ void SimProcess::when_ready(RefHandle ref, std::function<void()> then) {
     waiters_[ref].push_back(std::move(then));
     owner_->localize(ref);
     world_.probe("object.pulled");
+  } else if (view.state == RefState::object && !node_.memory().has(view.location)) {
+    pull(owner_->id(ref), view.location,
+         [this, name = view.location, then = std::move(then)](const wire::ObjectHere& here) {
+           unreadable_.erase(name);
+           if (here.error.code != ErrorCode::none) {
+             unreadable_[name] = here.error;
+           } else {
+             back_[name] = here.local;
+           }
+           then();
+         });
   } else {
+    if (view.state == RefState::object) back_[view.location] = view.location;
     then();
   }
 }
 
+void SimProcess::pull(const RefId& ref, const wire::ObjectLocation& location,
+                      std::function<void(const wire::ObjectHere&)> then) {
+  auto& waiting = pulls_[location];
+  waiting.push_back(std::move(then));
+  if (waiting.size() == 1) send(node_process(node_.id()), wire::PullObject{ref, location});
+}
+
+const Error* SimProcess::error_of(RefHandle ref) const {
+  const RefView view = owner_->view(ref);
+  if (view.state == RefState::error) return view.error;
+  if (view.state != RefState::object) return nullptr;
+  if (view.error != nullptr) return view.error;
+  const auto unreadable = unreadable_.find(view.location);
+  return unreadable == unreadable_.end() ? nullptr : &unreadable->second;
+}
+
 std::uint64_t SimProcess::number(RefHandle ref) const {
   const RefView view = owner_->view(ref);
-  return view.state == RefState::object ? world_.value_of(view.location) : first_word(view.bytes);
+  if (view.state != RefState::object) return first_word(view.bytes);
+  const auto back = back_.find(view.location);
+  const wire::ObjectLocation at = back == back_.end() ? view.location : back->second;
+  if (!node_.memory().has(at)) world_.violated("an object was read that is not in memory");
+  return world_.value_of(at);
 }
 
 std::vector<RefId> SimProcess::refs_in(RefHandle ref) const {
@@ -171,7 +203,7 @@ void SimProcess::on_frame(Frame frame) {
       if (reply->header.kind == wire::ReplyKind::value_object) {
         // One that died first took its object along; its death is told next.
         const wire::ObjectLocation location = *wire::decode_location(reply->payload);
-        if (location.node == node_.id() && !node_.adopt(location, id_)) {
+        if (location.node == node_.id() && !node_.memory().adopt(location, id_)) {
           world_.probe("object.died_with_its_maker");
           break;
         }
@@ -191,6 +223,10 @@ void SimProcess::on_frame(Frame frame) {
       if (const auto* died = std::get_if<wire::ProcessDied>(&*message)) {
         node_.drain(died->process, id_);
         if (!alive) return;
+      }
+      if (const auto* room = std::get_if<wire::RoomMade>(&*message)) {
+        if (const auto asked = rooms_.extract(room->tag)) asked.mapped()(room->error);
+        break;
       }
       const bool for_owner = owner_->on_message(frame.from, *message, now());
       if (!for_owner && (!worker_ || !worker_->on_message(frame.from, *message, now()))) {
@@ -216,7 +252,7 @@ void SimProcess::on_frame(Frame frame) {
         if (pull != pulls_.end()) {
           const auto waiting = std::move(pull->second);
           pulls_.erase(pull);
-          for (const auto& then : waiting) then();
+          for (const auto& then : waiting) then(*here);
         }
       }
       break;
@@ -238,7 +274,15 @@ void SimProcess::settle() {
     if (found == waiters_.end()) continue;
     const auto waiting = std::move(found->second);
     waiters_.erase(found);
-    for (const auto& then : waiting) when_ready(ref, then);
+    const RefView view = owner_->view(ref);
+    const bool no_room = view.state == RefState::object && view.error != nullptr;
+    for (const auto& then : waiting) {
+      if (no_room) {
+        then();
+      } else {
+        when_ready(ref, then);
+      }
+    }
   }
   if (worker_) {
     worker_->after_owner_step(now());
@@ -275,6 +319,7 @@ void SimProcess::died() {
   pulls_.clear();
   claims_.clear();
   groups_.clear();
+  rooms_.clear();
 }
 
 // ---- the serve loop
@@ -336,16 +381,39 @@ void SimProcess::begin(const Frame& frame) {
       continue;
     }
     const wire::ObjectLocation location = *wire::decode_location(dependency.bytes);
-    running_->args.value += world_.value_of(location);
-    if (location.node == node_.id()) continue;
-    world_.probe("dependency.pulled");
     ++running_->waiting;
-    pulls_[location].push_back([this, number = running_->number] {
-      if (running_ && running_->number == number) arrived();
-    });
-    send(node_process(node_.id()), wire::PullObject{dependency.ref, location});
+    if (location.node == node_.id()) {
+      take_argument(dependency.ref, location, location);
+      continue;
+    }
+    world_.probe("dependency.pulled");
+    pull(dependency.ref, location,
+         [this, number = running_->number, ref = dependency.ref](const wire::ObjectHere& here) {
+           if (!running_ || running_->number != number) return;
+           if (here.error.code == ErrorCode::none) return take_argument(ref, here.local, here.local);
+           running_->unreadable = here.error;
+           arrived();
+         });
   }
   arrived();
+}
+
+void SimProcess::take_argument(const RefId& ref, const wire::ObjectLocation& name, const wire::ObjectLocation& at) {
+  if (node_.memory().pin(at, id_)) {
+    running_->pins.push_back(at);
+    running_->args.value += world_.value_of(at);
+    return arrived();
+  }
+  world_.probe("argument.brought_back");
+  pull(ref, name, [this, number = running_->number, ref, name](const wire::ObjectHere& here) {
+    if (!running_ || running_->number != number) return;
+    if (here.error.code == ErrorCode::none && !(here.local == name && !node_.memory().has(name))) {
+      return take_argument(ref, name, here.local);
+    }
+    running_->unreadable = here.error;
+    if (here.error.code == ErrorCode::none) running_->unreadable->code = ErrorCode::object_lost;
+    arrived();
+  });
 }
 
 void SimProcess::compute(std::function<void()> then) {
@@ -384,9 +452,9 @@ void SimProcess::arrived() {
 
 bool SimProcess::failed(const std::vector<RefHandle>& refs) {
   for (const RefHandle ref : refs) {
-    const RefView view = owner_->view(ref);
-    if (view.state != RefState::error) continue;
-    const Error cause = *view.error;
+    const Error* const error = error_of(ref);
+    if (error == nullptr) continue;
+    const Error cause = *error;
     finish_error(cause.code, "a call of mine failed", {cause});
     return true;
   }
@@ -395,6 +463,10 @@ bool SimProcess::failed(const std::vector<RefHandle>& refs) {
 
 void SimProcess::body() {
   const Args& args = running_->args;
+  if (running_->unreadable) {
+    const Error cause = *running_->unreadable;
+    return finish_error(cause.code, "an argument cannot be read", {cause});
+  }
   switch (args.op) {
     case Op::leaf:
       return compute([this] { finish(2 * running_->args.value + 1); });
@@ -570,6 +642,7 @@ void SimProcess::body() {
 void SimProcess::let_go() {
   const Running ended = std::move(*running_);
   running_.reset();
+  for (const wire::ObjectLocation& pinned : ended.pins) node_.memory().unpin(pinned, id_);
   for (const auto* refs : {&ended.borrowed, &ended.children}) {
     for (const RefHandle ref : *refs) {
       // A call that a deadlock ended was still waiting for it.
@@ -594,7 +667,18 @@ void SimProcess::finish(std::uint64_t value, std::vector<RefHandle> contained) {
 }
 
 void SimProcess::finish_object(std::uint64_t value) {
-  const wire::ObjectLocation location = node_.create_object(id_);
+  const auto made = node_.memory().create(id_);
+  if (!made) {
+    world_.probe("object.waits_for_room");
+    send(node_process(node_.id()), wire::NeedRoom{++last_room_, SimStore::object_bytes});
+    rooms_[last_room_] = [this, value, number = running_->number](const Error& error) {
+      if (!running_ || running_->number != number) return;
+      if (error.code == ErrorCode::none) return finish_object(value);
+      finish_error(error.code, "there is no room for the result", {error});
+    };
+    return;
+  }
+  const wire::ObjectLocation location = *made;
   world_.set_value(location, value);
   RunningCall& call = *running_->call;
   let_go();

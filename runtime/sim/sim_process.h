@@ -92,6 +92,8 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   /// The number in an inline value or object; the refs in it.
   std::uint64_t number(RefHandle ref) const;
   std::vector<RefId> refs_in(RefHandle ref) const;
+  /// Why there is no value; null if there is one.
+  const Error* error_of(RefHandle ref) const;
 
   // ---- inputs
   void on_frame(Frame frame);
@@ -128,7 +130,9 @@ class SimProcess final : public OwnerSink, public WorkerSink {
     std::vector<RefHandle> borrowed;  // from the arguments
     std::vector<RefHandle> children;
     std::vector<RefHandle> result_refs;
-    std::function<void()> then;  // once nothing is waited for
+    std::vector<wire::ObjectLocation> pins;  // of arguments
+    std::optional<Error> unreadable;         // one of the arguments
+    std::function<void()> then;              // once nothing is waited for
     bool blocked = false;
     bool wants_room = false;  // a stream that is too far ahead of its reader
   };
@@ -145,6 +149,9 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   void arrived();
   void finish(std::uint64_t value, std::vector<RefHandle> contained = {});
   void finish_object(std::uint64_t value);
+  /// Takes an argument that is an object, or has it brought here first.
+  void take_argument(const RefId& ref, const wire::ObjectLocation& name, const wire::ObjectLocation& at);
+  void pull(const RefId& ref, const wire::ObjectLocation& location, std::function<void(const wire::ObjectHere&)> then);
   void finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes = {}, std::uint8_t flags = 0);
   /// The first of these refs that failed ends the call in an error; true if one did.
   bool failed(const std::vector<RefHandle>& refs);
@@ -166,7 +173,11 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   std::vector<RefHandle> ready_;
   std::map<RefHandle, std::vector<std::function<void()>>> waiters_;
   std::map<RefHandle, std::function<bool()>> readers_;  // of streams
-  std::map<wire::ObjectLocation, std::vector<std::function<void()>>> pulls_;
+  std::map<wire::ObjectLocation, std::vector<std::function<void(const wire::ObjectHere&)>>> pulls_;
+  std::map<wire::ObjectLocation, wire::ObjectLocation> back_;  // objects of this node that came back from its disk
+  std::map<wire::ObjectLocation, Error> unreadable_;           // those that did not
+  std::map<std::uint64_t, std::function<void(const Error&)>> rooms_;  // asked for
+  std::uint64_t last_room_ = 0;
   std::map<std::uint64_t, std::function<void(const wire::NameReply&)>> claims_;  // by tag
   std::map<wire::GroupId, std::function<void(const wire::GroupPlaced&)>> groups_;
   Time armed_ = never;

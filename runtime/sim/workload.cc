@@ -64,8 +64,8 @@ class Workload {
     for (const std::string& error : scenario_.allowed) wanted.errors.insert(error);
     driver_.when_ready(ref, [this, ref, number, wanted = std::move(wanted), then = std::move(then)] {
       open_names_.erase(number);
-      const RefView view = driver_.owner().view(ref);
-      const bool value = view.state != RefState::error;
+      const Error* const error = driver_.error_of(ref);
+      const bool value = error == nullptr;
       if (value) {
         world_.probe("call.value");
         if (wanted.error_wanted) {
@@ -75,15 +75,15 @@ class Workload {
         }
       } else {
         world_.probe("call.error");
-        const std::string code(to_string(view.error->code));
+        const std::string code(to_string(error->code));
         world_.probe(("error." + code).c_str());
         if (!wanted.errors.contains(code)) {
-          world_.violated(wanted.what + " ended in an error it must not have: " + view.error->describe());
+          world_.violated(wanted.what + " ended in an error it must not have: " + error->describe());
         }
-        if (view.error->message.empty() || view.error->code == ErrorCode::none) {
+        if (error->message.empty() || error->code == ErrorCode::none) {
           world_.violated(wanted.what + " ended in an error that says nothing");
         }
-        for (const Error& cause : view.error->causes) {
+        for (const Error& cause : error->causes) {
           if (cause.code == ErrorCode::worker_died) world_.probe("error.has_cause");
         }
       }
@@ -153,6 +153,8 @@ class Workload {
       expect(driver_.submit({Op::leaf, 0, 0, 20, 0, {}}, some_options(), {object}),
              {"reader of large", equal(2 * v + 1), {}});
       expect(object, {"large", equal(v), {}});
+    } else if (kind == "hoard") {
+      hoard(v);
     } else if (kind == "large_child") {
       expect(driver_.submit({Op::large_child, 0, 0, some_time(), v, {}}, some_options()),
              {"large_child", equal(2 * v + 1), {}});
@@ -302,6 +304,27 @@ class Workload {
       const RefHandle actor = driver_.create_actor({Op::broken, 0, 0, some_time(), 0, {}}, actor_options());
       expect(driver_.call(actor, {Op::add, 0, 0, 20, 1, {}}), {"call of a broken actor", {}, {"actor_died"}, true});
       driver_.release(actor);
+    }
+  }
+
+  // More large objects than fit into memory, which are read once all are there.
+  void hoard(std::uint64_t v) {
+    constexpr std::uint64_t count = 8;
+    const auto objects = std::make_shared<std::vector<RefHandle>>();
+    const auto left = std::make_shared<std::uint64_t>(count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const RefHandle object = driver_.submit({Op::large, 0, 0, some_time(), v + i, {}}, some_options());
+      driver_.owner().retain(object);
+      objects->push_back(object);
+      expect(object, {"an object of a hoard", equal(v + i), {}}, [this, objects, left, v](bool) {
+        if (--*left != 0) return;
+        for (std::uint64_t k = 0; k < count; ++k) {
+          const RefHandle each = (*objects)[k];
+          expect(driver_.submit({Op::leaf, 0, 0, some_time(), 0, {}}, some_options(), {each}),
+                 {"reader of a hoard", equal(2 * (v + k) + 1), {}});
+          driver_.release(each);
+        }
+      });
     }
   }
 

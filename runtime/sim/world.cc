@@ -129,8 +129,13 @@ void World::check_at_rest() {
       const SimProcess* owner = find(worker.owner);
       if (owner == nullptr || !owner->alive) violated(name + " has a lease that belongs to the dead");
     }
-    if (!node->objects().empty()) {
-      violated(name + " keeps objects that nobody owns: " + std::to_string(node->objects().size()));
+    if (node->memory().objects() != 0) {
+      violated(name + " keeps objects that nobody owns:" + node->memory().describe());
+    }
+    if (!machine.spills().idle() || node->memory().files() != 0) {
+      violated(name + " has " + std::to_string(machine.spills().objects()) + " objects in " +
+               std::to_string(node->memory().files()) + " files on its disk that nobody owns, and " +
+               std::to_string(machine.spills().waiting()) + " who wait for room");
     }
     for (SimProcess* process : node->processes()) {
       if (!process->alive) continue;

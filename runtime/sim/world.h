@@ -29,11 +29,16 @@ struct WorldOptions {
   double cpus = 2;  // of each node
   double loss = 0;  // of datagrams between nodes
   double doubling = 0;
-  double longest_delay_ms = 2;    // between nodes; uniform from 0.05 ms, so datagrams overtake each other
-  std::uint32_t slow_node = 0;    // its number (1 is the driver's); 0: none
-  double slowness = 1;            // everything on it takes this many times longer
-  std::uint32_t lane_calls = 12;  // calls that fit into a lane: small, so that "full" happens
-  double start_failure = 0;       // of workers
+  double longest_delay_ms = 2;      // between nodes; uniform from 0.05 ms, so datagrams overtake each other
+  std::uint32_t slow_node = 0;      // its number (1 is the driver's); 0: none
+  double slowness = 1;              // everything on it takes this many times longer
+  std::uint32_t lane_calls = 12;    // calls that fit into a lane: small, so that "full" happens
+  double start_failure = 0;         // of workers
+  std::uint32_t store_objects = 0;  // large objects that fit into the memory of a node; 0: any number
+  std::uint32_t disk_objects = 0;   // that fit on its disk; 0: any number
+  double disk_ms = 1;               // that it takes at most for one file
+  double disk_failure = 0;          // of writes, by other reasons than being full
+  double disk_damage = 0;           // of reads
 };
 
 enum class FrameKind : std::uint8_t { call, reply, message };

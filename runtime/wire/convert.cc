@@ -62,7 +62,7 @@ void write(schema::Error::Builder to, const Error& from, int depth) {
   for (unsigned i = 0; i < causes.size(); ++i) write(causes[i], from.causes[i], depth + 1);
 }
 Error read(schema::Error::Reader from) {
-  if (from.getCode() > static_cast<std::uint8_t>(ErrorCode::collective_broken)) {
+  if (from.getCode() > static_cast<std::uint8_t>(ErrorCode::disk_full)) {
     throw Malformed{fmt::format("error code {} is unknown to this build", from.getCode())};
   }
   Error error;

@@ -13,6 +13,13 @@ schema::CallKey::Builder write(schema::CallKey::Builder to, std::uint32_t index,
   return to;
 }
 
+void write_store(schema::StoreUse::Builder to, const StoreUse& from) {
+  to.setBytes(from.bytes);
+  to.setCap(from.cap);
+  to.setSpilledBytes(from.spilled_bytes);
+  to.setSpilledObjects(from.spilled_objects);
+}
+
 struct Writer {
   schema::Message::Builder to;
 
@@ -29,6 +36,7 @@ struct Writer {
     if (!m.placement.any()) convert::write(b.initPlacement(), m.placement);
     b.setPriority(m.priority);
     b.setPreemptible(m.preemptible);
+    b.setRetriable(m.retriable);
     b.setJob(m.job);
     b.setNear(m.near.value);
     b.setNearBytes(m.near_bytes);
@@ -154,6 +162,16 @@ struct Writer {
     convert::write(b.initLocation(), m.location);
   }
   void operator()(const FreeObject& m) { convert::write(to.initFreeObject(), m.location); }
+  void operator()(const NeedRoom& m) {
+    auto b = to.initNeedRoom();
+    b.setTag(m.tag);
+    b.setBytes(m.bytes);
+  }
+  void operator()(const RoomMade& m) {
+    auto b = to.initRoomMade();
+    b.setTag(m.tag);
+    convert::write(b.initError(), m.error);
+  }
   void operator()(const FetchObject& m) { convert::write(to.initFetchObject(), m.location); }
   void operator()(const ObjectChunk& m) {
     auto b = to.initObjectChunk();
@@ -171,6 +189,7 @@ struct Writer {
     b.setDescription(text(m.death.description));
     b.setBacktrace(text(m.death.backtrace));
     b.setPreempted(m.death.preempted);
+    b.setOutOfMemory(text(m.death.out_of_memory));
   }
   void operator()(const NodeDied& m) {
     auto b = to.initNodeDied();
@@ -190,6 +209,7 @@ struct Writer {
     convert::write(b.initAvailable(static_cast<unsigned>(m.available.amounts.size())), m.available);
     b.setQueued(m.queued);
     write_list([&](unsigned n) { return b.initJobs(n); }, m.jobs);
+    write_store(b.initStore(), m.store);
   }
   void operator()(const ClusterView& m) {
     auto b = to.initClusterView();
@@ -238,6 +258,7 @@ struct Writer {
       members[i].setHead(m.members[i].head);
       members[i].setConnected(m.members[i].connected);
       members[i].setSilentForMs(m.members[i].silent_for_ms);
+      write_store(members[i].initStore(), m.members[i].store);
     }
     auto gone = b.initGone(static_cast<unsigned>(m.gone.size()));
     for (unsigned i = 0; i < gone.size(); ++i) {
@@ -255,6 +276,7 @@ LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
   if (r.hasPlacement()) m.placement = read(r.getPlacement());
   m.priority = r.getPriority();
   m.preemptible = r.getPreemptible();
+  m.retriable = r.getRetriable();
   m.job = r.getJob();
   m.near = {r.getNear()};
   m.near_bytes = r.getNearBytes();
@@ -265,7 +287,7 @@ LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
 ProcessDied process_died(schema::ProcessDied::Reader r) {
   return {read(r.getProcess()),
           {r.getPid(), r.getSignal(), r.getExitStatus(), text(r.getDescription()), text(r.getBacktrace()),
-           r.getPreempted()}};
+           r.getPreempted(), text(r.getOutOfMemory())}};
 }
 
 WaitProbe wait_probe(schema::WaitProbe::Reader r) {
@@ -296,12 +318,16 @@ ClusterView cluster_view(schema::ClusterView::Reader r) {
   return view;
 }
 
+StoreUse store_use(schema::StoreUse::Reader r) {
+  return {r.getBytes(), r.getCap(), r.getSpilledBytes(), r.getSpilledObjects()};
+}
+
 StatusReply status_reply(schema::StatusReply::Reader r) {
   StatusReply status;
   status.view_version = r.getViewVersion();
   for (const auto member : r.getMembers()) {
-    status.members.push_back(
-        {read(member.getView()), member.getHead(), member.getConnected(), member.getSilentForMs()});
+    status.members.push_back({read(member.getView()), member.getHead(), member.getConnected(), member.getSilentForMs(),
+                              store_use(member.getStore())});
   }
   for (const auto gone : r.getGone()) {
     status.gone.push_back({{gone.getNode()}, text(gone.getName()), text(gone.getReason()), gone.getGoneForMs()});
@@ -421,6 +447,10 @@ Message read(schema::Message::Reader from) {
     }
     case M::FREE_OBJECT:
       return FreeObject{read(from.getFreeObject())};
+    case M::NEED_ROOM:
+      return NeedRoom{from.getNeedRoom().getTag(), from.getNeedRoom().getBytes()};
+    case M::ROOM_MADE:
+      return RoomMade{from.getRoomMade().getTag(), read(from.getRoomMade().getError())};
     case M::FETCH_OBJECT:
       return FetchObject{read(from.getFetchObject())};
     case M::OBJECT_CHUNK: {
@@ -443,7 +473,11 @@ Message read(schema::Message::Reader from) {
       return LeaveCluster{{from.getLeaveCluster()}};
     case M::HEARTBEAT: {
       const auto r = from.getHeartbeat();
-      return Heartbeat{{r.getNode()}, read(r.getAvailable()), r.getQueued(), read_list<JobUse>(r.getJobs())};
+      return Heartbeat{{r.getNode()},
+                       read(r.getAvailable()),
+                       r.getQueued(),
+                       read_list<JobUse>(r.getJobs()),
+                       store_use(r.getStore())};
     }
     case M::CLUSTER_VIEW:
       return cluster_view(from.getClusterView());

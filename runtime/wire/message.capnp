@@ -63,6 +63,7 @@ struct LeaseRequest {
   near @12 :UInt64;
   nearBytes @13 :UInt64;
   avoid @14 :List(UInt64);
+  retriable @15 :Bool;
 }
 struct LeaseCancel { tag @0 :UInt64; count @1 :UInt32; }
 struct LeaseGrant { tag @0 :UInt64; lease @1 :LeaseId; worker @2 :ProcessId; }
@@ -102,6 +103,8 @@ struct ActorGone { actor @0 :RefId; error @1 :Error; }
 
 struct RefAtLocation { ref @0 :RefId; location @1 :Location; }
 struct ObjectHere { ref @0 :RefId; location @1 :Location; local @2 :Location; error @3 :Error; }
+struct NeedRoom { tag @0 :UInt64; bytes @1 :UInt64; }
+struct RoomMade { tag @0 :UInt64; error @1 :Error; }
 struct ObjectChunk { location @0 :Location; offset @1 :UInt64; bytes @2 :Data; error @3 :Error; }
 
 struct ProcessDied {
@@ -112,6 +115,7 @@ struct ProcessDied {
   description @4 :Text;
   backtrace @5 :Text;
   preempted @6 :Bool;
+  outOfMemory @7 :Text;
 }
 struct NodeDied { node @0 :UInt64; reason @1 :Text; }
 struct NodeView {
@@ -125,7 +129,14 @@ struct NodeView {
   passing @7 :Bool;
 }
 struct JoinReply { accepted @0 :Bool; reason @1 :Text; }
-struct Heartbeat { node @0 :UInt64; available @1 :List(Amount); queued @2 :UInt32; jobs @3 :List(JobUse); }
+struct StoreUse { bytes @0 :UInt64; cap @1 :UInt64; spilledBytes @2 :UInt64; spilledObjects @3 :UInt64; }
+struct Heartbeat {
+  node @0 :UInt64;
+  available @1 :List(Amount);
+  queued @2 :UInt32;
+  jobs @3 :List(JobUse);
+  store @4 :StoreUse;
+}
 struct ClusterView { version @0 :UInt64; nodes @1 :List(NodeView); groups @2 :List(GroupView); jobs @3 :List(JobUse); }
 
 struct ClaimName { tag @0 :UInt64; name @1 :ActorName; actor @2 :RefId; program @3 :Program; type @4 :Text; }
@@ -178,7 +189,13 @@ struct BundleStep {
 struct Why { id @0 :UInt64; asker @1 :ProcessId; subject @2 :Text; tag @3 :UInt64; owner @4 :ProcessId; all @5 :Bool; }
 struct WhyAnswer { id @0 :UInt64; lines @1 :List(Text); more @2 :UInt32; }
 struct StatusRequest {}
-struct MemberStatus { view @0 :NodeView; head @1 :Bool; connected @2 :Bool; silentForMs @3 :Int64; }
+struct MemberStatus {
+  view @0 :NodeView;
+  head @1 :Bool;
+  connected @2 :Bool;
+  silentForMs @3 :Int64;
+  store @4 :StoreUse;
+}
 struct GoneStatus { node @0 :UInt64; name @1 :Text; reason @2 :Text; goneForMs @3 :Int64; }
 struct StatusReply { viewVersion @0 :UInt64; members @1 :List(MemberStatus); gone @2 :List(GoneStatus); }
 
@@ -245,5 +262,7 @@ struct Message {
     whyAnswer @58 :WhyAnswer;
     statusRequest @59 :StatusRequest;
     statusReply @60 :StatusReply;
+    needRoom @61 :NeedRoom;
+    roomMade @62 :RoomMade;
   }
 }

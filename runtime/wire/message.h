@@ -26,9 +26,10 @@ struct ProcessDeath {
   std::int32_t pid = 0;
   std::int32_t signal = 0;  // 0: it exited by itself
   std::int32_t exit_status = 0;
-  std::string description;  // "killed by SIGKILL", "exited with status 1"
-  std::string backtrace;    // symbolised, one frame a line; empty if none
-  bool preempted = false;   // the node took its resources for work of a higher priority: no fault of the task
+  std::string description;    // "killed by SIGKILL", "exited with status 1"
+  std::string backtrace;      // symbolised, one frame a line; empty if none
+  bool preempted = false;     // the node took its resources for work of a higher priority: no fault of the task
+  std::string out_of_memory;  // its node killed it before memory ran out: what was used, and why this one; else empty
   bool operator==(const ProcessDeath&) const = default;
 };
 
@@ -63,6 +64,7 @@ struct LeaseRequest {
   NodeId near;                // where most bytes of its arguments lie; empty: nowhere in particular
   std::uint64_t near_bytes = 0;
   std::vector<NodeId> avoid;  // nodes that refused it
+  bool retriable = false;     // what it runs is tried again after the death of its worker
   bool operator==(const LeaseRequest&) const = default;
 };
 /// Takes back up to `count` requests that are not answered yet; each one taken back is answered by LeaseRefused with
@@ -303,6 +305,17 @@ struct FetchObject {
   ObjectLocation location;
   bool operator==(const FetchObject&) const = default;
 };
+/// Local process to its node: an object of so many bytes finds no room in the arena. Answered by RoomMade.
+struct NeedRoom {
+  std::uint64_t tag = 0;
+  std::uint64_t bytes = 0;
+  bool operator==(const NeedRoom&) const = default;
+};
+struct RoomMade {
+  std::uint64_t tag = 0;
+  Error error;  // code none: try again
+  bool operator==(const RoomMade&) const = default;
+};
 struct ObjectChunk {
   ObjectLocation location;
   std::uint64_t offset = 0;
@@ -350,11 +363,20 @@ struct LeaveCluster {
   NodeId node;
   bool operator==(const LeaveCluster&) const = default;
 };
+/// How full the object store of a node is.
+struct StoreUse {
+  std::uint64_t bytes = 0;  // of objects in memory
+  std::uint64_t cap = 0;    // at most
+  std::uint64_t spilled_bytes = 0;
+  std::uint64_t spilled_objects = 0;
+  bool operator==(const StoreUse&) const = default;
+};
 struct Heartbeat {
   NodeId node;
   Resources available;
   std::uint32_t queued = 0;
   std::vector<JobUse> jobs;
+  StoreUse store;
   bool operator==(const Heartbeat&) const = default;
 };
 /// Head to nodes: all members.
@@ -379,6 +401,7 @@ struct MemberStatus {
   bool head = false;
   bool connected = true;           // as far as the head's socket tells
   std::int64_t silent_for_ms = 0;  // since the head last heard of it
+  StoreUse store;
   bool operator==(const MemberStatus&) const = default;
 };
 struct GoneStatus {
@@ -404,7 +427,7 @@ using Message =
                  ProcessDied, NodeDied, JoinCluster, JoinReply, LeaveCluster, Heartbeat, ClusterView, Recycle,
                  ActorExited, StreamConsumed, WaitProbe, ClaimName, ReleaseName, FindName, CreateDetached, NameReply,
                  CreateGroup, RemoveGroup, WatchGroup, GroupPlaced, ReserveBundle, BundleReply, CommitBundle,
-                 ReturnBundle, Why, WhyAnswer, StatusRequest, StatusReply>;
+                 ReturnBundle, Why, WhyAnswer, StatusRequest, StatusReply, NeedRoom, RoomMade>;
 
 /// For logs and tests: "LeaseRequest".
 const char* name_of(const Message& message);

@@ -69,7 +69,8 @@ template <class T>
 class ArrayBuilder {
  public:
   struct OnHeap {};
-  // The elements start with unspecified values. Throws TaskError(out_of_memory) if the arena is full.
+  // The elements start with unspecified values. Where the arena is full others leave it for the disk first; throws
+  // TaskError if that makes no room: out_of_memory, or disk_full.
   explicit ArrayBuilder(std::size_t size) : size_(size) {
     const std::size_t bytes = header + size * sizeof(T);
     detail::Core* core = bytes > detail::inline_limit ? detail::current_core_or_null() : nullptr;

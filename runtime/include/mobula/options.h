@@ -154,8 +154,19 @@ struct StartOptions {
   std::map<std::string, std::string> labels{};  // of this node, for Placement::labels
   std::string decision_log{};  // file to which this node's scheduling decisions are appended; see `mobula replay`
   std::optional<std::size_t>
-      object_memory{};                // cap of the object arena in bytes; default: half of the available memory
-  std::string log_level = "warning";  // debug, info, warning, error, off
+      object_memory{};  // cap of the object arena in bytes; default: 30 % of the available memory
+  // Where values go that find no room in the object arena, until they are read again: a directory in which this node
+  // makes a folder of its own (mode 0700) and removes it. Unset: in the system's directory for temporary files. Empty:
+  // nowhere; a value that finds no room is ErrorCode::out_of_memory.
+  std::optional<std::string> spill_directory{};
+  // Before the kernel does, this node kills a task when so much of the memory is in use (of the machine, or of a cgroup
+  // around it): the newest one that can be tried again of the owner whose tasks take most. It runs again after a while,
+  // which does not count against max_retries (15 times at most); where nothing can be tried again the newest task ends
+  // in ErrorCode::out_of_memory, the newest actor in actor_died with that as its cause. A process with less than 64 MB
+  // of its own is left alone.
+  double memory_threshold = 0.95;
+  std::chrono::milliseconds memory_check{250};   // how often it is looked at; 0: never
+  std::string log_level = "warning";             // debug, info, warning, error, off
   std::chrono::milliseconds node_timeout{5000};  // silence after which a node is declared dead
 };
 

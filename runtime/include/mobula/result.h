@@ -26,7 +26,7 @@ enum class ErrorCode : std::uint8_t {
   timed_out,       // the time given to get() or wait() passed; the task goes on
   build_mismatch,  // the other side runs another build, or does not have the function
   infeasible,      // no node can ever satisfy the resources asked for
-  out_of_memory,   // the object arena's cap was reached
+  out_of_memory,   // no room in the object arena, or the node killed the task before its memory ran out
   bad_message,     // bytes that could not be decoded
   unavailable,     // the runtime is not started, is shutting down, or a peer cannot be reached
   would_deadlock,  // waiting for something that can only come after the wait has ended; the message names the cycle
@@ -34,6 +34,7 @@ enum class ErrorCode : std::uint8_t {
   too_many_calls,  // the actor's max_pending_calls were waiting already
   // A member of a Collective died or left, or did not come in time: the message says which.
   collective_broken,
+  disk_full,       // objects could not be written to the node's spill directory
 };
 std::string_view to_string(ErrorCode code);  // "worker_died"
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <iostream>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -118,6 +119,24 @@ int objects(const std::string& address, const std::string& keys) {
   return 0;
 }
 
+// More than either store holds: made there, brought here from the other one's disk, and back to a task there.
+int hoard(const std::string& address, const std::string& keys) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys, .object_memory = 32 << 20});
+  std::vector<mobula::Ref<std::vector<double>>> held;
+  for (int i = 0; i < 20; ++i) held.push_back(rt.remote<large>(500'000 + i));
+  rt.wait(held, held.size());
+  say("held");
+  std::string line;
+  if (std::getline(std::cin, line); line != "go") return 1;
+  std::size_t size = 0;
+  for (auto& ref : held) size += ref.get().size();
+  say("size " + std::to_string(size));
+  double total = 0;
+  for (auto& ref : held) total += rt.remote<sum>(ref).get();
+  say("sum " + std::to_string(total));
+  return 0;
+}
+
 int prints(const std::string& address, const std::string& keys) {
   auto rt = mobula::Runtime::start({.address = address, .keys = keys});
   for (int i = 0; i < 3; ++i) rt.remote<print_line>(i).get();
@@ -145,11 +164,12 @@ int main(int argc, char** argv) {
   if (what == "squares") return squares(arguments.at(1), arguments.at(2), std::stoi(arguments.at(3)));
   if (what == "spread") return spread(arguments.at(1), arguments.at(2), std::stoul(arguments.at(3)));
   if (what == "objects") return objects(arguments.at(1), arguments.at(2));
+  if (what == "hoard") return hoard(arguments.at(1), arguments.at(2));
   if (what == "prints") return prints(arguments.at(1), arguments.at(2));
   if (what == "join") return join(arguments.at(1), arguments.at(2));
   std::fprintf(
       stderr,
       "usage: cluster_driver busy N | squares ADDRESS KEYS N | spread ADDRESS KEYS PLACES | objects ADDRESS KEYS | "
-      "prints ADDRESS KEYS | join ADDRESS KEYS\n");
+      "hoard ADDRESS KEYS | prints ADDRESS KEYS | join ADDRESS KEYS\n");
   return 2;
 }

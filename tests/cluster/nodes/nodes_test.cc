@@ -42,11 +42,11 @@ class TwoNodes : public testing::Test {
     EXPECT_NE(head->wait_for("mobula head:"), "") << head->output();
     return head;
   }
-  std::unique_ptr<Child> start_node(int cpus, const std::string& keys_file) {
-    auto node =
-        std::make_unique<Child>(machines_.on(1, {MOBULA_PROGRAM, "node", "--join", address(), "--keys", keys_file,
-                                                 "--cpus", std::to_string(cpus), "--name", "second", "--wait", "10"}));
-    return node;
+  std::unique_ptr<Child> start_node(int cpus, const std::string& keys_file, std::vector<std::string> more = {}) {
+    std::vector<std::string> command{MOBULA_PROGRAM,       "node",   "--join", address(), "--keys", keys_file, "--cpus",
+                                     std::to_string(cpus), "--name", "second", "--wait",  "10"};
+    command.insert(command.end(), more.begin(), more.end());
+    return std::make_unique<Child>(machines_.on(1, command));
   }
   std::unique_ptr<Child> start_driver(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), DRIVER_PROGRAM);
@@ -75,6 +75,32 @@ TEST_F(TwoNodes, CarryLargeObjectsBetweenTheirArenas) {
   EXPECT_THAT(driver->output(), HasSubstr("sum 4500000.0"));
   EXPECT_THAT(driver->output(), HasSubstr("size 3000000"));
   EXPECT_THAT(driver->output(), HasSubstr("own 4000000.0"));
+}
+
+TEST_F(TwoNodes, HoldMoreThanTheirMemoryOnTheirDisks) {
+  auto head = start_head(0, keys());
+  const std::string disk = folder_ / "disk";
+  auto node = start_node(2, keys(), {"--object-memory", "32MB", "--spill-dir", disk});
+  ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
+  auto driver = start_driver({"hoard", address(), keys()});
+  ASSERT_NE(driver->wait_for("held"), "") << driver->output() << node->output();
+  EXPECT_FALSE(std::filesystem::is_empty(disk));
+  // 80 MB where 32 fit. Heartbeats tell the head.
+  std::string told;
+  for (int i = 0; i < 100 && told.find("\"spilled_objects\":1") == std::string::npos; ++i) {
+    Child status(machines_.on(0, {MOBULA_PROGRAM, "status", "--json", "--address", address(), "--keys", keys()}));
+    status.wait(20s);
+    told = status.output();
+  }
+  EXPECT_THAT(told, testing::ContainsRegex("\"spilled_objects\":1[0-9]"));
+  EXPECT_THAT(told, testing::ContainsRegex("\"spilled_bytes\":[4-7][0-9]{7}"));
+  driver->write("go\n");
+  EXPECT_EQ(driver->wait(60s), 0) << driver->output() << node->output();
+  EXPECT_THAT(driver->output(), HasSubstr("size 10000190"));
+  EXPECT_THAT(driver->output(), HasSubstr("sum 15000285.0"));
+  node->signal(SIGTERM);
+  node->wait(20s);
+  EXPECT_TRUE(std::filesystem::is_empty(disk));
 }
 
 TEST_F(TwoNodes, PassWhatATaskPrintsToItsDriver) {

@@ -31,7 +31,9 @@ struct NodeTest : testing::Test, NodeSink {
   std::unique_ptr<Node> node;
   std::uint32_t slots = 1;
   std::uint64_t tags = 0;
+  std::map<ProcessId, std::uint64_t> memory;  // of processes
 
+  std::uint64_t memory_of(const ProcessId& process) override { return memory[process]; }
   void send(const ProcessId& to, wire::Message&& message) override { messages.emplace_back(to, std::move(message)); }
   Result<std::uint32_t> open_program(const wire::Program& wanted) override {
     if (wanted.path != refused_program) return std::uint32_t{0};
@@ -46,8 +48,13 @@ struct NodeTest : testing::Test, NodeSink {
   }
   void kill(const ProcessId& process) override { killed.push_back(process); }
   void free_object(const wire::ObjectLocation& location) override { freed.push_back(location); }
-  void push_object(NodeId, const wire::ObjectLocation& location) override { pushed.push_back(location); }
-  void expect_object(const wire::ObjectLocation& location) override { awaited.push_back(location); }
+  void push_object(NodeId, const wire::ObjectLocation& location, const wire::ObjectLocation&) override {
+    pushed.push_back(location);
+  }
+  Result<bool> expect_object(const wire::ObjectLocation& location) override {
+    awaited.push_back(location);
+    return true;
+  }
   void expelled(const std::string& reason) override { expelled_because = reason; }
   void warn(const std::string& what) override { warnings.push_back(what); }
   void peers(const std::vector<wire::NodeView>&) override {}
@@ -775,6 +782,44 @@ TEST_F(NodeTest, RecordsItsDecisions) {
   EXPECT_EQ(recorded[1], "ask n=1111 owner=1111:1.1 tag=1 order=1 ask=cpu:1 -> grant less than half is in use here");
   EXPECT_EQ(recorded[2], "lease n=1111 lease=1 owner=1111:1.1 tag=1 order=1 ask=cpu:1");
   EXPECT_EQ(recorded[3], "end n=1111 lease=1");
+}
+
+// ---- memory that runs out (who is chosen: pressure_test)
+
+TEST_F(NodeTest, BeforeMemoryRunsOutOneTaskIsKilledAtATime) {
+  make(2, 2);
+  wire::LeaseRequest first = one(11), second = one(12);
+  first.retriable = second.retriable = true;
+  node->on_message(driver, first, now);
+  const wire::LeaseGrant older = granted();
+  node->on_message(driver, second, now);
+  const wire::LeaseGrant newer = granted();
+  memory[older.worker] = memory[newer.worker] = 1 << 30;
+  node->on_memory({94, 100, "this machine"}, now);
+  EXPECT_TRUE(killed.empty());
+  node->on_memory({96, 100, "this machine"}, now);
+  ASSERT_EQ(killed, std::vector{newer.worker});
+  node->on_memory({97, 100, "this machine"}, now);
+  EXPECT_EQ(killed.size(), 1u) << "what it held is not back yet";
+  take<wire::ProcessDied>();
+  exits(newer.worker);
+  const auto died = take<wire::ProcessDied>();
+  ASSERT_FALSE(died.empty());
+  EXPECT_NE(died[0].second.death.out_of_memory.find("96 %, the threshold is 95 %"), std::string::npos);
+  EXPECT_NE(died[0].second.death.out_of_memory.find("the newest of the 2 tasks"), std::string::npos);
+  node->on_memory({96, 100, "this machine"}, now);
+  EXPECT_EQ(killed.size(), 2u);
+}
+
+TEST_F(NodeTest, WhereNobodyHoldsMuchThereIsOneWarning) {
+  make(1, 1);
+  request(driver);
+  granted();
+  for (int i = 0; i < 3; ++i) node->on_memory({99, 100, "this machine"}, now);
+  EXPECT_TRUE(killed.empty());
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("memory runs out"), std::string::npos);
+  node->on_memory({}, now);  // nothing could be read
 }
 
 }  // namespace

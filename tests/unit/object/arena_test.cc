@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <random>
@@ -194,6 +195,83 @@ TEST_F(ArenaTest, AnAdoptedResultOutlivesItsCreator) {
   EXPECT_FALSE(arena_.adopt(results[1])) << "nobody answered for it in time";
   close(pipes[0]);
   close(pipes[1]);
+}
+
+TEST_F(ArenaTest, OnlyWhatWasAdoptedAndIsNotReadCanLeave) {
+  const Location object = put(arena_, 100000, 7);
+  EXPECT_EQ(arena_.evict(object), Arena::Eviction::in_use) << "nobody answers for it yet: it may be on its way";
+  ASSERT_TRUE(arena_.adopt(object));
+  {
+    const Pin pin = *arena_.pin(object);
+    EXPECT_EQ(arena_.evict(object), Arena::Eviction::in_use);
+    EXPECT_TRUE(holds(pin, 7));
+  }
+  EXPECT_TRUE(arena_.pin(object).ok()) << "it stayed";
+  std::uint32_t holder = 99;
+  EXPECT_EQ(arena_.evict(object, &holder), Arena::Eviction::done);
+  EXPECT_EQ(holder, node);
+  EXPECT_EQ(arena_.usage().objects, 0u);
+  EXPECT_EQ(arena_.pin(object).error().code, ErrorCode::object_lost);
+  EXPECT_FALSE(arena_.free(object)) << "whoever frees it learns that it is not here";
+  EXPECT_EQ(arena_.evict(object), Arena::Eviction::gone);
+}
+
+TEST_F(ArenaTest, WhatWasFreedWhileItWasReadDoesNotLeaveForTheDisk) {
+  const Location object = put(arena_, 100000, 7);
+  arena_.adopt(object);
+  {
+    const Pin pin = *arena_.pin(object);
+    EXPECT_TRUE(arena_.free(object));
+    EXPECT_EQ(arena_.evict(object), Arena::Eviction::gone);
+    EXPECT_TRUE(holds(pin, 7));
+  }
+  EXPECT_EQ(arena_.usage().objects, 0u);
+}
+
+TEST_F(ArenaTest, ResidentsTellTheLeastRecentlyUsed) {
+  const Location first = put(arena_, 100000, 1), second = put(arena_, 200000, 2), third = put(arena_, 300000, 3);
+  for (const Location& object : {first, second}) arena_.adopt(object);
+  { const Pin read = *arena_.pin(first); }
+  const Pin held = *arena_.pin(second);
+  const auto all = arena_.residents();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].location, first);
+  EXPECT_EQ(all[0].room, 7 * Arena::block_bytes);
+  EXPECT_TRUE(all[0].movable);
+  EXPECT_GT(all[0].used, all[1].used - 2) << "read after the second was made";
+  EXPECT_FALSE(all[1].movable) << "it is read";
+  EXPECT_EQ(all[2].location, third);
+  EXPECT_FALSE(all[2].movable) << "it was not adopted";
+}
+
+// Two processes: one frees what the other takes out. Whatever the order, exactly one of them has it.
+TEST_F(ArenaTest, AnObjectIsEitherFreedOrEvicted) {
+  constexpr int rounds = 2000;
+  Arena mine(dup(arena_.descriptor()), worker);
+  std::vector<Location> objects;
+  std::atomic<int> at{-1}, freed{0};
+  std::thread other([&] {
+    for (int i = 0; i < rounds; ++i) {
+      while (at.load() < i) std::this_thread::yield();
+      if (arena_.free(objects[static_cast<std::size_t>(i)])) ++freed;
+      at.store(i + rounds);
+      while (at.load() >= rounds) std::this_thread::yield();
+    }
+  });
+  int evicted = 0;
+  objects.reserve(rounds);
+  for (int i = 0; i < rounds; ++i) {
+    objects.push_back(put(mine, 20000, i));
+    mine.adopt(objects.back());
+    at.store(i);
+    evicted += mine.evict(objects.back()) == Arena::Eviction::done;
+    while (at.load() < i + rounds) std::this_thread::yield();
+    at.store(i);
+  }
+  other.join();
+  EXPECT_EQ(evicted + freed, rounds);
+  EXPECT_EQ(arena_.usage().objects, 0u);
+  EXPECT_EQ(arena_.usage().largest_free, arena_.usage().cap_bytes);
 }
 
 TEST_F(ArenaTest, RefusesToMapWhatIsNoArena) {

@@ -219,6 +219,46 @@ TEST_F(OwnerRefs, AnObjectOfAnotherNodeIsBroughtHere) {
   EXPECT_EQ(freed[0].second.location, near);
 }
 
+TEST_F(OwnerRefs, AnObjectForWhichThereIsNoRoomHereIsNotLost) {
+  const RefHandle ref = submit();
+  grant(remote_worker);
+  const wire::ObjectLocation far{there, 4096, 100000, 1};
+  reply(calls[0], wire::ReplyKind::value_object, wire::encode_location(far));
+  owner.localize(ref);
+  Error full;
+  full.code = ErrorCode::disk_full;
+  full.message = "no room";
+  owner.on_message(node_process(here), wire::ObjectHere{owner.id(ref), far, {}, full}, now);
+  EXPECT_EQ(readied, std::vector{ref});
+  EXPECT_EQ(owner.view(ref).state, RefState::object);
+  ASSERT_NE(owner.view(ref).error, nullptr);
+  EXPECT_EQ(owner.view(ref).error->code, ErrorCode::disk_full);
+  // Whoever asks later may get it.
+  EXPECT_TRUE(owner.localize(ref));
+  EXPECT_EQ(owner.view(ref).error, nullptr);
+  EXPECT_EQ(take<wire::PullObject>().size(), 2u);
+  release(ref);
+  EXPECT_EQ(take<wire::FreeObject>().size(), 1u);
+}
+
+TEST_F(OwnerRefs, AnObjectThatCannotBeReadIsFreedWhereItLay) {
+  const RefHandle ref = submit();
+  grant(remote_worker);
+  const wire::ObjectLocation far{there, 4096, 100000, 1};
+  reply(calls[0], wire::ReplyKind::value_object, wire::encode_location(far));
+  owner.localize(ref);
+  Error damaged;
+  damaged.code = ErrorCode::object_lost;
+  damaged.message = "the checksum is wrong";
+  owner.on_message(node_process(here), wire::ObjectHere{owner.id(ref), far, {}, damaged}, now);
+  EXPECT_EQ(error(ref).code, ErrorCode::object_lost);
+  const auto freed = take<wire::FreeObject>();
+  ASSERT_EQ(freed.size(), 1u);
+  EXPECT_EQ(freed[0].second.location, far);
+  release(ref);
+  EXPECT_TRUE(take<wire::FreeObject>().empty());
+}
+
 TEST_F(OwnerRefs, AnObjectWithoutCopiesIsLostWithItsNode) {
   const RefHandle ref = submit();
   grant(remote_worker);

@@ -542,5 +542,49 @@ TEST_F(OwnerTasks, APreemptedTaskRunsAgainWhateverItsRetries) {
   release(ref);
 }
 
+TEST_F(OwnerTasks, ATaskKilledForMemoryRunsAgainLaterAndLosesNoRetry) {
+  const RefHandle ref = submit({.task_class = owner.task_class({.max_retries = 1})});
+  EXPECT_TRUE(take<wire::LeaseRequest>().back().second.retriable);
+  wire::ProcessDeath death;
+  death.pid = 77;
+  death.signal = 9;
+  death.out_of_memory = "memory runs out";
+  for (std::uint32_t kill = 1; kill <= 15; ++kill) {
+    grant(worker_a);
+    ASSERT_EQ(calls.size(), kill);
+    EXPECT_EQ(calls.back().header.attempt, kill);
+    begun.insert(kill);
+    owner.on_process_died(worker_a, death, now);
+    EXPECT_EQ(owner.view(ref).state, RefState::pending);
+    const auto wait = owner.next_timer() - now;
+    EXPECT_EQ(wait, std::min<Duration>(std::chrono::seconds(1 << (kill - 1)), std::chrono::seconds(30))) << kill;
+    now += wait;
+    owner.on_timer(now);
+  }
+  grant(worker_a);
+  begun.insert(16);
+  owner.on_process_died(worker_a, death, now);
+  ASSERT_EQ(owner.view(ref).state, RefState::error) << "it is the one that needs too much";
+  EXPECT_EQ(owner.view(ref).error->code, ErrorCode::out_of_memory);
+  EXPECT_EQ(
+      owner.view(ref).error->message,
+      "the node killed the process (pid 77) that ran the task: memory runs out; that was attempt 16 that ended so");
+  release(ref);
+}
+
+TEST_F(OwnerTasks, WithoutRetriesBeingKilledForMemoryIsTheEnd) {
+  const RefHandle ref = submit({.task_class = owner.task_class({.max_retries = 0})});
+  const auto request = take<wire::LeaseRequest>().back().second;
+  EXPECT_FALSE(request.retriable);
+  grant(worker_a, request.tag);
+  begun.insert(1);
+  wire::ProcessDeath death;
+  death.out_of_memory = "memory runs out";
+  owner.on_process_died(worker_a, death, now);
+  ASSERT_EQ(owner.view(ref).state, RefState::error);
+  EXPECT_EQ(owner.view(ref).error->code, ErrorCode::out_of_memory);
+  release(ref);
+}
+
 }  // namespace
 }  // namespace mobula

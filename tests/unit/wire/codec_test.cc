@@ -60,8 +60,22 @@ std::vector<Message> all_messages() {
   chunk.offset = 64;
   chunk.bytes = value_of(ValueKind::inline_value).bytes;
   return {
-      LeaseRequest{
-          5, 3, 2, 40, true, true, Resources::cpus(2), program, placement, -2, true, 77, node, 1 << 30, {node, {5}}},
+      LeaseRequest{5,
+                   3,
+                   2,
+                   40,
+                   true,
+                   true,
+                   Resources::cpus(2),
+                   program,
+                   placement,
+                   -2,
+                   true,
+                   77,
+                   node,
+                   1 << 30,
+                   {node, {5}},
+                   true},
       LeaseCancel{5, 2},
       LeaseGrant{5, lease, process},
       LeaseRedirect{5, node, "there is room", 77},
@@ -95,13 +109,15 @@ std::vector<Message> all_messages() {
       AddCopy{ref, location},
       FreeObject{location},
       FetchObject{location},
+      NeedRoom{5, 1 << 20},
+      RoomMade{5, some_error()},
       chunk,
-      ProcessDied{process, {12, 9, 0, "killed by SIGKILL", "main", true}},
+      ProcessDied{process, {12, 9, 0, "killed by SIGKILL", "main", true, "97 % in use"}},
       NodeDied{node, "no heartbeat"},
       JoinCluster{some_node()},
       JoinReply{true, "welcome"},
       LeaveCluster{node},
-      Heartbeat{node, Resources::cpus(1), 3, {{7, Resources::cpus(2)}}},
+      Heartbeat{node, Resources::cpus(1), 3, {{7, Resources::cpus(2)}}, {1, 2, 3, 4}},
       ClusterView{8, {some_node(), some_node()}, {{group, {node, {}}, "removed"}}, {{7, Resources::cpus(2)}}},
       Recycle{lease},
       ActorExited{actor, 2, some_error()},
@@ -136,7 +152,8 @@ std::vector<Message> all_messages() {
       Why{5, process, "n1/2.3#4.5", 6, process, true},
       WhyAnswer{5, {"it waits", "for this"}, 2},
       StatusRequest{},
-      StatusReply{8, {{some_node(), true, false, 1500}, {some_node()}}, {{node, "b", "no heartbeat", 20}}},
+      StatusReply{
+          8, {{some_node(), true, false, 1500, {1, 2, 3, 4}}, {some_node()}}, {{node, "b", "no heartbeat", 20}}},
   };
 }
 
