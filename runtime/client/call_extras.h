@@ -17,7 +17,7 @@
 
 namespace mobula::client {
 
-/// wire::CallHeader::flags, which are the shell's.
+/// The shell's among wire::CallHeader::flags.
 inline constexpr std::uint8_t has_extras = 1;
 inline constexpr std::uint8_t lends_nothing = 2;  // an actor's constructor: its lease has no cpu
 

@@ -15,7 +15,7 @@ constexpr Duration look_every = std::chrono::milliseconds(5);
 
 }  // namespace
 
-detail::Core* DriverCore::start(const daemon::EmbeddedOptions& options) {
+detail::Core* DriverCore::start(const daemon::EmbeddedOptions& options, std::uint64_t lineage_bytes) {
   auto node = daemon::Embedded::start(options);
   // A mapping of its own: arrays may outlive the runtime.
   auto arena =
@@ -28,7 +28,8 @@ detail::Core* DriverCore::start(const daemon::EmbeddedOptions& options) {
                            .program = node->program(),
                            .cpus = static_cast<int>(options.cpus),
                            .job = node->node().value,
-                           .idle_lease_keep = std::chrono::milliseconds(100)};
+                           .idle_lease_keep = std::chrono::milliseconds(100),
+                           .lineage_bytes = lineage_bytes};
   auto* core = new DriverCore(std::move(node), setup);
   register_core(core);
   core->node_->set_background(core);

@@ -12,7 +12,7 @@ namespace mobula::client {
 class DriverCore final : public ProcessCore, private daemon::Background {
  public:
   // Throws TaskError when the node cannot be started.
-  static detail::Core* start(const daemon::EmbeddedOptions& options);
+  static detail::Core* start(const daemon::EmbeddedOptions& options, std::uint64_t lineage_bytes);
   void shutdown() override;
 
  private:

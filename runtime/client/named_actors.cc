@@ -55,6 +55,9 @@ detail::Slot ProcessCore::create_detached(Lock& lock, ActorSpec&& spec, const Op
   wanted.type = spec.options.type;
   wanted.title = spec.options.name;
   wanted.flags = spec.flags;
+  if (spec.options.keeps_state) wanted.flags |= wire::call_logged;
+  wanted.checkpoint_every = spec.options.checkpoint_every;
+  wanted.checkpoint_period_ns = spec.options.checkpoint_period.count();
   wanted.args = std::move(spec.args);
   wanted.max_restarts = options.max_restarts;
   wanted.max_call_retries = options.max_call_retries;

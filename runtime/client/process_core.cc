@@ -47,7 +47,8 @@ ProcessCore::ProcessCore(const ProcessSetup& setup)
                                    OwnerOptions{.program = setup.program,
                                                 .node_name = setup.node_name,
                                                 .job = setup.job,
-                                                .idle_lease_keep = setup.idle_lease_keep},
+                                                .idle_lease_keep = setup.idle_lease_keep,
+                                                .lineage_bytes = setup.lineage_bytes},
                                    static_cast<OwnerSink&>(*this));
 }
 
@@ -169,6 +170,7 @@ detail::Slot ProcessCore::create_actor(const detail::Submission& s) {
                  .deps = std::move(call.deps),
                  .contained = std::move(call.contained),
                  .options = actor_options(options)};
+  if (s.function->save != nullptr) keep_state(spec, options);
   if (spec.options.resources.amount("cpu") == 0) spec.flags |= lends_nothing;
   if (const auto extras = extras_of_actor(options); !extras.empty()) {
     spec.flags |= has_extras;
@@ -373,25 +375,27 @@ Result<detail::Bytes> ProcessCore::get(detail::Slot ref, detail::Deadline deadli
   if (forked_) return closed("reading a value");
   const RefHandle handle = handle_of(ref);
   RefView view = owner_->view(handle);
-  while (view.state == RefState::pending) {
-    if (!closed_) owner_->watch(handle);
-    const bool there = wait_until(lock, deadline, deadline == never ? handle : RefHandle{}, [&] {
-      view = owner_->view(handle);
-      return view.state != RefState::pending;
-    });
-    if (there) break;
-    if (closed_) return closed("waiting for a value");
-    if (auto why = interruption()) return *std::move(why);
-    if (deadline != never && steady_now() >= deadline) return late();
-    if (interrupted_) pump(lock, std::min(deadline, steady_now() + std::chrono::milliseconds(1)));  // another call's
-  }
-  if (view.state == RefState::object && !closed_ && owner_->localize(handle)) {
+  for (;;) {
+    while (view.state == RefState::pending) {
+      if (!closed_) owner_->watch(handle);
+      const bool there = wait_until(lock, deadline, deadline == never ? handle : RefHandle{}, [&] {
+        view = owner_->view(handle);
+        return view.state != RefState::pending;
+      });
+      if (there) break;
+      if (closed_) return closed("waiting for a value");
+      if (auto why = interruption()) return *std::move(why);
+      if (deadline != never && steady_now() >= deadline) return late();
+      if (interrupted_) pump(lock, std::min(deadline, steady_now() + std::chrono::milliseconds(1)));  // another call's
+    }
+    if (view.state != RefState::object || closed_ || !owner_->localize(handle)) break;
     const bool there = wait_until(lock, deadline, {}, [&] {
       view = owner_->view(handle);
       return view.state != RefState::object || view.location.node == self_.node || view.error != nullptr;
     });
     if (there && view.state == RefState::object && view.location.node != self_.node) return *view.error;
     if (!there) return closed_ ? closed("fetching an object") : late();
+    // Lost on its way here, it may be made again: then it is pending.
   }
   switch (view.state) {
     case RefState::inline_value:

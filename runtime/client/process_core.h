@@ -38,6 +38,7 @@ struct ProcessSetup {
   int cpus = 0;
   std::uint64_t job = 0;  // a driver's; a worker works for whoever leases it
   Duration idle_lease_keep{};
+  std::uint64_t lineage_bytes = 64 << 20;
 };
 
 wire::GroupId group_id(const Group& group);
@@ -84,6 +85,11 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   void after_fork_in_child() override;
 
   const std::string& node_name() const { return node_name_; }
+  // How much this process still owns, borrows and waits for.
+  Owner::Counts counts() {
+    const Lock lock(mutex_);
+    return owner_->counts();
+  }
 
  protected:
   using Lock = std::unique_lock<std::mutex>;

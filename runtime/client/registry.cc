@@ -58,13 +58,16 @@ Table& table() {
 }  // namespace
 
 FunctionEntry::FunctionEntry(Kind entry_kind, std::string_view entry_name, std::string_view entry_type,
-                             void (*entry_run)(Invocation&), void (*entry_target)(), bool is_coroutine)
+                             void (*entry_run)(Invocation&), void (*entry_target)(), bool is_coroutine,
+                             void (*entry_save)(Invocation&), void (*entry_load)(Invocation&, const Bytes&))
     : kind(entry_kind),
       name(entry_name),
       type(entry_type),
       run(entry_run),
       target(entry_target),
-      coroutine(is_coroutine) {
+      coroutine(is_coroutine),
+      save(entry_save),
+      load(entry_load) {
   next = entries.load(std::memory_order_relaxed);
   while (!entries.compare_exchange_weak(next, this, std::memory_order_release, std::memory_order_relaxed)) {
   }

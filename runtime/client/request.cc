@@ -86,12 +86,29 @@ ActorOptions actor_options(const Options& options) {
   if (options.max_pending_calls < 0) {
     refuse(fmt::format("max_pending_calls = {}: give a number of calls, or 0", options.max_pending_calls));
   }
+  if (options.checkpoint_every < 0 || options.checkpoint_period.count() < 0 ||
+      (options.checkpoint_every == 0 && options.checkpoint_period.count() == 0)) {
+    refuse(fmt::format("checkpoint_every = {}, checkpoint_period = {} ms: give a number of calls, a time, or both",
+                       options.checkpoint_every, options.checkpoint_period.count()));
+  }
   return {.name = options.name,
           .max_restarts = options.max_restarts,
           .max_call_retries = options.max_call_retries,
           .max_pending_calls = static_cast<std::uint32_t>(options.max_pending_calls),
           .unordered = options.unordered,
-          .resources = resources_of(options.resources, 0)};
+          .resources = resources_of(options.resources, 0),
+          .checkpoint_every = static_cast<std::uint32_t>(options.checkpoint_every),
+          .checkpoint_period = Duration(options.checkpoint_period)};
+}
+
+void keep_state(ActorSpec& spec, const Options& options) {
+  if (spec.options.max_restarts == 0) return;
+  if (options.max_concurrency.value_or(1) > 1 || !options.concurrency_groups.empty()) {
+    refuse(
+        "max_concurrency, concurrency_groups: this actor has save() and load(), and restarts; its calls run one at a "
+        "time, so that its state is that after a whole number of them. Leave these options out, or max_restarts");
+  }
+  spec.options.keeps_state = true;
 }
 
 }  // namespace mobula::client

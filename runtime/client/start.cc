@@ -85,7 +85,8 @@ Runtime Runtime::start(const StartOptions& options) {
                                              .decision_log = options.decision_log,
                                              .spill_directory = options.spill_directory,
                                              .memory_threshold = options.memory_threshold,
-                                             .memory_check = options.memory_check}),
+                                             .memory_check = options.memory_check},
+                                            options.lineage_memory),
                  true);
 }
 

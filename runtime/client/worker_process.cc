@@ -12,11 +12,11 @@
 
 #include <mobula/detail/registry.h>
 
+#include "runtime/base/memory.h"
 #include "runtime/client/arena_object.h"
 #include "runtime/client/context.h"
 #include "runtime/client/failure.h"
 #include "runtime/daemon/worker_setup.h"
-#include "runtime/base/memory.h"
 #include "runtime/process/crash.h"
 #include "runtime/process/modules.h"
 #include "runtime/process/output.h"
@@ -233,7 +233,15 @@ bool WorkerProcess::prepare(Lock& lock, CallRun& run) {
   publish_name(*run.entry);
   run.dependency_values.clear();
   for (std::uint32_t i = 0; i < header.deps; ++i) {
-    Result<detail::Bytes> bytes = dependency(lock, run.frame.next_dependency());
+    std::optional<wire::ObjectLocation> lost;
+    Result<detail::Bytes> bytes = dependency(lock, run.frame.next_dependency(), lost);
+    if (!bytes && lost) {
+      const Bytes place = wire::encode_location(*lost);
+      run.outcome.kind = wire::ReplyKind::argument_lost;
+      run.outcome.payload.assign(place.data(), place.data() + place.size());
+      run.call->items = i;
+      return false;
+    }
     if (!bytes) {
       fail(
           run.outcome,
@@ -253,6 +261,21 @@ bool WorkerProcess::prepare(Lock& lock, CallRun& run) {
   return true;
 }
 
+void WorkerProcess::run_function(CallRun& run) {
+  const std::uint8_t flags = run.call->header.flags;
+  if ((flags & wire::call_saves) != 0) return run.entry->save(run);
+  if ((flags & wire::call_restores) == 0) return run.entry->run(run);
+  const detail::Bytes state = run.dependency_values.back();
+  run.dependencies = std::span(run.dependency_values).first(run.dependency_values.size() - 1);
+  run.entry->run(run);
+  try {
+    run.entry->load(run, state);
+  } catch (...) {
+    run.destroy(std::exchange(run.instance, nullptr));
+    throw;
+  }
+}
+
 // Runs code of the user's: the function, or the coroutine from where it waits.
 void WorkerProcess::enter(Lock& lock, CallRun& run, bool again) {
   lock.unlock();
@@ -263,7 +286,7 @@ void WorkerProcess::enter(Lock& lock, CallRun& run, bool again) {
       std::exchange(run.waiting, nullptr).resume();
       if (run.suspended->done()) run.suspended->finish(run);
     } else {
-      run.entry->run(run);
+      run_function(run);
     }
     if (memory != 0) environment_.lift_limit();
   } catch (...) {
@@ -475,6 +498,7 @@ void WorkerProcess::adopt_manners(CallRun& run) {
       threads_wanted_ += at_once;
     }
   }
+  if ((run.call->header.flags & wire::call_logged) != 0) manners.max_concurrency = 1;
   worker_.set_manners(manners);
   concurrent_ = true;
 }
@@ -568,16 +592,23 @@ void WorkerProcess::enter_context() {
   }
 }
 
-Result<detail::Bytes> WorkerProcess::dependency(Lock& lock, const wire::Dependency& dep) {
+Result<detail::Bytes> WorkerProcess::dependency(Lock& lock, const wire::Dependency& dep,
+                                                std::optional<wire::ObjectLocation>& lost) {
   if (dep.kind == wire::DependencyKind::inline_value) return detail::Bytes{.span = dep.bytes, .keep = nullptr};
   if (dep.kind == wire::DependencyKind::error) return wire::decode_error(dep.bytes);
   Result<wire::ObjectLocation> location = wire::decode_location(dep.bytes);
   if (!location) return location.error();
   if (location->node != self_.node) {
-    location = pull(lock, dep.ref, *location, never);
-    if (!location.ok()) return location.error();
+    const Result<wire::ObjectLocation> here = pull(lock, dep.ref, *location, never);
+    if (!here.ok()) {
+      if (here.error().code == ErrorCode::object_lost) lost = *location;
+      return here.error();
+    }
+    location = *here;
   }
-  return read_object(lock, dep.ref, *location, never);
+  Result<detail::Bytes> bytes = read_object(lock, dep.ref, *location, never);
+  if (!bytes && bytes.error().code == ErrorCode::object_lost) lost = *wire::decode_location(dep.bytes);
+  return bytes;
 }
 
 void WorkerProcess::destroy_instance(Lock& lock) {

@@ -48,11 +48,13 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   bool prepare(Lock& lock, CallRun& run);
   void resume(Lock& lock, CallRun& run);
   void enter(Lock& lock, CallRun& run, bool again);
+  static void run_function(CallRun& run);
   void leave_or_wait(Lock& lock, CallRun& run);
   void finish(CallRun& run);
   void fail(Outcome& outcome, const Error& error);
   std::uint8_t retry_flags(const CallRun& run, const Error& error) const;
-  Result<detail::Bytes> dependency(Lock& lock, const wire::Dependency& dep);
+  // `lost`: where its bytes were, if they are not there any more.
+  Result<detail::Bytes> dependency(Lock& lock, const wire::Dependency& dep, std::optional<wire::ObjectLocation>& lost);
   void give_back_lane(CallRun& run);
   void destroy_instance(Lock& lock);
   void publish_name(const detail::FunctionEntry& entry);
@@ -103,8 +105,8 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void (*destroy_instance_)(void*) = nullptr;
   bool destroy_ = false;
   bool exit_ = false;
-  process::Environment environment_;                          // of the task that runs, or of the actor
-  const detail::FunctionEntry* named_ = nullptr;              // whose name is published
+  process::Environment environment_;              // of the task that runs, or of the actor
+  const detail::FunctionEntry* named_ = nullptr;  // whose name is published
 
   std::deque<net::Call> parked_;                  // taken off a lane; their concurrency group is full
   std::multimap<RefHandle, CallRun*> awaiting_;   // suspended coroutines, by what they wait for

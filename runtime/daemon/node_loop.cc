@@ -17,6 +17,7 @@
 #include <set>
 #include <variant>
 
+#include "runtime/base/memory.h"
 #include "runtime/control/control.h"
 #include "runtime/daemon/cluster.h"
 #include "runtime/daemon/embedded.h"
@@ -30,7 +31,6 @@
 #include "runtime/daemon/worker_pool.h"
 #include "runtime/net/endpoint.h"
 #include "runtime/node/node.h"
-#include "runtime/base/memory.h"
 #include "runtime/owner/keeper.h"
 #include "runtime/process/modules.h"
 #include "runtime/wire/codec.h"
@@ -512,7 +512,8 @@ void NodeLoop::Impl::deliver(const Relay& relay, const LaneFrame& frame, std::sp
   if (frame.header.kind == FrameKind::output) return on_output(relay.to, frame.payload);
   if (relay.to.slot == 0) {
     if (frame.header.kind == FrameKind::reply) {
-      if (keeper_) keeper_->on_reply(relay.from, frame.payload, now_);
+      // What lies in this arena was the worker's until now; if that died first, its death is told next.
+      if (keeper_ && keep_object(relay.to, frame.payload)) keeper_->on_reply(relay.from, frame.payload, now_);
       return;
     }
     auto message = wire::decode(frame.payload);

@@ -18,6 +18,10 @@ RefHandle Owner::Impl::create_actor(ActorSpec&& spec, Time now, bool claim) {
   actor->max_pending_calls = spec.options.max_pending_calls;
   actor->unordered = spec.options.unordered;
   actor->options = spec.options;
+  if (spec.options.keeps_state) {
+    actor->state = std::make_unique<ActorState>();
+    spec.flags |= wire::call_logged;
+  }
   refs_[ref].more().actor = std::move(actor);
   actors_.insert(ref);
   const TaskHandle handle = new_task(wire::CallKind::actor_create, ref, spec.constructor, spec.flags,
@@ -86,6 +90,7 @@ void Owner::Impl::actor_granted(RefHandle ref, const wire::LeaseGrant& grant, Ti
 void Owner::Impl::send_creation(RefHandle ref, Time now) {
   ActorEntry& actor = *refs_[ref].actor();
   TaskEntry& task = tasks_[actor.creation];
+  if (!task.deps.empty() && lacks_arguments(actor.creation, now)) return give_back_worker(ref);
   switch (send(actor.creation, task, actor.worker, actor.lease)) {
     case SendStatus::accepted:
       task.state = TaskEntry::State::sent;
@@ -107,13 +112,28 @@ void Owner::Impl::actor_created(RefHandle ref, wire::Value&& outcome, Time now) 
     bury_actor(ref, std::move(error), now);
     return;
   }
-  actor.life = Life::alive;
-  actor.reachable = true;
   ++refs_[ref].count;
   if (refs_[ref].state == RefState::pending) become(ref, std::move(outcome), now);
+  if (actor.state) {
+    resume_actor(ref, now);
+  } else {
+    actor_lives(ref, now);
+  }
+  release(ref, now);
+}
+
+void Owner::Impl::actor_lives(RefHandle ref, Time now) {
+  ActorEntry& actor = *refs_[ref].actor();
+  actor.life = Life::alive;
+  actor.reachable = true;
   answer_locating(ref);
   pump_actor(ref, now);
-  release(ref, now);
+}
+
+void Owner::Impl::give_back_worker(RefHandle ref) {
+  ActorEntry& actor = *refs_[ref].actor();
+  sink_.send(node_process(actor.lease.node), wire::LeaseReturn{actor.lease});
+  actor.life = Life::waiting;  // for its arguments
 }
 
 RefHandle Owner::Impl::call(RefHandle actor_ref, TaskSpec&& spec, Time now, std::vector<RefHandle>* more) {
@@ -140,6 +160,7 @@ RefHandle Owner::Impl::call(RefHandle actor_ref, TaskSpec&& spec, Time now, std:
 void Owner::Impl::pump_actor(RefHandle ref, Time now) {
   ActorEntry& actor = *refs_[ref].actor();
   if (actor.life == Life::creating && tasks_[actor.creation].state != TaskEntry::State::sent) send_creation(ref, now);
+  if (actor.life == Life::resuming) return replay(ref, now);
   while (!actor.queue.empty()) {
     const TaskHandle handle = actor.queue.front();
     TaskEntry* task = tasks_.find(handle);
@@ -147,7 +168,12 @@ void Owner::Impl::pump_actor(RefHandle ref, Time now) {
       actor.queue.pop_front();
       continue;
     }
-    if (task->state == TaskEntry::State::waiting) return;  // later calls wait with it: order is promised
+    if (task->state != TaskEntry::State::waiting && !task->deps.empty()) lacks_arguments(handle, now);
+    if (task->state == TaskEntry::State::waiting) {
+      if (!actor.unordered) return;  // later calls wait with it: order is promised
+      actor.queue.pop_front();
+      continue;
+    }
     if (!actor.reachable) {
       if (actor.life == Life::foreign) locate(ref);
       return;
@@ -215,14 +241,13 @@ void Owner::Impl::actor_worker_died(RefHandle ref, const Error& why, Time now) {
     if (task == nullptr || task->state != TaskEntry::State::sent) continue;
     if (!task->cancelled && sink_.withdraw(worker, task->ticket)) {
       requeue_call(actor, in_flight[i]);
-    } else if (!task->cancelled && task->retries_left != 0) {
-      if (task->retries_left > 0) --task->retries_left;
-      ++task->attempt;
-      if (task->causes.size() < 8) task->causes.push_back(why);
-      requeue_call(actor, in_flight[i]);
     } else {
-      fail_call(in_flight[i], why, true, now);
+      interrupted(ref, in_flight[i], why, now);
     }
+  }
+  if (actor.state) {
+    stop_saving(*actor.state, now);
+    rewind(*actor.state);
   }
   if (actor.life == Life::foreign) {
     if (!actor.queue.empty()) locate(ref);
@@ -242,16 +267,21 @@ void Owner::Impl::actor_worker_died(RefHandle ref, const Error& why, Time now) {
   release(ref, now);
 }
 
+void Owner::Impl::interrupted(RefHandle ref, TaskHandle handle, const Error& why, Time now) {
+  TaskEntry& task = tasks_[handle];
+  if (task.cancelled || task.retries_left == 0) return fail_call(handle, why, true, now);
+  if (task.retries_left > 0) --task.retries_left;
+  ++task.attempt;
+  if (task.causes.size() < 8) task.causes.push_back(why);
+  requeue_call(*refs_[ref].actor(), handle);
+}
+
 void Owner::Impl::forget_creation(ActorEntry& actor, Time now) {
-  TaskEntry* task = tasks_.find(actor.creation);
-  if (task == nullptr) return;
-  const std::vector<RefHandle> deps = std::move(task->deps);
-  const std::vector<RefHandle> contained = std::move(task->contained);
-  refs_[task->result].task = {};
-  tasks_.erase(actor.creation);
-  actor.creation = {};
-  for (const RefHandle ref : deps) release(ref, now);
-  for (const RefHandle ref : contained) release(ref, now);
+  if (TaskEntry* task = tasks_.find(actor.creation)) {
+    refs_[task->result].task = {};
+    forget_call(std::exchange(actor.creation, {}), now);
+  }
+  drop_state(actor, now);
 }
 
 void Owner::Impl::bury_actor(RefHandle ref, Error error, Time now) {
@@ -297,6 +327,7 @@ void Owner::Impl::end_actor(RefHandle ref, Time now) {
     case Life::leasing:
       sink_.send(node_process(actor.asked_node), wire::LeaseCancel{actor_tag(ref), 1});
       break;
+    case Life::resuming:
     case Life::alive:
       sink_.send(actor.worker, wire::EndActor{as_actor(id(ref)), actor.incarnation, actor.lease});
       break;
@@ -342,7 +373,8 @@ void Owner::Impl::answer_locating(RefHandle ref) {
     }
     if (actor.life != Life::alive || actor.incarnation <= asker.second) return false;
     sink_.send(asker.first, wire::ActorAt{name, actor.incarnation, actor.worker, actor.lease, actor.max_call_retries,
-                                          actor.max_pending_calls, actor.unordered});
+                                          actor.max_pending_calls, actor.unordered, actor.state != nullptr,
+                                          answered_calls_of(actor, asker.first)});
     return true;
   });
 }
@@ -374,8 +406,24 @@ void Owner::Impl::on_actor_at(const wire::ActorAt& message, Time now) {
   actor.max_call_retries = message.max_call_retries;
   actor.max_pending_calls = message.max_pending_calls;
   actor.unordered = message.unordered;
-  refuse_surplus(found->second, now);
-  pump_actor(found->second, now);
+  actor.logged = message.logged;
+  const RefHandle ref = found->second;
+  retain(ref);
+  for (const RefId& call : message.answered) {
+    // Its effect is in the state that lives on, so that it must not run again; but its result went with the worker.
+    const RefHandle result = find_owned(call.index, call.generation);
+    if (!result || tasks_.find(refs_[result].task) == nullptr) continue;
+    const TaskHandle handle = refs_[result].task;
+    if (tasks_[handle].state != TaskEntry::State::queued || tasks_[handle].attempt == 1) continue;
+    wire::Value lost;
+    lost.kind = wire::ValueKind::error;
+    lost.error = task_error(tasks_[handle], ErrorCode::actor_died,
+                            "the actor died with the result: the call ran, and what it did is in the actor's state");
+    end_task(handle, std::move(lost), now);
+  }
+  refuse_surplus(ref, now);
+  pump_actor(ref, now);
+  release(ref, now);
 }
 
 void Owner::Impl::refuse_surplus(RefHandle ref, Time now) {
@@ -407,7 +455,7 @@ void Owner::Impl::on_actor_exited(const wire::ActorExited& message, Time now) {
   const RefHandle ref = find_owned(message.actor.index, message.actor.generation);
   if (!ref || refs_[ref].actor() == nullptr) return;
   ActorEntry& actor = *refs_[ref].actor();
-  if (actor.life != Life::alive || actor.incarnation != message.incarnation) return;
+  if ((actor.life != Life::alive && actor.life != Life::resuming) || actor.incarnation != message.incarnation) return;
   // What it had not begun it refuses, or will never see.
   RingQueue<TaskHandle> in_flight = std::exchange(actor.in_flight, {});
   for (std::size_t i = 0; i < in_flight.size(); ++i) {

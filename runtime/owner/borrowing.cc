@@ -83,27 +83,29 @@ void Owner::Impl::hold_for(const ProcessId& caller, std::uint32_t index, std::ui
 void Owner::Impl::take_contained(const ProcessId& from, const wire::ReplyHeader& header,
                                  std::span<const RefId> contained, RefHandle holder) {
   const wire::ReleaseHeld message{header.index, header.generation, header.attempt, header.item};
-  const SlabHandle pending = pending_holds_.emplace(from, message, 1u);
-  for (const RefId& name : contained) {
-    // The producer's hold covers them until we are registered: no cover of ours is needed.
-    const std::uint64_t parent = std::exchange(parent_, 0);
-    const RefHandle inner = borrow(name, false, {});
-    parent_ = parent;
-    refs_[holder].more().contained.push_back(inner);
-    RefEntry& entry = refs_[inner];
-    if (entry.borrow == Borrow::unregistered) register_borrow(inner);
-    if (entry.borrow == Borrow::requested) {
-      ++pending_holds_[pending].remaining;
-      entry.more().acks_for.push_back(pending);
-    }
-  }
+  const SlabHandle pending = pending_holds_.emplace(from, wire::Message(message), 1u);
+  for (const RefId& name : contained) refs_[holder].more().contained.push_back(borrow_held(name, pending));
   release_hold(pending);
+}
+
+RefHandle Owner::Impl::borrow_held(const RefId& name, SlabHandle pending) {
+  // The sender's hold covers it until we are registered: no cover of ours is needed.
+  const std::uint64_t parent = std::exchange(parent_, 0);
+  const RefHandle ref = borrow(name, false, {});
+  parent_ = parent;
+  RefEntry& entry = refs_[ref];
+  if (entry.borrow == Borrow::unregistered) register_borrow(ref);
+  if (entry.borrow == Borrow::requested) {
+    ++pending_holds_[pending].remaining;
+    entry.more().acks_for.push_back(pending);
+  }
+  return ref;
 }
 
 void Owner::Impl::release_hold(SlabHandle pending) {
   PendingHold& hold = pending_holds_[pending];
   if (--hold.remaining != 0) return;
-  sink_.send(hold.worker, hold.message);
+  sink_.send(hold.to, std::move(hold.message));
   pending_holds_.erase(pending);
 }
 

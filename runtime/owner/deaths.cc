@@ -125,11 +125,14 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
     if (!entry->owned() && gone.covers(entry->extra->foreign.owner)) {
       Error error = death_error(gone, ErrorCode::actor_died, "the actor ended with the process that owned it");
       error.causes.push_back(death_error(gone, ErrorCode::owner_died, "its owner died"));
+      logging_owner_died(ref, now);
+      if (refs_.find(ref) == nullptr) continue;
       bury_actor(ref, std::move(error), now);
     } else if (actor.life == ActorEntry::Life::leasing) {
       if (!gone.process && actor.asked_node == gone.node) ask_actor_lease(ref, self_.node, false, options_.job);
     } else if (gone.covers(actor.worker) &&
                (actor.life == ActorEntry::Life::alive || actor.life == ActorEntry::Life::creating ||
+                actor.life == ActorEntry::Life::resuming ||
                 (actor.life == ActorEntry::Life::foreign && actor.incarnation != 0))) {
       Error error = death_error(gone, ErrorCode::actor_died, "the actor's worker died");
       error.attempt = static_cast<std::int32_t>(actor.incarnation);
@@ -152,6 +155,9 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
     const auto is_gone = [&](const ProcessId& process) { return gone.covers(process); };
     std::erase_if(extra.resolvers, is_gone);
     if (extra.actor) std::erase_if(extra.actor->locating, [&](const auto& asker) { return gone.covers(asker.first); });
+    if (extra.actor && extra.actor->state) {
+      std::erase_if(extra.actor->state->unanswered, [&](const RefId& call) { return gone.covers(call.owner); });
+    }
     if (std::erase_if(extra.borrowers, is_gone) != 0) maybe_free(ref, now);
   }
   std::vector<RefHandle> unheld;
@@ -193,21 +199,10 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
       }
       if (entry.state == RefState::object && entry.location.node == gone.node) lost_objects.push_back(ref);
     });
+    const Error why = death_error(gone, ErrorCode::object_lost, "the object's bytes lay on a node that died");
     for (const RefHandle ref : lost_objects) {
-      RefEntry& entry = refs_[ref];
-      RefExtra& extra = entry.more();
-      if (extra.local.node) {
-        std::erase(extra.copies, extra.local);
-        entry.location = std::exchange(extra.local, {});
-      } else if (!extra.copies.empty()) {
-        entry.location = extra.copies.back();
-        extra.copies.pop_back();
-      } else {
-        entry.state = RefState::error;
-        extra.error = death_error(gone, ErrorCode::object_lost, "the object's bytes lay on a node that died");
-        if (std::exchange(entry.watched, false)) sink_.ready(ref);
-      }
-      entry.localizing = false;
+      if (const RefEntry* entry = refs_.find(ref); entry != nullptr)
+        lose(ref, wire::ObjectLocation(entry->location), why, now);
     }
   }
 

@@ -23,6 +23,9 @@ ActorId Keeper::keep(const wire::CreateDetached& wanted, Time now) {
   spec.options.placement.durable = true;
   spec.options.priority = wanted.priority;
   spec.options.program = wanted.program;
+  spec.options.keeps_state = (wanted.flags & wire::call_logged) != 0;
+  spec.options.checkpoint_every = wanted.checkpoint_every;
+  spec.options.checkpoint_period = Duration(wanted.checkpoint_period_ns);
   return as_actor(owner_.id(owner_.create_actor(std::move(spec), now)));
 }
 

@@ -57,6 +57,7 @@ void Owner::Impl::dispatch(std::uint32_t scheduling_class, Time now) {
       task = tasks_.find(cls.queue.front());
     }
     const TaskHandle handle = cls.queue.front();
+    if (!task->deps.empty() && lacks_arguments(handle, now)) continue;
     LeaseEntry& lease = leases_[lease_handle];
     const SendStatus status = send(handle, *task, lease.worker, lease.id);
     if (status == SendStatus::accepted) {
@@ -104,7 +105,6 @@ void Owner::Impl::withdraw_queued(LeaseEntry& lease, std::size_t keep, std::size
 }
 
 void Owner::Impl::rebalance(SchedulingClass& cls, Time now) {
-  (void)now;
   // One idle lease takes half of what waits behind the busiest one. What it does not need is stolen again.
   LeaseEntry* idle = nullptr;
   LeaseEntry* busiest = nullptr;
@@ -130,6 +130,7 @@ void Owner::Impl::rebalance(SchedulingClass& cls, Time now) {
       continue;
     }
     const TaskHandle handle = cls.queue.front();
+    if (!task->deps.empty() && lacks_arguments(handle, now)) continue;
     const SendStatus status = send(handle, *task, idle->worker, idle->id);
     if (status != SendStatus::accepted) {
       idle->full = status == SendStatus::full;
@@ -427,8 +428,13 @@ void Owner::Impl::on_timer(Time now) {
     if (LeaseEntry* lease = leases_.find(handle); lease != nullptr && lease->in_flight_count == 0) return_lease(handle);
   }
   const std::vector<RefHandle> actors(actors_.begin(), actors_.end());
-  for (const RefHandle actor : actors) {
-    if (refs_.find(actor) != nullptr && !refs_[actor].actor()->queue.empty()) pump_actor(actor, now);
+  for (const RefHandle ref : actors) {
+    if (refs_.find(ref) == nullptr) continue;
+    const ActorEntry& actor = *refs_[ref].actor();
+    if (!actor.queue.empty() || actor.life == ActorEntry::Life::creating || actor.life == ActorEntry::Life::resuming) {
+      pump_actor(ref, now);
+    }
+    if (refs_.find(ref) != nullptr) save_if_due(ref, now);
   }
 }
 

@@ -56,11 +56,15 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                           if (const RefHandle ref = find_owned(m.actor.index, m.actor.generation)) kill(ref, now);
                           return true;
                         },
+                        [&](const wire::CallsSaved& m) { return on_calls_saved(m), true; },
+                        [&](const wire::LogCall& m) { return on_log_call(from, m, now), true; },
+                        [&](const wire::CallLogged& m) { return on_call_logged(m, now), true; },
                         [&](const wire::NameReply& m) { return on_name_reply(m, now), true; },
                         [&](const wire::GroupPlaced& m) { return placed_[m.id] = m, true; },
                         [&](const wire::Why& m) { return on_why(m, now), true; },
                         [&](const wire::WhyAnswer& m) { return on_why_answer(m), true; },
-                        [&](const wire::ObjectHere& m) { return on_object_here(m), true; },
+                        [&](const wire::ObjectHere& m) { return on_object_here(m, now), true; },
+                        [&](const wire::ObjectLost& m) { return on_object_lost(from, m, now), true; },
                         [&](const wire::AddCopy& m) { return on_add_copy(m), true; },
                         [&](const wire::ProcessDied& m) { return on_process_died(m.process, m.death, now), true; },
                         [&](const wire::NodeDied& m) { return on_node_died(m.node, m.reason, now), true; },

@@ -35,6 +35,7 @@ struct OwnerOptions {
   std::uint32_t pipeline_depth = 256;     // calls in flight on a local lease
   std::uint32_t max_lease_requests = 64;  // unanswered ones per scheduling class
   Duration idle_lease_keep = std::chrono::milliseconds(100);
+  std::uint64_t lineage_bytes = 64 << 20;  // of ended calls that are kept to make lost results again
 };
 
 /// What an error of that kind says, here and where it is thrown at once.

@@ -26,13 +26,37 @@ namespace mobula {
 using TaskHandle = SlabHandle;
 using LeaseHandle = SlabHandle;
 
+/// What an actor that keeps its state is put together from after a death (docs/design/actor-state.md).
+struct ActorState {
+  struct Logged {
+    std::uint64_t order = 0;
+    TaskHandle call;
+    RefId origin;  // the call's result, for its caller
+  };
+  std::deque<Logged> log;              // answered calls that the checkpoint does not have, in order
+  Time logging_since{};                // of the first of them
+  RefHandle checkpoint;                // counted, its bytes are here; empty: the constructor's state
+  std::uint64_t checkpoint_order = 0;  // of the last call in it
+  std::uint64_t last_order = 0;        // of all calls that are known
+  std::set<RefId> unanswered;          // calls of others in the checkpoint, of which none has told an answer
+  // The next checkpoint, on its way.
+  TaskHandle saving;
+  RefHandle saved;  // its value, which is brought here
+  std::uint64_t saved_order = 0;
+  std::vector<RefId> saved_calls;
+  Time not_before{};  // after one that failed
+  // While resuming: of the log, how many were sent, and how many of these run.
+  std::size_t replayed = 0, replaying = 0;
+};
+
 /// An actor as its callers know it, and (owned entries only) its life.
 struct ActorEntry {
   enum class Life : std::uint8_t {
     foreign,   // borrowed: its owner knows
     waiting,   // the constructor's arguments are not there yet
     leasing,   // a worker was asked for
-    creating,  // the constructor runs
+    creating,  // the constructor runs, and loads the saved state
+    resuming,  // logged calls run again
     alive,
     dead
   };
@@ -57,9 +81,11 @@ struct ActorEntry {
   std::uint32_t max_pending_calls = 0;
   std::uint32_t pending = 0;  // calls of this process that have not ended
   bool unordered = false;
-  std::deque<TaskHandle> queue;     // not sent, in submission order; if unordered, only those that can be
-  RingQueue<TaskHandle> in_flight;  // sent, in that order
-  Error death;                      // dead: what later calls end in
+  bool logged = false;                // foreign: its owner logs what is answered
+  std::unique_ptr<ActorState> state;  // owned, if it keeps its state
+  std::deque<TaskHandle> queue;       // not sent, in submission order; if unordered, only those that can be
+  RingQueue<TaskHandle> in_flight;    // sent, in that order
+  Error death;                        // dead: what later calls end in
 };
 
 /// Items of a call that is a stream, between their maker and their reader.
@@ -85,6 +111,11 @@ struct RefExtra {
   std::vector<SlabHandle> acks_for;     // PendingHolds that wait for this ref's registration
   std::uint64_t settle_token = 0;       // while RefEntry::settling
   std::vector<RefHandle> more_results;  // of the task that makes this one, until it ended
+  TaskHandle lineage;                   // the ended call that can make the object again
+  std::uint32_t lineage_holds = 0;      // kept calls of which it is an argument
+  bool lineage_evicted = false;         // there was no room for that call
+  bool dormant = false;                 // kept for their sake alone; without its bytes if it can be made again
+  RefHandle checkpoint_of;              // the actor whose state this is, on its way here
   std::unique_ptr<StreamEntry> stream;
   std::unique_ptr<ActorEntry> actor;
 };
@@ -113,7 +144,13 @@ struct RefEntry {
 };
 
 struct TaskEntry {
-  enum class State : std::uint8_t { waiting, queued, sent };
+  enum class State : std::uint8_t {
+    waiting,
+    queued,
+    sent,
+    logging,  // answered; the actor's owner is told
+    kept      // ended; may run again
+  };
   wire::CallKind kind = wire::CallKind::task;
   State state = State::waiting;
   std::uint8_t flags = 0;
@@ -132,6 +169,8 @@ struct TaskEntry {
   RefHandle actor;
   LeaseHandle lease;
   CallTicket ticket;
+  std::uint32_t keepers = 0;     // kept: results that it can make again
+  std::uint64_t kept_bytes = 0;  // ... and what that costs
   std::uint64_t parent = 0;
   std::uint64_t order = 0;  // of submission
   Time since{};             // of submission, then of the last sending
@@ -183,8 +222,7 @@ class Owner::Impl {
   RefView view(RefHandle ref) const;
   void watch(RefHandle ref);
   bool localize(RefHandle ref);
-  void free_object(RefEntry& entry);
-  void on_object_here(const wire::ObjectHere& message);
+  void on_object_here(const wire::ObjectHere& message, Time now);
   void on_add_copy(const wire::AddCopy& message);
   /// The ref's value is known: tells all who wait. Exactly once a ref (per entry).
   void become(RefHandle ref, wire::Value&& value, Time now);
@@ -224,6 +262,28 @@ class Owner::Impl {
   void cancel_children(std::uint64_t parent, Time now);
   std::string name_of(const TaskEntry& task);
   Error task_error(const TaskEntry& task, ErrorCode code, std::string message);
+
+  // lineage.cc
+  bool lies_elsewhere(const wire::Value& value) const;
+  bool may_run_again(const TaskEntry& task);
+  void keep_lineage(TaskHandle handle, const std::vector<RefHandle>& others, Time now);
+  void forget_results(TaskHandle handle);
+  void evict_lineage(TaskHandle handle, Time now);
+  void drop_lineage(TaskHandle handle, Time now);
+  bool needed_by_lineage(RefHandle ref) const;
+  void fall_asleep(RefHandle ref);
+  void free_bytes(const RefEntry& entry);
+  void leave_lineage(RefHandle ref, Time now);
+  std::string why_not_again(const RefEntry& entry);
+  void make_again(RefHandle ref, const Error& why, Time now);
+  void await_arguments(TaskHandle handle);
+  /// Something made the value of an argument vanish since the call was ready: it waits again.
+  bool lacks_arguments(TaskHandle handle, Time now);
+  void lose(RefHandle ref, const wire::ObjectLocation& gone, const Error& why, Time now);
+  void on_object_lost(const ProcessId& from, const wire::ObjectLost& message, Time now);
+  void argument_lost(TaskHandle handle, std::uint32_t index, const wire::ObjectLocation& location, Time now);
+  /// A value for a ref that waits for it; one that has its value already keeps that.
+  void deliver(RefHandle ref, wire::Value&& value, Time now);
 
   // streams.cc
   void on_item(const ProcessId& from, const wire::ReplyHeader& header, wire::Value&& value,
@@ -275,6 +335,31 @@ class Owner::Impl {
   void end_actor(RefHandle ref, Time now);
   void kill(RefHandle ref, Time now);
   void locate(RefHandle ref);
+  void actor_lives(RefHandle ref, Time now);
+  void give_back_worker(RefHandle ref);
+
+  // actor_state.cc
+  void log_call(RefHandle actor, TaskEntry& task, std::uint64_t order, bool runs_again, Time now);
+  void add_to_log(RefHandle actor, TaskEntry&& call, std::uint64_t order, const RefId& origin, Time now);
+  void tell_owner(TaskHandle handle, const wire::ReplyHeader& header, wire::Value&& value);
+  void on_log_call(const ProcessId& from, const wire::LogCall& message, Time now);
+  void on_call_logged(const wire::CallLogged& message, Time now);
+  void on_calls_saved(const wire::CallsSaved& message);
+  void end_logged(TaskHandle handle, Time now);
+  void logging_owner_died(RefHandle actor, Time now);
+  void save_if_due(RefHandle actor, Time now);
+  void saved(TaskHandle handle, wire::ReplyKind kind, wire::Value&& value, std::uint64_t order, Time now);
+  void checkpoint_here(RefHandle actor, Time now);
+  void stop_saving(ActorState& state, Time now);
+  void resume_actor(RefHandle actor, Time now);
+  void replay(RefHandle actor, Time now);
+  void replayed(const ProcessId& from, const wire::ReplyHeader& header, bool has_refs, Time now);
+  void rewind(ActorState& state);
+  void drop_state(ActorEntry& actor, Time now);
+  void forget_call(TaskHandle handle, Time now);
+  std::vector<RefId> answered_calls_of(const ActorEntry& actor, const ProcessId& caller) const;
+  /// The call of a caller was running when its actor died: it runs again, or fails.
+  void interrupted(RefHandle actor, TaskHandle handle, const Error& why, Time now);
   // names.cc
   RefHandle create_named_actor(ActorSpec&& spec, std::uint64_t& tag, Time now);
   std::uint64_t find_actor(const wire::ActorName& name);
@@ -318,6 +403,8 @@ class Owner::Impl {
                 std::uint32_t item, std::span<const RefHandle> refs);
   void take_contained(const ProcessId& from, const wire::ReplyHeader& header, std::span<const RefId> contained,
                       RefHandle holder);
+  /// A ref that its sender holds until `pending` is sent: it is, once the ref's owner knows of this process.
+  RefHandle borrow_held(const RefId& name, SlabHandle pending);
   void registered(RefHandle ref, Time now);
   void release_hold(SlabHandle pending);
   void on_add_borrow(const ProcessId& from, const RefId& ref);
@@ -382,11 +469,20 @@ class Owner::Impl {
   };
   std::map<HeldKey, std::vector<RefHandle>> held_;
   struct PendingHold {
-    ProcessId worker;
-    wire::ReleaseHeld message;
+    ProcessId to;
+    wire::Message message;
     std::uint32_t remaining = 0;
   };
   Slab<PendingHold> pending_holds_;
+  /// The outcomes of calls in TaskEntry::State::logging.
+  struct Answer {
+    wire::Value value;
+    std::vector<wire::Value> more;
+    bool may_retry = false;
+  };
+  std::map<TaskHandle, Answer> logging_;
+  std::deque<TaskHandle> kept_;  // calls kept for their results, the oldest first, and some that were
+  std::uint64_t lineage_bytes_ = 0;
   std::set<NodeId> dead_nodes_;
 
   std::map<std::uint64_t, Question> questions_;

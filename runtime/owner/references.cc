@@ -97,7 +97,7 @@ bool Owner::Impl::localize(RefHandle ref) {
   return true;
 }
 
-void Owner::Impl::on_object_here(const wire::ObjectHere& message) {
+void Owner::Impl::on_object_here(const wire::ObjectHere& message, Time now) {
   RefHandle ref;
   if (message.ref.owner == self_) {
     ref = find_owned(message.ref.index, message.ref.generation);
@@ -107,8 +107,14 @@ void Owner::Impl::on_object_here(const wire::ObjectHere& message) {
   RefEntry* entry = refs_.find(ref);
   if (entry == nullptr || !entry->localizing) return;
   entry->localizing = false;
+  if (entry->extra && entry->extra->dormant) return;  // nobody wants it any more
   if (message.error.code == ErrorCode::none) {
     entry->more().local = message.local;
+  } else if (message.error.code == ErrorCode::object_lost && !entry->more().checkpoint_of) {
+    entry->localizing = true;  // if it lies elsewhere too, it is fetched from there
+    lose(ref, message.location, message.error, now);
+    if (RefEntry* still = refs_.find(ref)) still->localizing &= still->state == RefState::object;
+    return;
   } else {
     entry->more().error = message.error;
     const ErrorCode code = message.error.code;
@@ -116,7 +122,7 @@ void Owner::Impl::on_object_here(const wire::ObjectHere& message) {
         code == ErrorCode::out_of_memory || code == ErrorCode::disk_full || code == ErrorCode::unavailable;
     // Without room here the object is still there, and whoever asks later may get it.
     if (!no_room) {
-      if (entry->owned()) free_object(*entry);
+      if (entry->owned()) free_bytes(*entry);
       entry->state = RefState::error;
     }
   }
@@ -124,12 +130,19 @@ void Owner::Impl::on_object_here(const wire::ObjectHere& message) {
     entry->watched = false;
     sink_.ready(ref);
   }
+  if (const RefHandle actor = std::exchange(entry->more().checkpoint_of, {})) {
+    if (entry->state == RefState::object) return checkpoint_here(actor, now);
+    ActorState& state = *refs_[actor].actor()->state;
+    state.not_before = now + std::chrono::seconds(1);
+    set_timer(state.not_before);
+    release(std::exchange(state.saved, {}), now);
+  }
 }
 
 void Owner::Impl::on_add_copy(const wire::AddCopy& message) {
   const RefHandle ref = find_owned(message.ref.index, message.ref.generation);
-  if (!ref || refs_[ref].state != RefState::object) {
-    // Freed while the copy was on its way.
+  if (!ref || refs_[ref].state != RefState::object || !refs_[ref].location.node) {
+    // Freed, or lost, while the copy was on its way.
     sink_.send(node_process(message.location.node), wire::FreeObject{message.location});
     return;
   }
@@ -182,14 +195,6 @@ void Owner::Impl::become_ready(RefHandle ref, Time now) {
   telling_ = false;
 }
 
-void Owner::Impl::free_object(RefEntry& entry) {
-  sink_.send(node_process(entry.location.node), wire::FreeObject{entry.location});
-  if (!entry.extra) return;
-  for (const auto& copy : std::exchange(entry.extra->copies, {})) {
-    sink_.send(node_process(copy.node), wire::FreeObject{copy});
-  }
-}
-
 void Owner::Impl::maybe_free(RefHandle ref, Time now) {
   {
     const RefEntry* entry = refs_.find(ref);
@@ -217,7 +222,12 @@ void Owner::Impl::maybe_free(RefHandle ref, Time now) {
         if (entry == nullptr || entry->count != 0) continue;
       }
       if (entry->task) continue;  // freed when its task ends
-      if (entry->state == RefState::object) free_object(*entry);
+      if (needed_by_lineage(next)) {
+        fall_asleep(next);
+        continue;
+      }
+      free_bytes(*entry);
+      if (entry->extra && entry->extra->lineage) leave_lineage(next, now);
     } else {
       if (entry->borrow == RefEntry::Borrow::requested) continue;  // freed when the acknowledgement comes
       if (entry->borrow == RefEntry::Borrow::registered) {

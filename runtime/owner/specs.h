@@ -9,6 +9,7 @@
 
 #include "runtime/base/bytes.h"
 #include "runtime/base/resources.h"
+#include "runtime/base/time.h"
 #include "runtime/owner/owner_sink.h"
 #include "runtime/wire/message.h"
 
@@ -55,6 +56,11 @@ struct ActorOptions {
   wire::Program program{};       // whose code it is; path empty: the owner's own
   wire::ActorName registered{};  // in the head's directory; released when the actor ends
   std::string type{};            // for the directory
+  // It can save and load its state, and restarts resume from there: a checkpoint is taken after so many logged calls,
+  // or so long after the first of them.
+  bool keeps_state = false;
+  std::uint32_t checkpoint_every = 100;
+  Duration checkpoint_period = std::chrono::seconds(1);  // 0: only by number
 };
 
 /// The constructor's call is kept for restarts, with the refs it needs.

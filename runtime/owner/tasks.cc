@@ -107,7 +107,7 @@ TaskHandle Owner::Impl::new_task(wire::CallKind kind, RefHandle result, const Fu
 
 void Owner::Impl::dependency_ready(TaskHandle handle, RefHandle dependency, Time now) {
   TaskEntry* task = tasks_.find(handle);
-  if (task == nullptr) return;  // cancelled, or failed by another dependency
+  if (task == nullptr || task->waiting_deps == 0) return;  // cancelled, or failed by another dependency
   --task->waiting_deps;
   // A dependency that failed ends the task at once; start() finds it among the deps.
   if (task->waiting_deps == 0 || refs_[dependency].state == RefState::error) start(handle, now);
@@ -115,8 +115,15 @@ void Owner::Impl::dependency_ready(TaskHandle handle, RefHandle dependency, Time
 
 void Owner::Impl::start(TaskHandle handle, Time now) {
   TaskEntry& task = tasks_[handle];
+  if ((task.flags & wire::call_replays) != 0) {
+    task.waiting_deps = 0;
+    replay(task.actor, now);
+    return;
+  }
+  bool lacks = false;
   for (const RefHandle ref : task.deps) {
     const RefEntry& dependency = refs_[ref];
+    lacks |= dependency.state == RefState::pending;
     if (dependency.state != RefState::error) continue;
     // The dependency's own code stays visible: whoever cancelled, or died, is the reason here as well.
     const Error& cause = dependency.extra->error;
@@ -143,6 +150,10 @@ void Owner::Impl::start(TaskHandle handle, Time now) {
       }
     }
     return;
+  }
+  if (lacks) {  // lost while the call waited for something else
+    task.state = TaskEntry::State::waiting;
+    return await_arguments(handle);
   }
   switch (task.kind) {
     case wire::CallKind::task: {
@@ -203,6 +214,7 @@ void Owner::Impl::follow_arguments(TaskEntry& task) {
 
 SendStatus Owner::Impl::send(TaskHandle handle, TaskEntry& task, const ProcessId& worker, const LeaseId& lease) {
   (void)handle;
+  RefHandle state;  // a dependency beyond those of the task
   wire::CallHeader header;
   header.kind = task.kind;
   header.flags = task.flags;
@@ -215,6 +227,7 @@ SendStatus Owner::Impl::send(TaskHandle handle, TaskEntry& task, const ProcessId
   header.lease = lease;
   header.group = task.group;
   if (task.stream) header.first_item = refs_[task.result].extra->stream->received;
+  if ((task.flags & wire::call_replays) != 0) header.first_item = 1u << 31;  // nobody wants its items
   header.args_bytes = static_cast<std::uint32_t>(task.args.size());
   header.deps = static_cast<std::uint32_t>(task.deps.size());
   if (task.kind != wire::CallKind::task) {
@@ -226,11 +239,20 @@ SendStatus Owner::Impl::send(TaskHandle handle, TaskEntry& task, const ProcessId
     header.actor_generation = actor.generation;
     header.incarnation = entry.incarnation;
     header.sequence = ++sequence_;
+    if (task.kind == wire::CallKind::actor_create && entry.state) {
+      header.sequence = entry.state->last_order;
+      if (entry.state->checkpoint) {
+        header.flags |= wire::call_restores;
+        ++header.deps;
+        state = entry.state->checkpoint;
+      }
+    }
   }
   dependencies_.clear();
   locations_.clear();
-  locations_.reserve(task.deps.size());  // spans into it are taken below
-  for (const RefHandle ref : task.deps) {
+  locations_.reserve(header.deps);  // spans into it are taken below
+  for (std::uint32_t i = 0; i < header.deps; ++i) {
+    const RefHandle ref = i < task.deps.size() ? task.deps[i] : state;
     const RefEntry& entry = refs_[ref];
     wire::Dependency dependency;
     dependency.ref = id(ref);
@@ -291,6 +313,7 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
         }
       }
       break;
+    case wire::ReplyKind::argument_lost:
     case wire::ReplyKind::not_started:
       break;
   }
@@ -311,7 +334,16 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
     return;
   }
   const TaskHandle handle = entry->task;
+  if ((task->flags & wire::call_replays) != 0) {
+    more_values_.push_back(std::move(value));
+    replayed(from, header, !contained.empty(), now);
+    return;
+  }
   if (!contained.empty()) take_contained(from, header, contained, ref);
+  if ((task->flags & wire::call_saves) != 0) {
+    saved(handle, header.kind, std::move(value), header.order, now);
+    return;
+  }
   if (header.kind == wire::ReplyKind::values) {
     if (!task->many || more_values_.size() != entry->extra->more_results.size() + 1) {
       value.kind = wire::ValueKind::error;
@@ -327,6 +359,10 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
     value.error = task_error(*task, ErrorCode::cancelled, "the call was cancelled");
   }
 
+  wire::ObjectLocation lost;
+  if (header.kind == wire::ReplyKind::argument_lost) {
+    if (const auto location = wire::decode_location(payload); location.ok()) lost = *location;
+  }
   const bool may_retry = header.kind == wire::ReplyKind::error && (header.flags & wire::reply_may_retry) != 0;
   switch (task->kind) {
     case wire::CallKind::task: {
@@ -335,6 +371,8 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
       leave_lease(*task, now);
       if (header.kind == wire::ReplyKind::not_started) {
         enqueue(handle, *task, true);
+      } else if (header.kind == wire::ReplyKind::argument_lost) {
+        argument_lost(handle, header.item, lost, now);
       } else if (may_retry && task->retries_left != 0 && !task->cancelled) {
         retry_or_fail(handle, std::move(value.error), now);
       } else {
@@ -347,7 +385,12 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
       break;
     }
     case wire::CallKind::actor_create:
-      actor_created(ref, std::move(value), now);
+      if (header.kind == wire::ReplyKind::argument_lost) {
+        give_back_worker(ref);
+        argument_lost(handle, header.item, lost, now);
+      } else {
+        actor_created(ref, std::move(value), now);
+      }
       break;
     case wire::CallKind::actor_call: {
       const RefHandle actor = task->actor;
@@ -358,9 +401,19 @@ void Owner::Impl::on_reply(const ProcessId& from, const wire::ReplyHeader& heade
           home.reachable = false;
           locate(actor);
         }
+      } else if (header.kind == wire::ReplyKind::argument_lost) {
+        retain(actor);
+        argument_lost(handle, header.item, lost, now);
+        pump_actor(actor, now);
+        release(actor, now);
+      } else if (header.order != 0 && home.logged && !refs_[actor].owned()) {
+        logging_[handle].may_retry = may_retry;
+        tell_owner(handle, header, std::move(value));
       } else {
         retain(actor);
-        if (may_retry && task->retries_left != 0 && !task->cancelled) {
+        const bool again = may_retry && task->retries_left != 0 && !task->cancelled;
+        if (header.order != 0 && home.state) log_call(actor, *task, header.order, again, now);
+        if (again) {
           retry_or_fail(handle, std::move(value.error), now);
         } else {
           end_task(handle, std::move(value), now);
@@ -397,14 +450,20 @@ void Owner::Impl::end_more(RefHandle first, const wire::Value& value, Time now) 
   // What any of them contains is kept by the first one, and so the first one by all.
   const bool shares = value.kind != wire::ValueKind::error && !refs_[first].extra->contained.empty();
   for (std::size_t i = 0; i < others.size(); ++i) {
+    if (refs_.find(others[i]) == nullptr) {  // freed, before the call was made again for another one
+      if (values[i].kind == wire::ValueKind::object) {
+        sink_.send(node_process(values[i].location.node), wire::FreeObject{values[i].location});
+      }
+      continue;
+    }
     RefEntry& entry = refs_[others[i]];
     entry.task = {};
     ++entry.count;
-    if (shares) {
+    if (shares && entry.state == RefState::pending) {
       retain(first);
       entry.more().contained.push_back(first);
     }
-    become(others[i], std::move(values[i]), now);
+    deliver(others[i], std::move(values[i]), now);
     release(others[i], now);
   }
 }
@@ -413,23 +472,45 @@ void Owner::Impl::end_task(TaskHandle handle, wire::Value&& value, Time now) {
   TaskEntry& task = tasks_[handle];
   const RefHandle result = task.result;
   const RefHandle actor = task.actor;
-  const std::vector<RefHandle> deps = std::move(task.deps);
-  const std::vector<RefHandle> contained = std::move(task.contained);
   const bool many = task.many;
+  const bool elsewhere = lies_elsewhere(value) || std::any_of(more_values_.begin(), more_values_.end(),
+                                                              [this](const auto& one) { return lies_elsewhere(one); });
+  const bool keeps = elsewhere && may_run_again(task);
+  if (task.keepers != 0) forget_results(handle);
+  std::vector<RefHandle> others, deps, contained;
+  if (keeps) {
+    if (many) others = refs_[result].extra->more_results;
+  } else {
+    deps = std::move(task.deps);
+    contained = std::move(task.contained);
+  }
   if (task.kind == wire::CallKind::actor_call) --actor_of(actor).pending;
   if (task.state == TaskEntry::State::queued && task.kind == wire::CallKind::task) {
     --classes_[scheduling_class_of_[task.task_class]].queued;
   }
   if (value.kind == wire::ValueKind::error && value.error.causes.empty()) value.error.causes = std::move(task.causes);
-  tasks_.erase(handle);
+  if (keeps) {
+    task.state = TaskEntry::State::kept;
+  } else {
+    tasks_.erase(handle);
+  }
   RefEntry& entry = refs_[result];
   entry.task = {};
+  ++entry.count;
   if (many) end_more(result, value, now);
-  become(result, std::move(value), now);
+  deliver(result, std::move(value), now);
+  if (keeps) keep_lineage(handle, others, now);
   for (const RefHandle ref : deps) release(ref, now);
   for (const RefHandle ref : contained) release(ref, now);
   if (actor) release(actor, now);
-  maybe_free(result, now);
+  release(result, now);
+}
+
+void Owner::Impl::deliver(RefHandle ref, wire::Value&& value, Time now) {
+  if (refs_[ref].state == RefState::pending) return become(ref, std::move(value), now);
+  if (value.kind == wire::ValueKind::object) {
+    sink_.send(node_process(value.location.node), wire::FreeObject{value.location});
+  }
 }
 
 void Owner::Impl::retry_or_fail(TaskHandle handle, Error error, Time now) {
@@ -521,7 +602,7 @@ void Owner::Impl::cancel(RefHandle ref, const Owner::Cancel& how, Time now) {
 
 void Owner::Impl::cancel_task(TaskHandle handle, const Owner::Cancel& how, Time now) {
   TaskEntry& task = tasks_[handle];
-  if (task.kind == wire::CallKind::actor_create) return;
+  if (task.kind == wire::CallKind::actor_create || task.state == TaskEntry::State::logging) return;
   const RefHandle actor = task.actor;
   ProcessId worker;
   LeaseId lease_id;

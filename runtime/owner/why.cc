@@ -128,6 +128,10 @@ std::uint32_t Owner::Impl::explain_task(const TaskEntry& task, std::vector<std::
                       since(task.since, now), to_string(actor.worker), actor.in_flight.size()));
       return 0;
     }
+    if (task.state == TaskEntry::State::logging) {
+      say("was answered; the process that owns the actor has not yet said that it has logged the call");
+      return 0;
+    }
     const auto before = std::count_if(actor.queue.begin(), actor.queue.end(), [&](TaskHandle handle) {
       const TaskEntry* other = tasks_.find(handle);
       return other != nullptr && other->order < task.order;
@@ -196,6 +200,10 @@ std::uint32_t Owner::Impl::explain_actor(RefHandle ref, std::vector<std::string>
       return 1;
     case ActorEntry::Life::creating:
       lines.push_back(fmt::format("{}: its constructor was sent to worker {}", label, to_string(actor.worker)));
+      return 0;
+    case ActorEntry::Life::resuming:
+      lines.push_back(fmt::format("{}: resumes in worker {}: {} of {} logged calls were sent to it again", label,
+                                  to_string(actor.worker), actor.state->replayed, actor.state->log.size()));
       return 0;
     case ActorEntry::Life::alive:
       lines.push_back(

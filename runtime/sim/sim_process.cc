@@ -364,18 +364,24 @@ void SimProcess::begin(const Frame& frame) {
   running_->call = accepted;
   running_->record = frame.call;
   running_->number = ++runs_;
-  running_->args = decode_args(call->args);
+  const bool saves = (call->header.flags & wire::call_saves) != 0;
+  if (!saves) running_->args = decode_args(call->args);
+  if ((call->header.flags & wire::call_replays) != 0) world_.probe("call.replayed");
   if (world_.tracing) {
     world_.trace(to_string(id_) + " runs " + function_name(call->header.function) + " of " +
                  to_string(call->header.result()));
   }
   const Op op = running_->args.op;
-  const bool actor = op == Op::call_actor || op == Op::ping || op == Op::pong;
+  const bool actor = op == Op::call_actor || op == Op::append_by || op == Op::ping || op == Op::pong;
   for (const RefId& ref : running_->args.refs) running_->borrowed.push_back(owner_->borrow(ref, actor));
   running_->then = [this] { body(); };
   running_->waiting = 1;
   for (std::uint32_t i = 0; i < call->header.deps; ++i) {
     const wire::Dependency dependency = call->next_dependency();
+    if ((call->header.flags & wire::call_restores) != 0 && i + 1 == call->header.deps) {
+      running_->state.assign(dependency.bytes.begin(), dependency.bytes.end());
+      continue;
+    }
     if (dependency.kind == wire::DependencyKind::inline_value) {
       running_->args.value += first_word(dependency.bytes);
       continue;
@@ -383,37 +389,44 @@ void SimProcess::begin(const Frame& frame) {
     const wire::ObjectLocation location = *wire::decode_location(dependency.bytes);
     ++running_->waiting;
     if (location.node == node_.id()) {
-      take_argument(dependency.ref, location, location);
+      take_argument(i, dependency.ref, location, location);
+      if (!running_) return;
       continue;
     }
     world_.probe("dependency.pulled");
     pull(dependency.ref, location,
-         [this, number = running_->number, ref = dependency.ref](const wire::ObjectHere& here) {
+         [this, number = running_->number, i, ref = dependency.ref, location](const wire::ObjectHere& here) {
            if (!running_ || running_->number != number) return;
-           if (here.error.code == ErrorCode::none) return take_argument(ref, here.local, here.local);
-           running_->unreadable = here.error;
-           arrived();
+           if (here.error.code != ErrorCode::none) return without_argument(i, location, here.error);
+           take_argument(i, ref, here.local, here.local);
          });
   }
   arrived();
 }
 
-void SimProcess::take_argument(const RefId& ref, const wire::ObjectLocation& name, const wire::ObjectLocation& at) {
+void SimProcess::take_argument(std::uint32_t dependency, const RefId& ref, const wire::ObjectLocation& name,
+                               const wire::ObjectLocation& at) {
   if (node_.memory().pin(at, id_)) {
     running_->pins.push_back(at);
     running_->args.value += world_.value_of(at);
     return arrived();
   }
   world_.probe("argument.brought_back");
-  pull(ref, name, [this, number = running_->number, ref, name](const wire::ObjectHere& here) {
+  pull(ref, name, [this, number = running_->number, dependency, ref, name](const wire::ObjectHere& here) {
     if (!running_ || running_->number != number) return;
     if (here.error.code == ErrorCode::none && !(here.local == name && !node_.memory().has(name))) {
-      return take_argument(ref, name, here.local);
+      return take_argument(dependency, ref, name, here.local);
     }
-    running_->unreadable = here.error;
-    if (here.error.code == ErrorCode::none) running_->unreadable->code = ErrorCode::object_lost;
-    arrived();
+    Error error = here.error;
+    if (error.code == ErrorCode::none) error.code = ErrorCode::object_lost;
+    without_argument(dependency, name, error);
   });
+}
+
+void SimProcess::without_argument(std::uint32_t dependency, const wire::ObjectLocation& name, const Error& error) {
+  if (error.code == ErrorCode::object_lost) return finish_without(dependency, name);
+  running_->unreadable = error;
+  arrived();
 }
 
 void SimProcess::compute(std::function<void()> then) {
@@ -467,6 +480,9 @@ void SimProcess::body() {
     const Error cause = *running_->unreadable;
     return finish_error(cause.code, "an argument cannot be read", {cause});
   }
+  if ((running_->header.flags & wire::call_saves) != 0) {
+    return compute([this] { save_actor(); });
+  }
   switch (args.op) {
     case Op::leaf:
       return compute([this] { finish(2 * running_->args.value + 1); });
@@ -498,6 +514,13 @@ void SimProcess::body() {
       });
     case Op::large:
       return compute([this] { finish_object(running_->args.value); });
+    case Op::grow:
+      return compute([this] { finish_object(2 * running_->args.value + 1); });
+    case Op::large_add:
+      return compute([this] {
+        actor_->total += running_->args.value;
+        finish_object(actor_->total);
+      });
     case Op::stream: {
       RunningCall& call = *running_->call;
       if (call.items == args.fan || call.stop || world_.call(running_->record).stop) return finish(args.value);
@@ -595,6 +618,7 @@ void SimProcess::body() {
       return compute([this] {
         actor_.emplace();
         actor_->total = running_->args.value;
+        if (!running_->state.empty()) load_actor(running_->state);
         finish(0);
       });
     case Op::broken:
@@ -604,6 +628,16 @@ void SimProcess::body() {
         actor_->total += running_->args.value;
         finish(actor_->total);
       });
+    case Op::append:
+      return compute([this] {
+        const std::uint64_t value = running_->args.value;
+        actor_->list.push_back(value);
+        if ((running_->header.flags & wire::call_replays) == 0) world_.appended(value);
+        finish(value);
+      });
+    case Op::audit:
+      world_.audited(running_->header.actor().ref(), actor_->list);
+      return finish(actor_->list.size());
     case Op::store:
       return compute([this] {
         for (const RefHandle ref : running_->borrowed) {
@@ -628,6 +662,13 @@ void SimProcess::body() {
         finish(number(running_->children.back()));
       });
     }
+    case Op::append_by:
+      running_->children.push_back(call(running_->borrowed.front(),
+                                        {Op::append, 0, 0, 20, args.value * 64 + running_->header.attempt % 64, {}}));
+      return wait_for(std::vector(running_->children), [this] {
+        if (failed(running_->children)) return;
+        finish(number(running_->children.back()));
+      });
     case Op::pong:
     case Op::call_actor:
       running_->children.push_back(call(running_->borrowed.front(), {Op::add, 0, 0, 20, args.value, {}}));
@@ -666,6 +707,41 @@ void SimProcess::finish(std::uint64_t value, std::vector<RefHandle> contained) {
   for (const RefHandle ref : contained) release(ref);
 }
 
+// Its total, how long its list is, the list, the names of what it stores.
+void SimProcess::save_actor() {
+  std::vector<std::byte> payload;
+  const auto append = [&](const auto& value) {
+    const auto bytes = std::as_bytes(std::span(&value, 1));
+    payload.insert(payload.end(), bytes.begin(), bytes.end());
+  };
+  append(actor_->total);
+  append(std::uint64_t{actor_->list.size()});
+  for (const std::uint64_t value : actor_->list) append(value);
+  for (const RefHandle ref : actor_->stored) append(owner_->id(ref));
+  world_.probe("actor.saved");
+  RunningCall& call = *running_->call;
+  let_go();
+  worker_->finish(call, wire::ReplyKind::value_inline, payload, actor_->stored, now());
+}
+
+void SimProcess::load_actor(std::span<const std::byte> state) {
+  const auto take = [&](auto& value) {
+    std::memcpy(&value, state.data(), sizeof value);
+    state = state.subspan(sizeof value);
+  };
+  std::uint64_t length = 0;
+  take(actor_->total);
+  take(length);
+  actor_->list.resize(length);
+  for (std::uint64_t& value : actor_->list) take(value);
+  while (!state.empty()) {
+    RefId ref;
+    take(ref);
+    actor_->stored.push_back(owner_->borrow(ref, false));
+  }
+  world_.probe("actor.loaded");
+}
+
 void SimProcess::finish_object(std::uint64_t value) {
   const auto made = node_.memory().create(id_);
   if (!made) {
@@ -681,8 +757,17 @@ void SimProcess::finish_object(std::uint64_t value) {
   const wire::ObjectLocation location = *made;
   world_.set_value(location, value);
   RunningCall& call = *running_->call;
+  if (world_.made(call.header.result())) world_.probe("object.made_again");
   let_go();
   worker_->finish(call, wire::ReplyKind::value_object, wire::encode_location(location).span(), {}, now());
+}
+
+void SimProcess::finish_without(std::uint32_t dependency, const wire::ObjectLocation& lost) {
+  world_.probe("argument.lost");
+  RunningCall& call = *running_->call;
+  call.items = dependency;
+  let_go();
+  worker_->finish(call, wire::ReplyKind::argument_lost, wire::encode_location(lost).span(), {}, now());
 }
 
 void SimProcess::finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes,

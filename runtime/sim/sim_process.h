@@ -44,6 +44,11 @@ enum class Op : std::uint32_t {
   ping,         // calls pong on the first actor inside its arguments, with the second one
   pong,         // calls add(value) on the actor inside its arguments: the result
   last_word,    // the actor's total, after which it ends itself
+  grow,         // 2 * value + 1, as an object
+  large_add,    // the actor's total + value, as an object
+  append,       // adds value to the actor's list: value
+  append_by,    // calls append of a value of its own on the actor inside its arguments: that value
+  audit,        // tells the world the actor's list: its length
   large_child,  // a child makes an object, another one reads it: 2 * value + 1
 };
 
@@ -134,14 +139,18 @@ class SimProcess final : public OwnerSink, public WorkerSink {
     std::optional<Error> unreadable;         // one of the arguments
     std::function<void()> then;              // once nothing is waited for
     bool blocked = false;
-    bool wants_room = false;  // a stream that is too far ahead of its reader
+    std::vector<std::byte> state;  // of an actor that resumes
+    bool wants_room = false;       // a stream that is too far ahead of its reader
   };
   struct Actor {
     std::uint64_t total = 0;
+    std::vector<std::uint64_t> list;
     std::vector<RefHandle> stored;
   };
 
   void take();
+  void save_actor();
+  void load_actor(std::span<const std::byte> state);
   void begin(const Frame& frame);
   void body();
   void compute(std::function<void()> then);
@@ -150,8 +159,12 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   void finish(std::uint64_t value, std::vector<RefHandle> contained = {});
   void finish_object(std::uint64_t value);
   /// Takes an argument that is an object, or has it brought here first.
-  void take_argument(const RefId& ref, const wire::ObjectLocation& name, const wire::ObjectLocation& at);
+  void take_argument(std::uint32_t dependency, const RefId& ref, const wire::ObjectLocation& name,
+                     const wire::ObjectLocation& at);
+  /// An argument is not to be had: the call is given back if its owner may make it again, else it fails.
+  void without_argument(std::uint32_t dependency, const wire::ObjectLocation& name, const Error& error);
   void pull(const RefId& ref, const wire::ObjectLocation& location, std::function<void(const wire::ObjectHere&)> then);
+  void finish_without(std::uint32_t dependency, const wire::ObjectLocation& lost);
   void finish_error(ErrorCode code, const std::string& message, std::vector<Error> causes = {}, std::uint8_t flags = 0);
   /// The first of these refs that failed ends the call in an error; true if one did.
   bool failed(const std::vector<RefHandle>& refs);

@@ -1,4 +1,5 @@
 // The driver's part of a scenario: calls of every kind at random times, each with what must come of it.
+#include <algorithm>
 #include <functional>
 #include <memory>
 
@@ -300,6 +301,10 @@ class Workload {
         driver_.release(actor);
         driver_.settle();
       });
+    } else if (kind == "lineage") {
+      read_late(v);
+    } else if (kind == "resume") {
+      resume_an_actor();
     } else if (kind == "broken") {
       const RefHandle actor = driver_.create_actor({Op::broken, 0, 0, some_time(), 0, {}}, actor_options());
       expect(driver_.call(actor, {Op::add, 0, 0, 20, 1, {}}), {"call of a broken actor", {}, {"actor_died"}, true});
@@ -354,6 +359,140 @@ class Workload {
         --open_;
       });
     }
+  }
+
+  // A chain of objects, of which only the last one is held, and an object of an actor; both are read after any node
+  // that dies has been found out, by the driver and by tasks.
+  void read_late(std::uint64_t v) {
+    RefHandle ref = driver_.put(v);
+    std::uint64_t expected = v;
+    for (int i = 0; i < 3; ++i) {
+      const RefHandle next = driver_.submit({Op::grow, 0, 0, some_time(), 0, {}}, some_options(), {ref});
+      driver_.release(ref);
+      ref = next;
+      expected = 2 * expected + 1;
+    }
+    ActorOptions options;
+    options.max_restarts = -1;
+    options.max_call_retries = -1;
+    options.resources = {};
+    const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, options);
+    const RefHandle made = driver_.call(actor, {Op::large_add, 0, 0, some_time(), v, {}});
+    ++planned_;
+    world_.events().after(world_.uniform(milliseconds(1), seconds(12)), [this, ref, expected, actor, made, v] {
+      if (world_.chance(0.5)) {
+        expect(driver_.submit({Op::leaf, 0, 0, 20, 0, {}}, some_options(), {ref}),
+               {"leaf of what was made long ago", equal(2 * expected + 1), {}});
+      }
+      if (world_.chance(0.5)) {
+        expect(driver_.submit({Op::use_ref, 0, 0, 20, 0, {driver_.owner().id(ref)}}, some_options(), {}, {ref}),
+               {"use_ref of what was made long ago", equal(expected + 1), {}});
+      }
+      expect(ref, {"what was made long ago", equal(expected), {}});
+      // Made again it counts again: calls of actors are repeated only where that was asked for.
+      expect(made, {"what an actor made long ago", [v](std::uint64_t got) { return got % v == 0 && got != 0; }, {}},
+             [this, actor](bool) { driver_.release(actor); });
+      driver_.settle();
+      --planned_;
+    });
+  }
+
+  struct Resumed {
+    RefHandle actor;
+    bool repeats = false;  // calls in flight at a death run again, so that none fails
+    int open = 0;
+    std::uint64_t stored = 0;
+    std::vector<std::uint64_t> answered;
+  };
+
+  // An actor that keeps its state, called by the driver and by tasks, over as many deaths as there are.
+  void resume_an_actor() {
+    auto it = std::make_shared<Resumed>();
+    it->repeats = world_.chance(0.5);
+    ActorOptions options = actor_options();
+    options.max_restarts = -1;
+    options.resources = {};
+    options.max_call_retries = it->repeats ? -1 : 0;
+    options.keeps_state = true;
+    options.checkpoint_every = world_.chance(0.2) ? 0 : 1 + world_.random().below(6);
+    options.checkpoint_period = world_.chance(0.3) ? Duration{} : world_.uniform(milliseconds(1), milliseconds(20));
+    it->actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, options);
+    it->stored = some_value();
+    const RefHandle stored = driver_.submit({Op::leaf, 0, 0, 20, it->stored, {}}, some_options());
+    expect(driver_.call(it->actor, {Op::store, 0, 0, 20, 1, {driver_.owner().id(stored)}}, {}, {stored}),
+           {"store in an actor that resumes", equal(1), errors_of(*it)}, [this, it](bool value) {
+             if (!value) it->stored = 0;
+             one_less(it);
+           });
+    driver_.release(stored);
+    ++it->open;
+    for (int i = 0; i < 12; ++i) {
+      ++it->open;
+      world_.events().after(world_.uniform(microseconds(0), milliseconds(30)), [this, it, i] {
+        const std::uint64_t id = ++last_id_;
+        const bool by_task = i % 3 == 0;
+        const auto right = [=](std::uint64_t got) { return by_task ? got / 64 == id : got == id * 64; };
+        const RefHandle ref = by_task ? driver_.submit({Op::append_by, 0, 0, 20, id, {driver_.owner().id(it->actor)}},
+                                                       some_options(), {}, {it->actor})
+                                      : driver_.call(it->actor, {Op::append, 0, 0, some_time() / 8, id * 64, {}});
+        driver_.owner().retain(ref);
+        // A task's call may have lost its result to the death of a node, though what it did was saved.
+        const std::set<std::string> errors = by_task ? std::set<std::string>{"actor_died"} : errors_of(*it);
+        expect(ref, {by_task ? "append by a task" : "append", right, errors}, [this, it, ref](bool value) {
+          if (value) it->answered.push_back(driver_.number(ref));
+          driver_.release(ref);
+          one_less(it);
+        });
+        driver_.settle();
+      });
+    }
+  }
+
+  static std::set<std::string> errors_of(const Resumed& it) {
+    return it.repeats ? std::set<std::string>{} : std::set<std::string>{"actor_died"};
+  }
+
+  void one_less(const std::shared_ptr<Resumed>& it) {
+    if (--it->open == 0) audit(it);
+  }
+
+  void audit(const std::shared_ptr<Resumed>& it) {
+    const RefId name = driver_.owner().id(it->actor);
+    expect(driver_.call(it->actor, {Op::audit, 0, 0, 20, 0, {}}),
+           {"audit", [](std::uint64_t) { return true; }, errors_of(*it)}, [this, it, name](bool value) {
+             if (!value) return audit(it);
+             check_list(*it, world_.audit_of(name));
+             // What it stored is alive, though the driver let go of it long ago.
+             if (it->stored == 0) {
+               driver_.release(it->actor);
+               return;
+             }
+             expect(driver_.call(it->actor, {Op::read_stored, 0, 0, 20, 0, {}}),
+                    {"read_stored after resuming", equal(2 * it->stored + 2), errors_of(*it)},
+                    [this, it](bool) { driver_.release(it->actor); });
+           });
+  }
+
+  void check_list(const Resumed& it, const std::vector<std::uint64_t>& list) {
+    std::map<std::uint64_t, std::size_t> place;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (!place.emplace(list[i], i).second) world_.violated(std::to_string(list[i]) + " is in the state twice");
+    }
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> by_time;
+    for (const std::uint64_t id : it.answered) by_time.emplace_back(world_.when_appended(id), id);
+    std::sort(by_time.begin(), by_time.end());
+    std::size_t next = 0;
+    for (const auto& [when, id] : by_time) {
+      const auto found = place.find(id);
+      if (found == place.end()) {
+        world_.violated(std::to_string(id) + " was answered, but is not in the state");
+      } else if (found->second < next) {
+        world_.violated(std::to_string(id) + " is in the state, but not in the order in which the calls ran");
+      } else {
+        next = found->second;
+      }
+    }
+    world_.probe("state.audited");
   }
 
   void read_stream(std::uint64_t v) {
@@ -434,6 +573,7 @@ class Workload {
   std::vector<RefHandle> claimed_;  // results, which keep the actor of that name
   std::uint64_t holder_ = 0;        // of the name
   int claims_done_ = 0;
+  std::uint64_t last_id_ = 0;  // of values in the lists of actors that resume
   std::map<int, std::string> open_names_;
 };
 

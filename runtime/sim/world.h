@@ -107,6 +107,14 @@ class World {
   void violated(std::string what);
   const std::vector<Violation>& violations() const { return violations_; }
   void executed(const std::string& key);
+  /// An object is the result of this call. True if it was so before: the object was lost, and is made again.
+  bool made(const RefId& call) { return !made_.insert(call).second; }
+  /// A value went into the list of an actor that keeps its state: not when that is repeated to resume.
+  void appended(std::uint64_t value) { appended_[value] = ++last_appended_; }
+  /// When it was, the latest time, as a number that grows.
+  std::uint64_t when_appended(std::uint64_t value) { return appended_[value]; }
+  void audited(const RefId& actor, const std::vector<std::uint64_t>& list) { audits_[actor] = list; }
+  const std::vector<std::uint64_t>& audit_of(const RefId& actor) { return audits_[actor]; }
   std::uint64_t value_of(const wire::ObjectLocation& location) const;
   void set_value(const wire::ObjectLocation& location, std::uint64_t value) { values_[location] = value; }
   void trace(const std::string& line);
@@ -131,6 +139,10 @@ class World {
   std::vector<Violation> violations_;
   std::set<std::string> executed_;
   std::map<wire::ObjectLocation, std::uint64_t> values_;
+  std::map<std::uint64_t, std::uint64_t> appended_;
+  std::uint64_t last_appended_ = 0;
+  std::set<RefId> made_;
+  std::map<RefId, std::vector<std::uint64_t>> audits_;
 };
 
 }  // namespace mobula::sim

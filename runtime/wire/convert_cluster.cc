@@ -54,6 +54,26 @@ CreateDetached create_detached(schema::CreateDetached::Reader r) {
   m.priority = r.getPriority();
   m.type = text(r.getType());
   m.flags = r.getFlags();
+  m.checkpoint_every = r.getCheckpointEvery();
+  m.checkpoint_period_ns = r.getCheckpointPeriodNs();
+  return m;
+}
+
+LogCall log_call(schema::LogCall::Reader r) {
+  LogCall m;
+  m.actor = read_actor(r.getActor());
+  m.incarnation = r.getIncarnation();
+  m.order = r.getOrder();
+  m.call = convert::read(r.getCall());
+  m.attempt = r.getAttempt();
+  m.function = {r.getFunction().getModule(), r.getFunction().getOffset()};
+  m.flags = r.getFlags();
+  m.group = r.getGroup();
+  m.args = data(r.getArgs());
+  m.deps = read_list<RefId>(r.getDeps());
+  m.values = read_list<Value>(r.getValues());
+  m.contained = read_list<RefId>(r.getContained());
+  if (m.values.size() != m.deps.size()) throw Malformed{"a logged call has not one value for each argument"};
   return m;
 }
 
@@ -109,6 +129,8 @@ struct ClusterWriter {
     b.setPriority(m.priority);
     b.setType(text(m.type));
     b.setFlags(m.flags);
+    b.setCheckpointEvery(m.checkpoint_every);
+    b.setCheckpointPeriodNs(m.checkpoint_period_ns);
   }
   void operator()(const NameReply& m) {
     auto b = to.initNameReply();
@@ -171,6 +193,35 @@ struct ClusterWriter {
     b.setTag(m.tag);
     convert::write(b.initOwner(), m.owner);
     b.setAll(m.all);
+  }
+  void operator()(const CallsSaved& m) {
+    auto b = to.initCallsSaved();
+    convert::write(b.initActor(), m.actor.ref());
+    b.setIncarnation(m.incarnation);
+    write_list([&](unsigned n) { return b.initCalls(n); }, m.calls);
+  }
+  void operator()(const LogCall& m) {
+    auto b = to.initLogCall();
+    convert::write(b.initActor(), m.actor.ref());
+    b.setIncarnation(m.incarnation);
+    b.setOrder(m.order);
+    convert::write(b.initCall(), m.call);
+    b.setAttempt(m.attempt);
+    auto function = b.initFunction();
+    function.setModule(m.function.module);
+    function.setOffset(m.function.offset);
+    b.setFlags(m.flags);
+    b.setGroup(m.group);
+    b.setArgs(data(m.args));
+    write_list([&](unsigned n) { return b.initDeps(n); }, m.deps);
+    write_list([&](unsigned n) { return b.initValues(n); }, m.values);
+    write_list([&](unsigned n) { return b.initContained(n); }, m.contained);
+  }
+  void operator()(const CallLogged& m) {
+    auto b = to.initCallLogged();
+    convert::write(b.initCall(), m.call);
+    b.setAttempt(m.attempt);
+    b.setAccepted(m.accepted);
   }
   void operator()(const WhyAnswer& m) {
     auto b = to.initWhyAnswer();
@@ -298,6 +349,19 @@ bool read_cluster(schema::Message::Reader from, Message& message) {
     case M::WHY: {
       const auto r = from.getWhy();
       message = Why{r.getId(), read(r.getAsker()), text(r.getSubject()), r.getTag(), read(r.getOwner()), r.getAll()};
+      return true;
+    }
+    case M::CALLS_SAVED: {
+      const auto r = from.getCallsSaved();
+      message = CallsSaved{read_actor(r.getActor()), r.getIncarnation(), read_list<RefId>(r.getCalls())};
+      return true;
+    }
+    case M::LOG_CALL:
+      message = log_call(from.getLogCall());
+      return true;
+    case M::CALL_LOGGED: {
+      const auto r = from.getCallLogged();
+      message = CallLogged{read(r.getCall()), r.getAttempt(), r.getAccepted()};
       return true;
     }
     case M::WHY_ANSWER: {

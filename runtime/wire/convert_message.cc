@@ -137,6 +137,8 @@ struct Writer {
     b.setMaxCallRetries(m.max_call_retries);
     b.setMaxPendingCalls(m.max_pending_calls);
     b.setUnordered(m.unordered);
+    b.setLogged(m.logged);
+    write_list([&](unsigned n) { return b.initAnswered(n); }, m.answered);
   }
   void operator()(const ActorGone& m) {
     auto b = to.initActorGone();
@@ -158,6 +160,11 @@ struct Writer {
   }
   void operator()(const AddCopy& m) {
     auto b = to.initAddCopy();
+    convert::write(b.initRef(), m.ref);
+    convert::write(b.initLocation(), m.location);
+  }
+  void operator()(const ObjectLost& m) {
+    auto b = to.initObjectLost();
     convert::write(b.initRef(), m.ref);
     convert::write(b.initLocation(), m.location);
   }
@@ -424,8 +431,9 @@ Message read(schema::Message::Reader from) {
     }
     case M::ACTOR_AT: {
       const auto r = from.getActorAt();
-      return ActorAt{read_actor(r.getActor()), r.getIncarnation(),     read(r.getWorker()), read(r.getLease()),
-                     r.getMaxCallRetries(),    r.getMaxPendingCalls(), r.getUnordered()};
+      return ActorAt{read_actor(r.getActor()), r.getIncarnation(),    read(r.getWorker()),
+                     read(r.getLease()),       r.getMaxCallRetries(), r.getMaxPendingCalls(),
+                     r.getUnordered(),         r.getLogged(),         read_list<RefId>(r.getAnswered())};
     }
     case M::ACTOR_GONE: {
       const auto r = from.getActorGone();
@@ -444,6 +452,10 @@ Message read(schema::Message::Reader from) {
     case M::ADD_COPY: {
       const auto r = from.getAddCopy();
       return AddCopy{read(r.getRef()), read(r.getLocation())};
+    }
+    case M::OBJECT_LOST: {
+      const auto r = from.getObjectLost();
+      return ObjectLost{read(r.getRef()), read(r.getLocation())};
     }
     case M::FREE_OBJECT:
       return FreeObject{read(from.getFreeObject())};

@@ -64,6 +64,8 @@ struct CreateDetached {
   Resources resources;
   Placement placement;
   std::int32_t priority = 0;
+  std::uint32_t checkpoint_every = 0;     // of an actor that keeps its state (flags: call_logged)
+  std::int64_t checkpoint_period_ns = 0;  // ... 0: no limit of time
   bool operator==(const CreateDetached&) const = default;
 };
 struct NameReply {

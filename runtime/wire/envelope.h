@@ -18,7 +18,7 @@
 
 namespace mobula::wire {
 
-inline constexpr std::uint16_t envelope_version = 2;
+inline constexpr std::uint16_t envelope_version = 3;
 
 /// Bytes of a value in a node's arena.
 struct ObjectLocation {
@@ -31,10 +31,16 @@ struct ObjectLocation {
 
 enum class CallKind : std::uint8_t { task, actor_create, actor_call };
 
+/// CallHeader::flags. The lower four bits are the shell's: they travel untouched.
+inline constexpr std::uint8_t call_logged = 0x10;    // actor_create: replies tell the order of execution
+inline constexpr std::uint8_t call_restores = 0x20;  // actor_create: the last dependency is a saved state to load
+inline constexpr std::uint8_t call_replays = 0x40;   // actor_call: it has run in an earlier life; nobody waits for it
+inline constexpr std::uint8_t call_saves = 0x80;     // actor_call: asks for the actor's state, of `function`'s class
+
 struct CallHeader {
   std::uint16_t version = envelope_version;
   CallKind kind = CallKind::task;
-  std::uint8_t flags = 0;   // free for the shell: travels untouched
+  std::uint8_t flags = 0;
   std::uint32_t depth = 0;  // nesting: a driver's tasks have 1
   ProcessId caller;         // whom to reply to
   std::uint32_t index = 0;  // (index, generation): the caller's slab entry of the result
@@ -45,7 +51,8 @@ struct CallHeader {
   ProcessId actor_owner;          // actors: with the two below, the ActorId
   std::uint32_t actor_index = 0;
   std::uint32_t actor_generation = 0;
-  std::uint64_t sequence = 0;  // actor calls: grows by at least one per caller and incarnation
+  // actor calls: grows by at least one per caller and incarnation; actor_create: the order of the last logged call
+  std::uint64_t sequence = 0;
   LeaseId lease;
   std::uint32_t args_bytes = 0;
   std::uint32_t deps = 0;
@@ -65,6 +72,7 @@ enum class ReplyKind : std::uint8_t {
   item_inline,   // one item of a stream: the call goes on; otherwise as value_inline
   item_object,   // ... as value_object
   values,  // several results: payload: for each a u32 kind (0 inline, 1 object), a u32 size, the bytes padded to 8
+  argument_lost,  // it did not run: the bytes of dependency `item` are gone; payload: the ObjectLocation they had
 };
 
 /// ReplyHeader::flags of an error: an exception that the options count among what is tried again.
@@ -81,6 +89,7 @@ struct ReplyHeader {
   std::uint32_t bytes = 0;
   std::uint32_t item = 0;  // of a stream: its number; in the last reply: how many there were
   std::uint32_t reserved = 0;
+  std::uint64_t order = 0;  // of a logged actor's call: when it ran, among all its calls; of a save: the last of them
 };
 
 enum class DependencyKind : std::uint32_t { inline_value, object, error };

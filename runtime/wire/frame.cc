@@ -93,7 +93,7 @@ Result<ReplyFrame> parse_reply(std::span<const std::byte> frame) {
     return bad_frame("decoding a reply: envelope version " + std::to_string(reply.header.version) +
                      ", this build reads " + std::to_string(envelope_version));
   }
-  if (reply.header.kind > ReplyKind::values) return bad_frame("decoding a reply: unknown kind");
+  if (reply.header.kind > ReplyKind::argument_lost) return bad_frame("decoding a reply: unknown kind");
   if (!take(rest, reply.header.bytes, reply.payload)) return bad_frame("decoding a reply: its payload is cut off");
   if (rest.size() != std::uint64_t{reply.header.contained_refs} * sizeof(RefId)) {
     return bad_frame("decoding a reply: " + std::to_string(rest.size()) + " bytes for " +

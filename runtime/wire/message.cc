@@ -22,7 +22,8 @@ const char* name_of(const Message& message) {
       "StreamConsumed", "WaitProbe",    "ClaimName",    "ReleaseName",   "FindName",     "CreateDetached",
       "NameReply",      "CreateGroup",  "RemoveGroup",  "WatchGroup",    "GroupPlaced",  "ReserveBundle",
       "BundleReply",    "CommitBundle", "ReturnBundle", "Why",           "WhyAnswer",    "StatusRequest",
-      "StatusReply",    "NeedRoom",     "RoomMade"};
+      "StatusReply",    "NeedRoom",     "RoomMade",     "CallsSaved",    "LogCall",      "CallLogged",
+      "ObjectLost"};
   static_assert(names.size() == std::variant_size_v<Message>);
   return names[message.index()];
 }

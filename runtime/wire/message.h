@@ -261,6 +261,8 @@ struct ActorAt {
   std::int32_t max_call_retries = 0;
   std::uint32_t max_pending_calls = 0;  // of one caller; 0: no limit
   bool unordered = false;
+  bool logged = false;          // calls end once their LogCall was answered
+  std::vector<RefId> answered;  // calls of this caller that have run in a life whose state lives on: not to be repeated
   bool operator==(const ActorAt&) const = default;
 };
 struct ActorGone {
@@ -271,6 +273,39 @@ struct ActorGone {
 struct ActorKill {
   ActorId actor;
   bool operator==(const ActorKill&) const = default;
+};
+
+// ---- actors that resume (docs/design/actor-state.md)
+
+/// Worker to the actor's owner, before the reply that brings its state: calls of other processes since the last time.
+struct CallsSaved {
+  ActorId actor;
+  std::uint32_t incarnation = 0;
+  std::vector<RefId> calls;
+  bool operator==(const CallsSaved&) const = default;
+};
+/// Another caller to the actor's owner: this call of mine was answered; keep it until the actor's state was saved.
+struct LogCall {
+  ActorId actor;
+  std::uint32_t incarnation = 0;
+  std::uint64_t order = 0;  // as the reply told
+  RefId call;
+  std::uint32_t attempt = 0;
+  FunctionId function;
+  std::uint8_t flags = 0;
+  std::uint32_t group = 0;
+  Bytes args;
+  std::vector<RefId> deps;
+  std::vector<Value> values;  // of the deps
+  std::vector<RefId> contained;
+  bool operator==(const LogCall&) const = default;
+};
+/// The answer, once the owner holds what the call needs. Not accepted: the life in which it ran has ended.
+struct CallLogged {
+  RefId call;
+  std::uint32_t attempt = 0;
+  bool accepted = true;
+  bool operator==(const CallLogged&) const = default;
 };
 
 // ---- objects
@@ -294,6 +329,12 @@ struct AddCopy {
   RefId ref;
   ObjectLocation location;
   bool operator==(const AddCopy&) const = default;
+};
+/// Borrower to owner: the bytes are not there any more. Answered by Resolved, as Resolve is.
+struct ObjectLost {
+  RefId ref;
+  ObjectLocation location;
+  bool operator==(const ObjectLost&) const = default;
 };
 /// Owner to the location's node.
 struct FreeObject {
@@ -427,7 +468,8 @@ using Message =
                  ProcessDied, NodeDied, JoinCluster, JoinReply, LeaveCluster, Heartbeat, ClusterView, Recycle,
                  ActorExited, StreamConsumed, WaitProbe, ClaimName, ReleaseName, FindName, CreateDetached, NameReply,
                  CreateGroup, RemoveGroup, WatchGroup, GroupPlaced, ReserveBundle, BundleReply, CommitBundle,
-                 ReturnBundle, Why, WhyAnswer, StatusRequest, StatusReply, NeedRoom, RoomMade>;
+                 ReturnBundle, Why, WhyAnswer, StatusRequest, StatusReply, NeedRoom, RoomMade, CallsSaved, LogCall,
+                 CallLogged, ObjectLost>;
 
 /// For logs and tests: "LeaseRequest".
 const char* name_of(const Message& message);

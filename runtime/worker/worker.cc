@@ -28,7 +28,7 @@ Error Worker::error(ErrorCode code, std::string message) const {
 }
 
 void Worker::answer(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload,
-                    std::uint8_t flags, std::uint32_t item) {
+                    std::uint8_t flags, std::uint32_t item, std::uint64_t order) {
   wire::ReplyHeader reply;
   reply.kind = kind;
   reply.flags = flags;
@@ -37,6 +37,7 @@ void Worker::answer(const wire::CallHeader& header, wire::ReplyKind kind, std::s
   reply.attempt = header.attempt;
   reply.bytes = static_cast<std::uint32_t>(payload.size());
   reply.item = item;
+  reply.order = order;
   sink_.reply(header.caller, reply, payload, {});
 }
 
@@ -98,6 +99,14 @@ RunningCall* Worker::accept(const wire::CallHeader& header, Time now) {
   call.number = ++call_number_;
   call.consumed = header.first_item;
   call.items = 0;
+  call.order = 0;
+  if (logged_ && header.kind == wire::CallKind::actor_call && (header.flags & wire::call_replays) == 0) {
+    if ((header.flags & wire::call_saves) == 0) {
+      ++order_;
+      if (header.caller != actor_.owner) since_saved_.push_back(header.result());
+    }
+    call.order = order_;
+  }
   if (!groups_.empty()) ++groups_[header.group].second;
   owner_.set_context(header.depth + 1, call.number);
   return &call;
@@ -119,6 +128,12 @@ void Worker::finish(RunningCall& call, wire::ReplyKind kind, std::span<const std
     incarnation_ = call.header.incarnation;
     actor_lease_ = call.header.lease;
     last_sequence_.clear();
+    logged_ = (call.header.flags & wire::call_logged) != 0;
+    order_ = call.header.sequence;
+    since_saved_.clear();
+  }
+  if ((call.header.flags & wire::call_saves) != 0 && !since_saved_.empty()) {
+    sink_.send(actor_.owner, wire::CallsSaved{actor_, incarnation_, std::exchange(since_saved_, {})});
   }
   call.reply_kind = kind;
   call.reply_flags = flags;
@@ -141,6 +156,8 @@ void Worker::finish(RunningCall& call, wire::ReplyKind kind, std::span<const std
     payload = cancelled;
     contained = {};
   }
+  // What was stopped, or never ran, is nothing to repeat.
+  if (call.reply_kind == wire::ReplyKind::cancelled || kind == wire::ReplyKind::argument_lost) call.order = 0;
   if (call.reply_kind == wire::ReplyKind::value_object) {
     remember_made(call.header, payload);
   } else if (call.reply_kind == wire::ReplyKind::values) {
@@ -161,7 +178,7 @@ void Worker::finish(RunningCall& call, wire::ReplyKind kind, std::span<const std
   if (call.settle_token == 0) {
     if (call.contained.empty()) {
       // The common case: nothing to copy, nothing to hold.
-      answer(call.header, call.reply_kind, payload, call.reply_flags, call.items);
+      answer(call.header, call.reply_kind, payload, call.reply_flags, call.items, call.order);
       ended(call, now);
       return;
     }
@@ -182,6 +199,7 @@ void Worker::send_reply(RunningCall& call, Time now) {
   reply.generation = call.header.generation;
   reply.attempt = call.header.attempt;
   reply.item = call.items;
+  reply.order = call.order;
   reply.bytes = static_cast<std::uint32_t>(call.payload.size());
   reply.contained_refs = static_cast<std::uint32_t>(call.contained.size());
   std::vector<RefId> names;
@@ -282,6 +300,8 @@ void Worker::end_actor(Time now) {
   actor_ = {};
   actor_lease_ = {};
   incarnation_ = 0;
+  logged_ = false;
+  since_saved_.clear();
   last_sequence_.clear();
   set_manners({});
 }

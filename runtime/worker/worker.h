@@ -32,6 +32,7 @@ namespace mobula {
 struct RunningCall {
   wire::CallHeader header;
   std::uint64_t number = 0;    // in this process, from 1
+  std::uint64_t order = 0;     // among the calls of an actor that keeps its state
   std::uint32_t blocked = 0;   // how deep it waits for others
   bool stop = false;           // cancelled
   bool settling = false;       // it ended; its reply waits for borrows
@@ -95,9 +96,9 @@ class Worker {
   /// The call, which the shell runs now and then finishes. Null: it was answered.
   RunningCall* accept(const wire::CallHeader& header, Time now);
 
-  /// The call ended. `kind` is value_inline, value_object, values or error; `payload` as ReplyHeader says; `flags` are
-  /// those of the reply; `contained` are the handles inside the value (their counts stay the caller's). For
-  /// actor_create, the value is empty.
+  /// The call ended. `kind` is value_inline, value_object, values, error or argument_lost; `payload` as ReplyHeader
+  /// says; `flags` are those of the reply; `contained` are the handles inside the value (their counts stay the
+  /// caller's). For actor_create, the value is empty.
   void finish(RunningCall& call, wire::ReplyKind kind, std::span<const std::byte> payload,
               std::span<const RefHandle> contained, Time now, std::uint8_t flags = 0);
 
@@ -151,7 +152,7 @@ class Worker {
   };
 
   void answer(const wire::CallHeader& header, wire::ReplyKind kind, std::span<const std::byte> payload = {},
-              std::uint8_t flags = 0, std::uint32_t item = 0);
+              std::uint8_t flags = 0, std::uint32_t item = 0, std::uint64_t order = 0);
   void remember_made(const wire::CallHeader& header, std::span<const std::byte> location);
   void send_reply(RunningCall& call, Time now);
   void ended(RunningCall& call, Time now);
@@ -182,6 +183,9 @@ class Worker {
 
   ActorId actor_;
   std::uint32_t incarnation_ = 0;
+  bool logged_ = false;             // its calls are numbered, for it keeps its state
+  std::uint64_t order_ = 0;         // of the latest call
+  std::vector<RefId> since_saved_;  // calls of others than its owner
   LeaseId actor_lease_;
   bool actor_ending_ = false;  // nobody has a handle any more
   bool actor_exits_ = false;   // by itself

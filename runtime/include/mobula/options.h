@@ -112,7 +112,14 @@ struct Options {
   int max_calls = 0;             // T: a worker process ends after so many calls of this function; 0: no limit
   std::uint64_t max_worker_memory = 0;  // T: ... after a call that leaves it with more private bytes; 0: no limit
   int max_unread_items = 64;            // T C: of a stream: it may be so many items ahead of its reader, then it waits
-  int max_restarts = 0;      // A: new incarnations (the constructor runs again) after its process died; -1: no limit
+  // A: new incarnations after its process died; -1: no limit. The constructor runs again. A class with
+  // `State save() const` and `void load(State)`, for any State that can be an argument, goes on from where it was: its
+  // state is what all answered calls made of it, each counted once, in the order in which they ran. For that, calls run
+  // one at a time; what was answered since the last checkpoint runs again (its effects outside the actor too); and a
+  // call by another process than the one that spawned the actor is answered a round trip to that one later.
+  int max_restarts = 0;
+  int checkpoint_every = 100;                         // A: save() after so many answered calls; 0: only by time
+  std::chrono::milliseconds checkpoint_period{1000};  // A: ... or so long after the first of them; 0: only by number
   int max_call_retries = 0;  // A: new attempts of a call in flight at the death. 0: at most once, the call fails
   // A: calls at once. Unset: plain methods run one at a time; of coroutine methods (mobula::Task<T>) up to 1000 are on
   // their way in one thread, taking turns where they co_await. 1: strictly one at a time. More: plain methods run in so
@@ -165,7 +172,10 @@ struct StartOptions {
   // in ErrorCode::out_of_memory, the newest actor in actor_died with that as its cause. A process with less than 64 MB
   // of its own is left alone.
   double memory_threshold = 0.95;
-  std::chrono::milliseconds memory_check{250};   // how often it is looked at; 0: never
+  std::chrono::milliseconds memory_check{250};  // how often it is looked at; 0: never
+  // Bytes of tasks that have ended, which this process keeps so that results lost with another node can be made again:
+  // their arguments, put() values among them. The oldest ones are let go first.
+  std::size_t lineage_memory = std::size_t{64} << 20;
   std::string log_level = "warning";             // debug, info, warning, error, off
   std::chrono::milliseconds node_timeout{5000};  // silence after which a node is declared dead
 };

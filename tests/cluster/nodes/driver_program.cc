@@ -53,6 +53,11 @@ double sum(const std::vector<double>& values) {
   return total;
 }
 
+std::vector<double> doubled(std::vector<double> values) {
+  for (double& value : values) value *= 2;
+  return values;
+}
+
 void say(const std::string& line) {
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
@@ -137,6 +142,57 @@ int hoard(const std::string& address, const std::string& keys) {
   return 0;
 }
 
+// Adds numbers to a list that must hold each of them once, in order.
+struct Ledger {
+  std::vector<int> entries;
+  int add(int n) {
+    entries.push_back(n);
+    return n;
+  }
+  std::vector<int> all() const { return entries; }
+  std::vector<int> save() const { return entries; }
+  void load(std::vector<int> saved) { entries = std::move(saved); }
+};
+std::string where(Ledger&) {
+  return mobula::this_task().node;
+}
+
+// An actor on the node `second`, which the test kills when told that all is ready.
+int resume(const std::string& address, const std::string& keys) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  auto ledger = rt.with({.max_restarts = -1,
+                         .checkpoint_every = 5,
+                         .max_call_retries = -1,
+                         .resources = {.cpu = 1},
+                         .placement = {.node = "second", .soft = true}})
+                    .spawn<Ledger>();
+  std::vector<int> expected;
+  for (int i = 0; i < 13; ++i) expected.push_back(ledger.call<&Ledger::add>(i).get());
+  say("ready on " + ledger.call<where>().get());
+  std::string line;
+  std::getline(std::cin, line);
+  for (int i = 13; i < 20; ++i) expected.push_back(ledger.call<&Ledger::add>(i).get());
+  say(std::string(ledger.call<&Ledger::all>().get() == expected ? "complete" : "wrong") + " on " +
+      ledger.call<where>().get());
+  return 0;
+}
+
+// Arrays on the node `second`, which the test kills when told that they are there; the first one was let go by then.
+int lineage(const std::string& address, const std::string& keys) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  const auto there = rt.with({.placement = {.node = "second", .soft = true}});
+  auto values = there.remote<large>(1'000'000);
+  auto twice = there.remote<doubled>(values);
+  values = {};
+  rt.wait(std::vector{twice});
+  say("ready");
+  std::string line;
+  std::getline(std::cin, line);
+  say("total " + std::to_string(rt.remote<sum>(twice).get()));
+  say("here " + std::to_string(sum(twice.get())));
+  return 0;
+}
+
 int prints(const std::string& address, const std::string& keys) {
   auto rt = mobula::Runtime::start({.address = address, .keys = keys});
   for (int i = 0; i < 3; ++i) rt.remote<print_line>(i).get();
@@ -165,11 +221,13 @@ int main(int argc, char** argv) {
   if (what == "spread") return spread(arguments.at(1), arguments.at(2), std::stoul(arguments.at(3)));
   if (what == "objects") return objects(arguments.at(1), arguments.at(2));
   if (what == "hoard") return hoard(arguments.at(1), arguments.at(2));
+  if (what == "lineage") return lineage(arguments.at(1), arguments.at(2));
+  if (what == "resume") return resume(arguments.at(1), arguments.at(2));
   if (what == "prints") return prints(arguments.at(1), arguments.at(2));
   if (what == "join") return join(arguments.at(1), arguments.at(2));
   std::fprintf(
       stderr,
       "usage: cluster_driver busy N | squares ADDRESS KEYS N | spread ADDRESS KEYS PLACES | objects ADDRESS KEYS | "
-      "hoard ADDRESS KEYS | prints ADDRESS KEYS | join ADDRESS KEYS\n");
+      "hoard ADDRESS KEYS | resume ADDRESS KEYS | lineage ADDRESS KEYS | prints ADDRESS KEYS | join ADDRESS KEYS\n");
   return 2;
 }

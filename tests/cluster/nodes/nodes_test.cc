@@ -129,6 +129,31 @@ TEST_F(TwoNodes, OneOfThemKilledIsSurvived) {
   EXPECT_NE(head->wait_for("is gone", 20s), "") << head->output();
 }
 
+TEST_F(TwoNodes, AnActorResumesOnTheOtherOne) {
+  auto head = start_head(1, keys());
+  auto node = start_node(1, keys());
+  ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
+  auto driver = start_driver({"resume", address(), keys()});
+  ASSERT_NE(driver->wait_for("ready on second"), "") << driver->output();
+  node->signal(SIGKILL);
+  driver->write("go\n");
+  EXPECT_EQ(driver->wait(60s), 0) << driver->output() << head->output();
+  EXPECT_THAT(driver->output(), HasSubstr("complete on first"));
+}
+
+TEST_F(TwoNodes, ResultsThatAreLostWithOneAreMadeAgainOnTheOther) {
+  auto head = start_head(1, keys());
+  auto node = start_node(1, keys());
+  ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
+  auto driver = start_driver({"lineage", address(), keys()});
+  ASSERT_NE(driver->wait_for("ready"), "") << driver->output();
+  node->signal(SIGKILL);
+  driver->write("go\n");
+  EXPECT_EQ(driver->wait(60s), 0) << driver->output() << head->output();
+  EXPECT_THAT(driver->output(), HasSubstr("total 3000000.0"));
+  EXPECT_THAT(driver->output(), HasSubstr("here 3000000.0"));
+}
+
 TEST_F(TwoNodes, AWorkerThatIsKilledThereIsSurvived) {
   auto head = start_head(0, keys());
   auto node = start_node(2, keys());

@@ -260,14 +260,18 @@ TEST_F(OwnerRefs, AnObjectThatCannotBeReadIsFreedWhereItLay) {
 }
 
 TEST_F(OwnerRefs, AnObjectWithoutCopiesIsLostWithItsNode) {
-  const RefHandle ref = submit();
+  TaskSpec spec;
+  spec.task_class = owner.task_class({.max_retries = 0});
+  const RefHandle ref = submit(std::move(spec));
   grant(remote_worker);
   reply(calls[0], wire::ReplyKind::value_object, wire::encode_location({there, 4096, 100000, 1}));
   owner.localize(ref);
   owner.on_node_died(there, "no heartbeat for 5.0 s", now);
   EXPECT_EQ(error(ref).code, ErrorCode::object_lost);
-  EXPECT_EQ(error(ref).message,
-            "the object's bytes lay on a node that died: node n2222 was declared dead (no heartbeat for 5.0 s)");
+  EXPECT_EQ(
+      error(ref).message,
+      "the object's bytes lay on a node that died: node n2222 was declared dead (no heartbeat for 5.0 s); it cannot "
+      "be made again: it is no result of a task with retries");
   EXPECT_EQ(readied, std::vector{ref});
   release(ref);
 }

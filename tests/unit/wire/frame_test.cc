@@ -87,7 +87,7 @@ TEST(CallFrame, NamesAnEnvelopeOfAnotherVersion) {
   const auto call = parse_call(frame.span());
   ASSERT_FALSE(call.ok());
   EXPECT_EQ(call.error().code, ErrorCode::bad_message);
-  EXPECT_NE(call.error().message.find("envelope version 3, this build reads 2"), std::string::npos);
+  EXPECT_NE(call.error().message.find("envelope version 4, this build reads 3"), std::string::npos);
 }
 
 TEST(Frames, SurviveRandomDamage) {

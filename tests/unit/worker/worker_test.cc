@@ -229,6 +229,40 @@ TEST_F(WorkerTest, AnActorCallRunsOncePerSequenceNumber) {
   finish();
 }
 
+TEST_F(WorkerTest, CallsOfAnActorThatKeepsItsStateAreNumberedAsTheyRun) {
+  wire::CallHeader create = creation();
+  create.flags = wire::call_logged;
+  create.sequence = 40;  // of an earlier life
+  ASSERT_TRUE(worker.accept(create, now));
+  finish();
+  wire::CallHeader again = actor_call(1);
+  again.flags = wire::call_replays;
+  ASSERT_TRUE(worker.accept(again, now));
+  finish();
+  EXPECT_EQ(replies.back().header.order, 0u) << "it has its number from then";
+  ASSERT_TRUE(worker.accept(actor_call(2), now));
+  finish();
+  EXPECT_EQ(replies.back().header.order, 41u);
+  ASSERT_TRUE(worker.accept(actor_call(1, other), now));
+  finish();
+  EXPECT_EQ(replies.back().header.order, 42u);
+  wire::CallHeader save = actor_call(3);
+  save.flags = wire::call_saves;
+  ASSERT_TRUE(worker.accept(save, now));
+  finish();
+  EXPECT_EQ(replies.back().header.order, 42u) << "the last call that is in the state";
+  const auto told = take<wire::CallsSaved>();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].first, caller) << "its owner, which knows of its own calls";
+  EXPECT_EQ(told[0].second.calls, std::vector<RefId>{actor_call(1, other).result()});
+  // One that was stopped is nothing to repeat.
+  ASSERT_TRUE(worker.accept(actor_call(4), now));
+  worker.stop(current(), true, now);
+  finish();
+  EXPECT_EQ(last(), wire::ReplyKind::cancelled);
+  EXPECT_EQ(replies.back().header.order, 0u);
+}
+
 TEST_F(WorkerTest, CallsOfAnotherIncarnationAreRefusedUnstarted) {
   wire::CallHeader call = actor_call(1);
   EXPECT_FALSE(worker.accept(call, now)) << "no actor lives here";

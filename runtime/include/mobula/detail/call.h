@@ -372,6 +372,35 @@ struct MethodStreamEntry {
   static inline const FunctionEntry entry{FunctionEntry::Kind::actor_call, spelled_value<M>(), {}, &run};
 };
 
+// An actor whose restarts go on from its latest state: state = object.save(), object.load(state).
+template <class T>
+concept KeepsState = requires(T& object, const T& same) {
+  same.save();
+  object.load(same.save());
+};
+template <class T>
+concept TriesToKeepState = requires(T& object) {
+  object.load(object.save());
+};
+
+template <class T>
+struct StateEntry {
+  static constexpr void (*save)(Invocation&) = nullptr;
+  static constexpr void (*load)(Invocation&, const Bytes&) = nullptr;
+};
+template <KeepsState T>
+struct StateEntry<T> {
+  using State = std::remove_cvref_t<decltype(std::declval<const T&>().save())>;
+  static void save(Invocation& in) {
+    const T& object = *static_cast<const T*>(in.instance);
+    const Stored<State> state(object.save());
+    in.finish(in, encode_value(in.core, scratch(), state));
+  }
+  static void load(Invocation& in, const Bytes& bytes) {
+    static_cast<T*>(in.instance)->load(decode_value<Stored<State>>(in.core, bytes));
+  }
+};
+
 template <class T, class... S>
 struct CreateEntry {
   static void run(Invocation& in) {
@@ -381,7 +410,16 @@ struct CreateEntry {
     in.destroy = [](void* instance) { delete static_cast<T*>(instance); };
     in.finish(in, Encoded{});
   }
-  static inline const FunctionEntry entry{FunctionEntry::Kind::actor_create, spelled_type<T>(), {}, &run};
+  static_assert(KeepsState<T> || !TriesToKeepState<T>,
+                "mobula: the actor's class has save() and load(), which restarts would use if save() were const");
+  static inline const FunctionEntry entry{FunctionEntry::Kind::actor_create,
+                                          spelled_type<T>(),
+                                          {},
+                                          &run,
+                                          nullptr,
+                                          false,
+                                          StateEntry<T>::save,
+                                          StateEntry<T>::load};
 };
 
 // Constructor arguments have no parameter types to convert to: they travel as what they are, text as std::string.

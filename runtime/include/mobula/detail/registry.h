@@ -9,6 +9,7 @@
 namespace mobula::detail {
 
 struct Invocation;
+struct Bytes;
 
 struct FunctionId {
   std::uint64_t module = 0;  // hash of the module's build-id
@@ -20,15 +21,19 @@ struct FunctionEntry {
   enum class Kind : std::uint8_t { task, actor_create, actor_call, value };
 
   FunctionEntry(Kind entry_kind, std::string_view entry_name, std::string_view entry_type,
-                void (*entry_run)(Invocation&), void (*entry_target)() = nullptr, bool is_coroutine = false);
+                void (*entry_run)(Invocation&), void (*entry_target)() = nullptr, bool is_coroutine = false,
+                void (*entry_save)(Invocation&) = nullptr, void (*entry_load)(Invocation&, const Bytes&) = nullptr);
   FunctionEntry(const FunctionEntry&) = delete;
 
   Kind kind;
-  std::string_view name;      // for people: "square", "Counter::add"
-  std::string_view type;      // spelled type of the code, checked when a Function<> arrives
-  void (*run)(Invocation&);   // decodes the arguments, calls, encodes the result
-  void (*target)();           // the function itself, for Kind::value
-  bool coroutine;             // it returns a Task<T>
+  std::string_view name;     // for people: "square", "Counter::add"
+  std::string_view type;     // spelled type of the code, checked when a Function<> arrives
+  void (*run)(Invocation&);  // decodes the arguments, calls, encodes the result
+  void (*target)();          // the function itself, for Kind::value
+  bool coroutine;            // it returns a Task<T>
+  // Kind::actor_create of a class that can: hands the state over as a result; brings the object back to it.
+  void (*save)(Invocation&) = nullptr;
+  void (*load)(Invocation&, const Bytes& state) = nullptr;
   const FunctionEntry* next;  // the list of all entries
 };
 
