@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "rl/nn/own_network.h"
+
 namespace mobula::rl::nn {
 namespace {
 
@@ -11,14 +13,19 @@ constexpr int kLd = kBlockRows;  // component-major tables of a block
 
 ActorCritic::ActorCritic(const PolicySpec& spec)
     : policy_(spec),
-      actor_workspace_(policy_.actor().make_workspace()),
       rows_(static_cast<std::size_t>(kBlockRows) * spec.observation_size),
       looked_at_(static_cast<std::size_t>(kBlockRows) * policy_.state_size()),
-      head_(static_cast<std::size_t>(kLd) * policy_.actor().shape().outputs),
+      head_(static_cast<std::size_t>(kLd) *
+            (policy_.own_network() ? spec.action.head_size() : policy_.actor().shape().outputs)),
       value_(kLd),
       chosen_(static_cast<std::size_t>(kLd) * 2 * spec.action.dimensions),
       categorical_(spec.action.sizes),
       gaussian_(spec.action.dimensions) {
+  if (policy_.own_network()) {
+    own_heads_.resize(head_.size());
+    return;
+  }
+  actor_workspace_ = policy_.actor().make_workspace();
   if (policy_.has_critic()) critic_workspace_ = policy_.critic().make_workspace();
   if (const auto* memory = policy_.actor_memory()) {
     actor_rows_.resize(static_cast<std::size_t>(kBlockRows) * memory->width());
@@ -31,6 +38,15 @@ void ActorCritic::forward(const float* parameters, const float* observations, co
                           int rows, bool act, bool value) {
   const int width = policy_.spec().observation_size;
   for (int r = 0; r < rows; ++r) policy_.normalize(parameters, observations + r * width, rows_.data() + r * width);
+  if (OwnNetwork* own = policy_.own_network()) {
+    const int outputs = policy_.spec().action.head_size();
+    own->forward(parameters, policy_.own_offsets(), rows_.data(), rows, own_heads_.data(), value_.data());
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < outputs; ++c) head_[c * kLd + r] = own_heads_[r * outputs + c];
+    }
+    if (masks) mask_logits(head_.data(), kLd, rows, outputs, masks);
+    return;
+  }
   const float* actor_in = rows_.data();
   const float* critic_in = rows_.data();
   std::ptrdiff_t ld = width;

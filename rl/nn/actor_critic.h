@@ -31,7 +31,7 @@ class ActorCritic final : public Actor {
   Mlp<float>::Workspace actor_workspace_, critic_workspace_;
   Recurrent<float>::Workspace memory_workspace_;
   std::span<float> states_;
-  AlignedVector<float> rows_, actor_rows_, critic_rows_, looked_at_, head_, value_, chosen_;
+  AlignedVector<float> rows_, actor_rows_, critic_rows_, looked_at_, head_, own_heads_, value_, chosen_;
   Categorical<float> categorical_;
   DiagonalGaussian<float> gaussian_;
 };

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
+
+#include "rl/nn/own_network.h"
 
 namespace mobula::rl::nn {
 
@@ -17,7 +20,12 @@ Policy<T>::Policy(const PolicySpec& spec) : spec_(spec) {
     network.emplace(MlpShape{inputs, spec.hidden, outputs, spec.activation}, name, layout_);
   };
   const int head = spec.action.head_size();
-  if (spec.shared_trunk && spec.value_function) {
+  if (!spec.network.empty()) {
+    own_ = make_own_network(spec);
+    for (const std::size_t size : own_->sizes()) {
+      own_offsets_.push_back(layout_.add("network." + std::to_string(own_offsets_.size()), 1, static_cast<int>(size)));
+    }
+  } else if (spec.shared_trunk && spec.value_function) {
     add("shared", head + 1, actor_memory_, actor_);
   } else {
     add("actor", head, actor_memory_, actor_);
@@ -36,7 +44,9 @@ AlignedVector<T> Policy<T>::initial_parameters(std::uint64_t seed) const {
   AlignedVector<T> parameters(layout_.size());
   Random random(seed, Stream::parameters);
   if (actor_memory_) actor_memory_->initialize(parameters.data(), random);
-  if (shared()) {
+  if (own_) {
+    if constexpr (std::is_same_v<T, float>) own_->initialize(seed, own_offsets_, parameters.data());
+  } else if (shared()) {
     actor_->initialize(parameters.data(), 0.01, 1.0, random);
   } else {
     actor_->initialize(parameters.data(), 0.01, random);

@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "rl/nn/mlp.h"
@@ -36,6 +38,7 @@ struct PolicySpec {
   Memory memory = Memory::none;  // a layer with memory between the observation and the hidden layers
   int memory_units = 64;
   bool value_function = true;
+  std::string network = {};  // a library with a network of the user's in place of all that; see own_network.h
   // Of action values only.
   bool dueling = false;
   int atoms = 1;                // numbers that the value of an action is made of: itself, quantiles, or
@@ -52,6 +55,8 @@ inline constexpr float kObservationClip = 10.0f;
 // actor.log_std (box actions only): these are learnt, `trainable()` numbers in all. After them, if the spec normalises
 // observations, observation.mean and observation.scale, which start as 0 and 1: the networks then see clip((observation
 // - mean) * scale, +-kObservationClip).
+class OwnNetwork;
+
 template <class T>
 class Policy {
  public:
@@ -61,7 +66,12 @@ class Policy {
   const ParameterLayout& layout() const { return layout_; }
   std::size_t size() const { return layout_.size(); }
   std::size_t trainable() const { return trainable_; }
-  bool shared() const { return spec_.shared_trunk && spec_.value_function; }
+  // Null unless the spec names one: then there are neither actor nor critic, and its pieces are blocks network.<k>, at
+  // these offsets.
+  OwnNetwork* own_network() const { return own_.get(); }
+  const std::vector<std::size_t>& own_offsets() const { return own_offsets_; }
+
+  bool shared() const { return spec_.shared_trunk && spec_.value_function && !own_; }
   // With a shared trunk its last output is the value, and there is no critic.
   const Mlp<T>& actor() const { return *actor_; }
   bool has_critic() const { return critic_.has_value(); }
@@ -89,6 +99,8 @@ class Policy {
   ParameterLayout layout_;
   std::optional<Recurrent<T>> actor_memory_, critic_memory_;
   std::optional<Mlp<T>> actor_, critic_;
+  std::shared_ptr<OwnNetwork> own_;
+  std::vector<std::size_t> own_offsets_;
   std::size_t log_std_ = 0, trainable_ = 0, mean_ = 0, scale_ = 0;
 };
 

@@ -30,7 +30,9 @@ ActorCriticSettings settings_of(const EnvironmentInfo& info, const A2cOptions& o
           .normalize_advantage = o.normalize_advantage,
           .lr = o.lr,
           .max_grad_norm = o.max_grad_norm,
-          .optimizer = optimizer_of(o)};
+          .optimizer = optimizer_of(o),
+          .learner = o.learner,
+          .device = o.device};
 }
 
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const A2cOptions& options, std::uint64_t seed,
@@ -38,8 +40,8 @@ std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const A2cOpti
   return std::make_unique<ActorCriticLearner>(info, settings_of(info, options), seed, total_steps);
 }
 
-std::string problem_with(const A2cOptions&, const EnvironmentInfo&) {
-  return {};
+std::string problem_with(const A2cOptions& options, const EnvironmentInfo&) {
+  return problem_with_networks(options);
 }
 
 }  // namespace mobula::rl

@@ -343,8 +343,10 @@ void PpoGradient<T>::block(const T* parameters, const PpoBatch<T>& batch, std::s
       const V old = nn::load(old_value + r);
       const V limited = old + nn::minimum(nn::maximum(v - old, nn::splat(-range)), nn::splat(range));
       const V limited_square = (limited - goal) * (limited - goal);
-      // Where the clipped value is the worse one it is constant.
-      d = limited_square > square ? V{} : d;
+      // Where the value was held back and is the worse one it is constant. (Where it was not, both squares are the same
+      // but for rounding.)
+      const V moved = v - old;
+      d = ((moved < -range) | (moved > range)) & (limited_square > square) ? V{} : d;
       square = nn::maximum(square, limited_square);
     }
     totals.value_loss += T(0.5) * square * used;

@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "rl/algos/actor_critic/gradient.h"
+#include "rl/algos/torch_module.h"
 #include "rl/buffers/advantage.h"
 #include "rl/buffers/normalizer.h"
 #include "rl/buffers/vtrace.h"
@@ -31,6 +33,17 @@ double explained_variance(std::span<const float> values, std::span<const float> 
 
 }  // namespace
 
+std::string problem_with_networks(const std::string& learner, const std::string& device, const std::string& network,
+                                  const std::string& memory) {
+  if (std::string problem = problem_with_learner(learner, device); !problem.empty() || network.empty()) return problem;
+  if (learner != "torch") return "network: a network of one's own needs learner: torch";
+  if (memory != "none") return "memory: a network of one's own replaces the layer with memory; leave memory out";
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(network, ignored)) return {};
+  return "network: there is no file '" + std::filesystem::absolute(network).string() +
+         "'; give the library that defines mobula_torch_network_v1";
+}
+
 struct ActorCriticLearner::State {
   State(const EnvironmentInfo& info, const ActorCriticSettings& s, std::uint64_t run_seed, std::int64_t steps)
       : settings(s),
@@ -39,10 +52,14 @@ struct ActorCriticLearner::State {
         policy(s.policy),
         parameters(policy.initial_parameters(run_seed)),
         optimizer(policy.trainable(), s.optimizer),
-        gradient(policy),
+        objective(make_objective()),
         observation_normalizer(s.policy.normalize_observation ? info.observation_size : 0),
         reward_normalizer(s.normalize_reward ? s.n_envs : 0, s.gamma) {}
 
+  std::unique_ptr<ActorCriticObjective<float>> make_objective() const {
+    if (settings.learner != "torch") return std::make_unique<PpoGradient<float>>(policy);
+    return torch_objectives<float>().actor_critic(policy.spec(), policy.layout(), settings.device);
+  }
   double now(const Schedule& schedule) const { return schedule.at(env_steps, total_steps); }
 
   void check_shape(const FragmentLayout& layout) const;
@@ -63,7 +80,7 @@ struct ActorCriticLearner::State {
   nn::AlignedVector<float> parameters;
   std::deque<nn::AlignedVector<float>> behaviours;  // those of the last `lag` updates, the oldest first
   Optimizer optimizer;
-  PpoGradient<float> gradient;
+  const std::unique_ptr<ActorCriticObjective<float>> objective;
   ObservationNormalizer observation_normalizer;
   RewardNormalizer reward_normalizer;
   std::int64_t env_steps = 0;
@@ -193,7 +210,7 @@ void ActorCriticLearner::State::value_ends(const ConstFragment& fragment) {
   const auto value = [&](std::span<const float> observation, float& out) {
     row.resize(width);
     policy.normalize(parameters.data(), observation.data(), row.data());
-    gradient.values(parameters.data(), row, {&out, 1});
+    objective->values(parameters.data(), row, {&out, 1});
   };
   for (std::size_t n = 0; n < last_values.size(); ++n) {
     value(fragment.last_observations.subspan(n * width, width), last_values[n]);
@@ -228,7 +245,7 @@ void ActorCriticLearner::State::estimate(const ConstFragment& fragment, UpdateSt
     log_probs.resize(samples);
     values.resize(samples);
     log_rhos.resize(samples);
-    gradient.evaluate(parameters.data(), batch, steps, envs, fragment.initial_states, ended, log_probs, values);
+    objective->evaluate(parameters.data(), batch, steps, envs, fragment.initial_states, ended, log_probs, values);
     double sum = 0;
     for (std::size_t k = 0; k < samples; ++k) {
       log_rhos[k] = log_probs[k] - fragment.log_probs[k];
@@ -262,9 +279,9 @@ void ActorCriticLearner::State::estimate(const ConstFragment& fragment, UpdateSt
 // Of a minibatch: samples, or whole environments where there is a memory.
 PpoLossStats ActorCriticLearner::State::gradient_of(const ConstFragment& fragment, std::span<const std::uint32_t> part,
                                                     const PpoLoss& loss) {
-  if (!policy.actor_memory()) return gradient.compute(parameters.data(), batch, part, loss);
-  return gradient.compute(parameters.data(), batch, fragment.layout.steps, fragment.layout.envs, part,
-                          fragment.initial_states, ended, loss);
+  if (!policy.actor_memory()) return objective->compute(parameters.data(), batch, part, loss);
+  return objective->compute(parameters.data(), batch, fragment.layout.steps, fragment.layout.envs, part,
+                            fragment.initial_states, ended, loss);
 }
 
 void ActorCriticLearner::State::learn_from(const ConstFragment& fragment, const PpoLoss& loss, UpdateStats& stats) {
@@ -290,7 +307,7 @@ void ActorCriticLearner::State::learn_from(const ConstFragment& fragment, const 
     int batches = 0;
     for (std::size_t first = 0; first < units && go_on; first += size) {
       const auto part = gradient_of(fragment, {order.data() + first, std::min(size, units - first)}, loss);
-      const double norm = nn::norm<float>(gradient.gradient());
+      const double norm = nn::norm<float>(objective->gradient());
       if (!std::isfinite(norm) || !std::isfinite(part.loss)) {
         throw std::runtime_error(
             o.algorithm + " update " + std::to_string(iteration) +
@@ -309,7 +326,7 @@ void ActorCriticLearner::State::learn_from(const ConstFragment& fragment, const 
         go_on = false;  // without the step that would move the policy further still
         break;
       }
-      optimizer.step(parameters.data(), gradient.gradient().data(), nn::clip_factor(norm, o.max_grad_norm),
+      optimizer.step(parameters.data(), objective->gradient().data(), nn::clip_factor(norm, o.max_grad_norm),
                      stats.learning_rate);
     }
     stats.approx_kl = kl / batches;

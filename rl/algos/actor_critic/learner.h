@@ -7,15 +7,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "rl/algos/actor_critic/gradient.h"
+#include "rl/algos/actor_critic/objective.h"
 #include "rl/algos/learner.h"
 #include "rl/algos/optimizer.h"
+#include "rl/nn/policy.h"
 
 namespace mobula::rl {
 
@@ -47,6 +49,7 @@ struct ActorCriticSettings {
   Schedule lr = 3e-4;
   double max_grad_norm = 0.5;
   OptimizerOptions optimizer = nn::AdamOptions{.eps = 1e-5};
+  std::string learner = "native", device = "cpu";  // see torch_module.h
 };
 
 // Means over all minibatches of an update, unless said otherwise.
@@ -112,7 +115,17 @@ nn::PolicySpec actor_critic_spec(const EnvironmentInfo& info, const Options& opt
                 : options.memory == "gru" ? nn::Memory::gru
                                           : nn::Memory::none;
   spec.memory_units = options.memory_units;
+  // Workers need not be in the same folder.
+  if (!options.network.empty()) spec.network = std::filesystem::absolute(options.network);
   return spec;
+}
+
+// "key: sentence" if these options of an algorithm, as above, do not fit each other or this machine.
+std::string problem_with_networks(const std::string& learner, const std::string& device, const std::string& network,
+                                  const std::string& memory);
+template <class Options>
+std::string problem_with_networks(const Options& o) {
+  return problem_with_networks(o.learner, o.device, o.network, o.memory);
 }
 
 }  // namespace mobula::rl

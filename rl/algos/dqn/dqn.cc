@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "rl/algos/dqn/gradient.h"
+#include "rl/algos/torch_module.h"
 #include "rl/nn/polyak.h"
 
 namespace mobula::rl {
@@ -13,6 +15,11 @@ OffPolicySettings settings_of(const DqnOptions& o) {
   settings.replay.prioritized = o.prioritized;
   settings.replay.alpha = o.priority_alpha;
   return settings;
+}
+
+std::unique_ptr<DqnObjective<float>> make_objective(const nn::ActionValues<float>& values, const DqnOptions& o) {
+  if (o.learner != "torch") return std::make_unique<DqnGradient<float>>(values);
+  return torch_objectives<float>().dqn(values.spec(), values.layout(), o.device);
 }
 
 }  // namespace
@@ -40,7 +47,7 @@ DqnLearner::DqnLearner(const EnvironmentInfo& info, const DqnOptions& options, s
       options_(options),
       values_(spec()),
       adam_(add_optimizer(values_.size(), options.adam_eps)),
-      gradient_(values_) {
+      objective_(make_objective(values_, options)) {
   nn::AlignedVector<float> parameters = values_.initial_parameters(seed);
   parameters.resize(2 * values_.size());
   std::copy_n(parameters.begin(), values_.size(), parameters.begin() + static_cast<std::ptrdiff_t>(values_.size()));
@@ -64,11 +71,11 @@ void DqnLearner::begin_update(std::int64_t before) {
 }
 
 std::vector<double> DqnLearner::update(ReplayBatch& batch, double lr) {
-  const DqnLossStats stats = gradient_.compute(parameters_.data(), parameters_.data() + values_.size(), view(batch),
-                                               {.double_q = options_.double_q, .huber = options_.loss == "huber"});
-  const double norm = nn::norm<float>(gradient_.gradient());
-  adam_.step(parameters_.data(), gradient_.gradient().data(), nn::clip_factor(norm, options_.max_grad_norm), lr);
-  buffer_.set_errors(batch, gradient_.errors());
+  const DqnLossStats stats = objective_->compute(parameters_.data(), parameters_.data() + values_.size(), view(batch),
+                                                 {.double_q = options_.double_q, .huber = options_.loss == "huber"});
+  const double norm = nn::norm<float>(objective_->gradient());
+  adam_.step(parameters_.data(), objective_->gradient().data(), nn::clip_factor(norm, options_.max_grad_norm), lr);
+  buffer_.set_errors(batch, objective_->errors());
   return {stats.loss, stats.q_mean, norm, exploration().epsilon};
 }
 
@@ -82,7 +89,7 @@ std::string problem_with(const DqnOptions&, const EnvironmentInfo& info) {
     return "name: dqn learns the value of each of a few actions; this environment has other actions than one of N. "
            "ppo, or for boxes sac and td3, can learn it";
   }
-  return {};
+  return problem_with_learner(options.learner, options.device);
 }
 
 }  // namespace mobula::rl

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "rl/algos/dqn/gradient.h"
+#include "rl/algos/dqn/objective.h"
 #include "rl/algos/offpolicy/off_policy.h"
 #include "rl/nn/action_values.h"
 
@@ -29,7 +29,7 @@ class DqnLearner final : public OffPolicyLearner {
   const DqnOptions options_;
   const nn::ActionValues<float> values_;
   nn::Adam<float>& adam_;
-  DqnGradient<float> gradient_;
+  const std::unique_ptr<DqnObjective<float>> objective_;
 };
 
 // What algorithms.h asks for.

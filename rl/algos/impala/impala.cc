@@ -21,7 +21,9 @@ ActorCriticSettings common(const EnvironmentInfo& info, const Options& o) {
           .lr = o.lr,
           .max_grad_norm = o.max_grad_norm,
           .optimizer = o.optimizer == "adam" ? OptimizerOptions(nn::AdamOptions{.eps = o.optimizer_eps})
-                                             : OptimizerOptions(nn::RmspropOptions{.eps = o.optimizer_eps})};
+                                             : OptimizerOptions(nn::RmspropOptions{.eps = o.optimizer_eps}),
+          .learner = o.learner,
+          .device = o.device};
 }
 
 }  // namespace
@@ -54,11 +56,11 @@ std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const AppoOpt
   return std::make_unique<ActorCriticLearner>(info, settings_of(info, options), seed, total_steps);
 }
 
-std::string problem_with(const ImpalaOptions&, const EnvironmentInfo&) {
-  return {};
+std::string problem_with(const ImpalaOptions& options, const EnvironmentInfo&) {
+  return problem_with_networks(options);
 }
-std::string problem_with(const AppoOptions&, const EnvironmentInfo&) {
-  return {};
+std::string problem_with(const AppoOptions& options, const EnvironmentInfo&) {
+  return problem_with_networks(options);
 }
 
 }  // namespace mobula::rl

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "rl/algos/offpolicy/critic_fit.h"
 #include "rl/nn/mlp.h"
 #include "rl/nn/parameters.h"
 
@@ -26,10 +27,7 @@ class TwinCritics {
   // The smaller of both values, to out [rows][outputs].
   void smaller(const T* parameters, const T* x, int rows, T* out);
 
-  struct Fit {
-    double loss = 0;    // as below
-    double q_mean = 0;  // of both critics
-  };
+  using Fit = CriticFit;
   // The gradient of factor * (mean (q1 - y)^2 + mean (q2 - y)^2); overwrites gradient(). `actions` says which output is
   // meant in each row; null where there is one.
   Fit fit(const T* parameters, const T* x, const T* actions, const T* y, int rows, double factor);

@@ -28,7 +28,9 @@ ActorCriticSettings settings_of(const EnvironmentInfo& info, const PpoOptions& o
           .target_kl = o.target_kl,
           .lr = with_name(o.lr, o.lr_schedule),
           .max_grad_norm = o.max_grad_norm,
-          .optimizer = nn::AdamOptions{.eps = o.adam_eps}};
+          .optimizer = nn::AdamOptions{.eps = o.adam_eps},
+          .learner = o.learner,
+          .device = o.device};
 }
 
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const PpoOptions& options, std::uint64_t seed,
@@ -36,8 +38,8 @@ std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const PpoOpti
   return std::make_unique<PpoLearner>(info, options, seed, total_steps);
 }
 
-std::string problem_with(const PpoOptions&, const EnvironmentInfo&) {
-  return {};
+std::string problem_with(const PpoOptions& options, const EnvironmentInfo&) {
+  return problem_with_networks(options);
 }
 
 }  // namespace mobula::rl

@@ -39,8 +39,8 @@ void DiscreteSacGradient<T>::distribution(const T* actor, const T* observations,
 }
 
 template <class T>
-typename TwinCritics<T>::Fit DiscreteSacGradient<T>::fit(const T* actor, const T* critics, const T* target_critics,
-                                                         const TransitionBatch<T>& batch, T alpha) {
+CriticFit DiscreteSacGradient<T>::fit(const T* actor, const T* critics, const T* target_critics,
+                                      const TransitionBatch<T>& batch, T alpha) {
   const int rows = batch.rows();
   values_.resize(static_cast<std::size_t>(rows) * actions_);
   targets_.resize(static_cast<std::size_t>(rows));

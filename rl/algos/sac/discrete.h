@@ -1,36 +1,29 @@
-// The losses of soft actor-critic for one of N actions (Christodoulou 2019) and their gradients on one batch.
+// The objective of soft actor-critic for one of N actions by hand-written passes: the native learner.
 #pragma once
 
 #include <span>
 #include <vector>
 
-#include "rl/algos/offpolicy/transition_batch.h"
 #include "rl/algos/offpolicy/twin_critics.h"
+#include "rl/algos/sac/objective.h"
 #include "rl/nn/squashed.h"
 
 namespace mobula::rl {
 
-// As SacGradient, but expectations over actions are sums, so that nothing is drawn: V(s) = sum_a pi(a|s) (min Q(s, a) -
-// alpha log pi(a|s)). T is float or double.
 template <class T>
-class DiscreteSacGradient {
+class DiscreteSacGradient final : public DiscreteSacObjective<T> {
  public:
   explicit DiscreteSacGradient(const nn::PolicySpec& spec);
 
   const nn::ActorNet<T>& actor() const { return actor_; }
   const TwinCritics<T>& critics() const { return critics_; }
 
-  // y = r + discount * V'(s') with the target critics; the gradient of (mean (q1 - y)^2 + mean (q2 - y)^2) / 2.
-  typename TwinCritics<T>::Fit fit(const T* actor, const T* critics, const T* target_critics,
-                                   const TransitionBatch<T>& batch, T alpha);
-  std::span<const T> critic_gradient() const { return critics_.gradient(); }
-
-  struct PolicyLoss {
-    double loss = 0;     // mean of sum_a pi (alpha log pi - min Q)
-    double entropy = 0;  // mean of -sum_a pi log pi
-  };
-  PolicyLoss policy(const T* actor, const T* critics, std::span<const T> observations, T alpha);
-  std::span<const T> actor_gradient() const { return actor_gradient_; }
+  using PolicyLoss = typename DiscreteSacObjective<T>::PolicyLoss;
+  CriticFit fit(const T* actor, const T* critics, const T* target_critics, const TransitionBatch<T>& batch,
+                T alpha) override;
+  std::span<const T> critic_gradient() const override { return critics_.gradient(); }
+  PolicyLoss policy(const T* actor, const T* critics, std::span<const T> observations, T alpha) override;
+  std::span<const T> actor_gradient() const override { return actor_gradient_; }
 
  private:
   // Probabilities and their logarithms of a block, [row][action].

@@ -21,6 +21,14 @@ T softplus(T x) {
   return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
 }
 
+// 1 - tanh(u)^2, with all its digits however close tanh(u) is to 1: the difference itself has lost most of them in
+// float, and its logarithm with them.
+template <class T>
+T slope_of_tanh(T u) {
+  const T e = std::exp(T(-2) * std::abs(u));
+  return T(4) * e / ((T(1) + e) * (T(1) + e));
+}
+
 }  // namespace
 
 template <class T>
@@ -36,18 +44,19 @@ SacGradient<T>::SacGradient(const nn::PolicySpec& spec, SquashCorrection correct
       actor_gradient_(actor_.size()) {}
 
 template <class T>
-void SacGradient<T>::sample(const T* head, const T* noise, int rows, T* actions, T* log_probs) const {
+void SacGradient<T>::sample(const T* head, const T* noise, int rows, T* actions, T* slopes, T* log_probs) const {
   for (int r = 0; r < rows; ++r) {
     T log_prob = 0;
     for (int d = 0; d < dimensions_; ++d) {
       const T n = noise[r * dimensions_ + d];
       const T log_std = held(head[(dimensions_ + d) * kLd + r]);
       const T u = head[d * kLd + r] + std::exp(log_std) * n;
-      const T a = std::tanh(u);
-      actions[r * dimensions_ + d] = a;
+      const T slope = slope_of_tanh(u);
+      actions[r * dimensions_ + d] = std::tanh(u);
+      slopes[r * dimensions_ + d] = slope;
       const T correction = correction_ == SquashCorrection::exact
                                ? T(2) * (static_cast<T>(std::numbers::ln2) - u - softplus(T(-2) * u))
-                               : std::log(T(1) - a * a + static_cast<T>(kEpsilon));
+                               : std::log(slope + static_cast<T>(kEpsilon));
       log_prob += T(-0.5) * n * n - log_std - static_cast<T>(kLogRootTwoPi) - correction;
     }
     log_probs[r] = log_prob;
@@ -62,13 +71,15 @@ void SacGradient<T>::act(const T* actor, std::span<const T> observations, std::s
   heads_.resize(static_cast<std::size_t>(blocks) * kLd * actor_.outputs());
   noise_.assign(noise.begin(), noise.end());
   actions_.resize(noise.size());
+  slopes_.resize(noise.size());
   log_probs_.resize(static_cast<std::size_t>(rows));
   for (int b = 0; b < blocks; ++b) {
     const int first = b * kLd, count = std::min(kLd, rows - first);
     actor_.net().forward(actor, observations.data() + static_cast<std::ptrdiff_t>(first) * width_, width_, count,
                          workspaces_[b], head(b), kLd);
     sample(head(b), noise_.data() + static_cast<std::ptrdiff_t>(first) * dimensions_, count,
-           actions_.data() + static_cast<std::ptrdiff_t>(first) * dimensions_, log_probs_.data() + first);
+           actions_.data() + static_cast<std::ptrdiff_t>(first) * dimensions_,
+           slopes_.data() + static_cast<std::ptrdiff_t>(first) * dimensions_, log_probs_.data() + first);
   }
 }
 
@@ -84,11 +95,11 @@ void SacGradient<T>::join(std::span<const T> observations, const T* actions, int
 }
 
 template <class T>
-typename TwinCritics<T>::Fit SacGradient<T>::fit(const T* actor, const T* critics, const T* target_critics,
-                                                 const TransitionBatch<T>& batch, std::span<const T> next_noise,
-                                                 T alpha) {
+CriticFit SacGradient<T>::fit(const T* actor, const T* critics, const T* target_critics,
+                              const TransitionBatch<T>& batch, std::span<const T> next_noise, T alpha) {
   const int rows = batch.rows();
   next_actions_.resize(next_noise.size());
+  next_slopes_.resize(next_noise.size());
   next_log_probs_.resize(static_cast<std::size_t>(rows));
   values_.resize(static_cast<std::size_t>(rows));
   targets_.resize(static_cast<std::size_t>(rows));
@@ -97,7 +108,8 @@ typename TwinCritics<T>::Fit SacGradient<T>::fit(const T* actor, const T* critic
     actor_.net().forward(actor, batch.next_observations.data() + static_cast<std::ptrdiff_t>(first) * width_, width_,
                          count, next_workspace_, next_head_.data(), kLd);
     sample(next_head_.data(), next_noise.data() + static_cast<std::ptrdiff_t>(first) * dimensions_, count,
-           next_actions_.data() + static_cast<std::ptrdiff_t>(first) * dimensions_, next_log_probs_.data() + first);
+           next_actions_.data() + static_cast<std::ptrdiff_t>(first) * dimensions_,
+           next_slopes_.data() + static_cast<std::ptrdiff_t>(first) * dimensions_, next_log_probs_.data() + first);
   }
   join(batch.next_observations, next_actions_.data(), rows);
   critics_.smaller(target_critics, inputs_.data(), rows, values_.data());
@@ -125,7 +137,7 @@ double SacGradient<T>::policy(const T* actor, const T* critics, std::span<const 
       loss += static_cast<double>(alpha * log_probs_[first + r] - values_[first + r]);
       for (int d = 0; d < dimensions_; ++d) {
         const std::size_t at = static_cast<std::size_t>(first + r) * dimensions_ + d;
-        const T a = actions_[at], slope = T(1) - a * a;  // of tanh
+        const T a = actions_[at], slope = slopes_[at];  // of tanh
         const T raw = head(b)[(dimensions_ + d) * kLd + r];
         // of log pi with respect to u, through the correction
         const T d_log_prob =

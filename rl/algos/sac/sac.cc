@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "rl/algos/torch_module.h"
 #include "rl/nn/polyak.h"
 
 namespace mobula::rl {
@@ -78,29 +79,34 @@ SacLearner::SacLearner(const EnvironmentInfo& info, const SacOptions& options, s
                  SacGradient<float>(policy_spec(info, options), SquashCorrection::epsilon)) {}
 
 SacLearner::SacLearner(const EnvironmentInfo& info, const SacOptions& options, std::uint64_t seed,
-                       std::int64_t total_steps, const nn::PolicySpec&, SacGradient<float> gradient)
+                       std::int64_t total_steps, const nn::PolicySpec& spec, SacGradient<float> gradient)
     : SacBase(info, options, seed, total_steps, gradient.actor().size(), gradient.critics().size(),
               target_entropy(options, info.action)),
-      gradient_(std::move(gradient)) {
+      native_(std::move(gradient)),
+      torch_(options.learner == "torch"
+                 ? torch_objectives<float>().sac(spec, native_.actor().layout(), native_.critics().layout(),
+                                                 SquashCorrection::epsilon, options.device)
+                 : nullptr),
+      objective_(torch_ ? *torch_ : native_) {
   Random random(seed, Stream::parameters);
-  const auto actor_parameters = gradient_.actor().initial_parameters(random);
-  set_networks(actor_parameters, gradient_.critics().initial_parameters(random));
+  const auto actor_parameters = native_.actor().initial_parameters(random);
+  set_networks(actor_parameters, native_.critics().initial_parameters(random));
 }
 
 std::vector<double> SacLearner::update(ReplayBatch& batch, double lr) {
   for (float& x : batch.actions) x = nn::to_unit(spec().action, x);
   draw_normals(batch_random(1), noise_, batch.actions.size());
   draw_normals(batch_random(2), next_noise_, batch.actions.size());
-  gradient_.act(actor(), batch.observations, noise_);
-  const auto log_probs = gradient_.log_probs();
+  objective_.act(actor(), batch.observations, noise_);
+  const auto log_probs = objective_.log_probs();
   const double log_prob =
       std::accumulate(log_probs.begin(), log_probs.end(), 0.0) / static_cast<double>(log_probs.size());
   const float before = alpha();
   const double alpha_loss = adjust_alpha(log_prob, lr);
-  const auto fit = gradient_.fit(actor(), critics(), targets(), view(batch), next_noise_, before);
-  step_critics(gradient_.critic_gradient(), lr);
-  const double loss = gradient_.policy(actor(), critics(), batch.observations, before);
-  step_actor(gradient_.actor_gradient(), lr);
+  const auto fit = objective_.fit(actor(), critics(), targets(), view(batch), next_noise_, before);
+  step_critics(objective_.critic_gradient(), lr);
+  const double loss = objective_.policy(actor(), critics(), batch.observations, before);
+  step_actor(objective_.actor_gradient(), lr);
   follow();
   return {loss, fit.loss, fit.q_mean, -log_prob, before, alpha_loss};
 }
@@ -113,18 +119,23 @@ DiscreteSacLearner::DiscreteSacLearner(const EnvironmentInfo& info, const SacOpt
                                        std::int64_t total_steps, DiscreteSacGradient<float> gradient)
     : SacBase(info, options, seed, total_steps, gradient.actor().size(), gradient.critics().size(),
               target_entropy(options, info.action)),
-      gradient_(std::move(gradient)) {
+      native_(std::move(gradient)),
+      torch_(options.learner == "torch"
+                 ? torch_objectives<float>().discrete_sac(policy_spec(info, options), native_.actor().layout(),
+                                                          native_.critics().layout(), options.device)
+                 : nullptr),
+      objective_(torch_ ? *torch_ : native_) {
   Random random(seed, Stream::parameters);
-  const auto actor_parameters = gradient_.actor().initial_parameters(random);
-  set_networks(actor_parameters, gradient_.critics().initial_parameters(random));
+  const auto actor_parameters = native_.actor().initial_parameters(random);
+  set_networks(actor_parameters, native_.critics().initial_parameters(random));
 }
 
 std::vector<double> DiscreteSacLearner::update(ReplayBatch& batch, double lr) {
   const float before = alpha();
-  const auto fit = gradient_.fit(actor(), critics(), targets(), view(batch), before);
-  step_critics(gradient_.critic_gradient(), lr);
-  const auto policy = gradient_.policy(actor(), critics(), batch.observations, before);
-  step_actor(gradient_.actor_gradient(), lr);
+  const auto fit = objective_.fit(actor(), critics(), targets(), view(batch), before);
+  step_critics(objective_.critic_gradient(), lr);
+  const auto policy = objective_.policy(actor(), critics(), batch.observations, before);
+  step_actor(objective_.actor_gradient(), lr);
   const double alpha_loss = adjust_alpha(-policy.entropy, lr);
   follow();
   return {policy.loss, fit.loss, fit.q_mean, policy.entropy, before, alpha_loss};
@@ -147,7 +158,7 @@ std::string problem_with(const SacOptions& options, const EnvironmentInfo& info)
     return "name: sac does not know action masks, which this environment has. ppo and dqn do";
   }
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
-  return {};
+  return problem_with_learner(options.learner, options.device);
 }
 
 }  // namespace mobula::rl

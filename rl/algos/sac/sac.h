@@ -52,7 +52,9 @@ class SacLearner final : public SacBase {
   SacLearner(const EnvironmentInfo& info, const SacOptions& options, std::uint64_t seed, std::int64_t total_steps,
              const nn::PolicySpec& spec, SacGradient<float> gradient);
   std::vector<double> update(ReplayBatch& batch, double lr) override;
-  SacGradient<float> gradient_;
+  SacGradient<float> native_;  // also where layouts and first parameters come from
+  const std::unique_ptr<SacObjective<float>> torch_;
+  SacObjective<float>& objective_;
   std::vector<float> noise_, next_noise_;
 };
 
@@ -65,7 +67,9 @@ class DiscreteSacLearner final : public SacBase {
   DiscreteSacLearner(const EnvironmentInfo& info, const SacOptions& options, std::uint64_t seed,
                      std::int64_t total_steps, DiscreteSacGradient<float> gradient);
   std::vector<double> update(ReplayBatch& batch, double lr) override;
-  DiscreteSacGradient<float> gradient_;
+  DiscreteSacGradient<float> native_;
+  const std::unique_ptr<DiscreteSacObjective<float>> torch_;
+  DiscreteSacObjective<float>& objective_;
 };
 
 // What algorithms.h asks for.

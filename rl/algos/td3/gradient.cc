@@ -41,8 +41,8 @@ void Td3Gradient<T>::act(const T* actor, const T* observations, int rows, const 
 }
 
 template <class T>
-typename TwinCritics<T>::Fit Td3Gradient<T>::fit(const T* target_actor, const T* critics, const T* target_critics,
-                                                 const TransitionBatch<T>& batch, std::span<const T> next_noise) {
+CriticFit Td3Gradient<T>::fit(const T* target_actor, const T* critics, const T* target_critics,
+                              const TransitionBatch<T>& batch, std::span<const T> next_noise) {
   const int rows = batch.rows(), width = width_ + dimensions_;
   inputs_.resize(static_cast<std::size_t>(rows) * width);
   values_.resize(static_cast<std::size_t>(rows));

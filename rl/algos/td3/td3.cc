@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "rl/algos/torch_module.h"
 #include "rl/nn/polyak.h"
 
 namespace mobula::rl {
@@ -21,16 +22,20 @@ Td3Learner::Td3Learner(const EnvironmentInfo& info, const Td3Options& options, s
     : OffPolicyLearner("TD3", info, policy_spec(info, options), OffPolicySettings::from(options), seed, total_steps,
                        {"actor_loss", "critic_loss", "q_mean"}),
       options_(options),
-      gradient_(spec()),
-      actor_adam_(add_optimizer(gradient_.actor().size(), options.adam_eps)),
-      critic_adam_(add_optimizer(gradient_.critics().size(), options.adam_eps)) {
+      native_(spec()),
+      torch_(options.learner == "torch" ? torch_objectives<float>().td3(spec(), native_.actor().layout(),
+                                                                        native_.critics().layout(), options.device)
+                                        : nullptr),
+      objective_(torch_ ? *torch_ : native_),
+      actor_adam_(add_optimizer(native_.actor().size(), options.adam_eps)),
+      critic_adam_(add_optimizer(native_.critics().size(), options.adam_eps)) {
   Random random(seed, Stream::parameters);
-  nn::AlignedVector<float> all = gradient_.actor().initial_parameters(random);
-  const auto critics = gradient_.critics().initial_parameters(random);
+  nn::AlignedVector<float> all = native_.actor().initial_parameters(random);
+  const auto critics = native_.critics().initial_parameters(random);
   all.insert(all.end(), critics.begin(), critics.end());
   all.resize(2 * half());
   std::copy_n(all.begin(), half(), all.begin() + static_cast<std::ptrdiff_t>(half()));
-  set_parameters(std::move(all), gradient_.actor().size());
+  set_parameters(std::move(all), native_.actor().size());
 }
 
 nn::Exploration Td3Learner::exploration() const {
@@ -48,12 +53,12 @@ std::vector<double> Td3Learner::update(ReplayBatch& batch, double lr) {
                                       options_.target_noise_clip));
   }
   float* actor = parameters_.data();
-  float* critics = actor + gradient_.actor().size();
-  const auto fit = gradient_.fit(actor + half(), critics, critics + half(), view(batch), noise_);
-  critic_adam_.step(critics, gradient_.critic_gradient().data(), 1, lr);
+  float* critics = actor + native_.actor().size();
+  const auto fit = objective_.fit(actor + half(), critics, critics + half(), view(batch), noise_);
+  critic_adam_.step(critics, objective_.critic_gradient().data(), 1, lr);
   if ((updates() + 1) % options_.policy_delay == 0) {
-    last_actor_loss_ = gradient_.policy(actor, critics, batch.observations);
-    actor_adam_.step(actor, gradient_.actor_gradient().data(), 1, lr);
+    last_actor_loss_ = objective_.policy(actor, critics, batch.observations);
+    actor_adam_.step(actor, objective_.actor_gradient().data(), 1, lr);
     const std::span<float> all(parameters_);
     nn::follow<float>(all.first(half()), options_.tau, all.subspan(half()));
   }
@@ -71,7 +76,7 @@ std::string problem_with(const Td3Options& options, const EnvironmentInfo& info)
            "actions";
   }
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
-  return {};
+  return problem_with_learner(options.learner, options.device);
 }
 
 }  // namespace mobula::rl

@@ -23,10 +23,12 @@ class Td3Learner final : public OffPolicyLearner {
 
  private:
   std::vector<double> update(ReplayBatch& batch, double lr) override;
-  std::size_t half() const { return gradient_.actor().size() + gradient_.critics().size(); }
+  std::size_t half() const { return native_.actor().size() + native_.critics().size(); }
 
   const Td3Options options_;
-  Td3Gradient<float> gradient_;
+  Td3Gradient<float> native_;  // also where layouts and first parameters come from
+  const std::unique_ptr<Td3Objective<float>> torch_;
+  Td3Objective<float>& objective_;
   nn::Adam<float>&actor_adam_, &critic_adam_;
   std::vector<float> noise_;
   double last_actor_loss_ = 0;  // of this process: what is told for batches that leave the actor alone

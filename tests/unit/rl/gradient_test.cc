@@ -145,5 +145,21 @@ TEST(PpoGradient, SequencesWithoutMemoryAreJustRows) {
   EXPECT_TRUE(std::equal(by_rows.gradient().begin(), by_rows.gradient().end(), by_columns.gradient().begin()));
 }
 
+// A range that holds nothing back changes nothing. (It did: old + (value - old) differs from the value by rounding, and
+// where that made the loss larger the sample had no gradient. LibTorch's autograd disagreed.)
+TEST(PpoGradient, ValuesThatAreNotHeldBackLearnAsWithoutARange) {
+  nn::PolicySpec spec;
+  spec.observation_size = kWidth;
+  spec.action = space_named("discrete");
+  const nn::Policy<double> policy(spec);
+  Experience e(policy, false);
+  PpoGradient<double> free(policy), ranged(policy);
+  std::vector<std::uint32_t> rows;
+  for (std::uint32_t r = 0; r < kSteps * kEnvs; ++r) rows.push_back(r);
+  free.compute(e.parameters.data(), e.batch(), rows, {});
+  ranged.compute(e.parameters.data(), e.batch(), rows, {.clip_range_vf = 100.0});
+  EXPECT_TRUE(std::equal(free.gradient().begin(), free.gradient().end(), ranged.gradient().begin()));
+}
+
 }  // namespace
 }  // namespace mobula::rl

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rl/algos/dqn/dqn.h"
+#include "rl/algos/dqn/gradient.h"
 #include "rl/algos/sac/sac.h"
 #include "rl/algos/td3/td3.h"
 #include "rl/envs/identity.h"

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <ostream>
@@ -128,6 +129,72 @@ TrainOptions td3_5k() {
   return off_policy(environment<Deadly<Pendulum>>("deadly_pendulum"), Td3Options{});
 }
 
+// The same with LibTorch's gradients.
+template <TrainOptions (*options)()>
+TrainOptions by_torch() {
+  TrainOptions all = options();
+  std::visit(
+      [](auto& algorithm) {
+        if constexpr (requires { algorithm.learner; }) algorithm.learner = "torch";
+      },
+      all.algorithm);
+  all.stop.env_steps /= 4;
+  return all;
+}
+
+#ifdef MOBULA_TEST_NETWORK
+/// A bright point in a picture of 8 by 8 wanders; it is to be called left or right.
+struct Pictures {
+  struct Config {
+    void describe(Fields&) {}
+  };
+  using Observation = std::array<float, 64>;
+  using Action = Discrete<3>;
+  explicit Pictures(const Config&) {}
+  Observation reset(Random& random) {
+    at = static_cast<int>(random.below(64));
+    steps = 0;
+    return observe();
+  }
+  Step<Observation> step(const Action& action, Random& random) {
+    const double reward = action.index == (at % 8 < 4 ? 0 : 2) ? 1 : 0;
+    at = (at + 1 + static_cast<int>(random.below(9))) % 64;
+    return {observe(), reward, false, ++steps == 20};
+  }
+  Observation observe() const {
+    Observation picture{};
+    picture[static_cast<std::size_t>(at)] = 1;
+    return picture;
+  }
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(at, steps);
+  }
+  int at = 0, steps = 0;
+};
+struct DeadlyPictures : Deadly<Pictures> {
+  using Deadly<Pictures>::Deadly;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    Pictures::serialize(archive);
+    archive(steps_taken);
+  }
+};
+
+// With the convolutional network of examples/own_network.
+TrainOptions own_network() {
+  TrainOptions options = cartpole_with(PpoOptions{.n_envs = 8,
+                                                  .n_steps = 32,
+                                                  .batch_size = 64,
+                                                  .n_epochs = 1,
+                                                  .learner = "torch",
+                                                  .network = MOBULA_TEST_NETWORK},
+                                       9'000);
+  options.env = environment<DeadlyPictures>("deadly_pictures");
+  return options;
+}
+#endif
+
 struct Case {
   const char* name;
   TrainOptions (*options)();
@@ -147,6 +214,22 @@ INSTANTIATE_TEST_SUITE_P(Environments, OnWorkers,
                                          Case{"Sac", &sac_5k}, Case{"DiscreteSac", &discrete_sac_5k},
                                          Case{"Td3", &td3_5k}),
                          [](const auto& one) { return std::string(one.param.name); });
+
+#ifdef MOBULA_HAVE_TORCH
+INSTANTIATE_TEST_SUITE_P(TorchLearner, OnWorkers,
+                         testing::Values(Case{"Ppo", &by_torch<&cartpole_50k>},
+                                         Case{"RecurrentPpo", &by_torch<&recurrent>}, Case{"A2c", &by_torch<&a2c>},
+                                         Case{"Impala", &by_torch<&impala>}, Case{"Appo", &by_torch<&appo>},
+                                         Case{"Dqn", &by_torch<&dqn_5k>}, Case{"Sac", &by_torch<&sac_5k>},
+                                         Case{"DiscreteSac", &by_torch<&discrete_sac_5k>},
+                                         Case{"Td3", &by_torch<&td3_5k>}),
+                         [](const auto& one) { return std::string(one.param.name); });
+#endif
+
+#ifdef MOBULA_TEST_NETWORK
+INSTANTIATE_TEST_SUITE_P(TorchNetwork, OnWorkers, testing::Values(Case{"Convolutional", &own_network}),
+                         [](const auto& one) { return std::string(one.param.name); });
+#endif
 
 TEST_P(OnWorkers, ParametersAreTheSameForAnyNumberOfWorkers) {
   const TrainOptions options = GetParam().options();

@@ -34,6 +34,9 @@ struct A2cOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  std::string learner = "native";
+  std::string device = "cpu";
+  std::string network = "";
 
   void describe(Fields& f) {
     f("lr", lr, {.above = 0, .help = "Learning rate."});

@@ -45,6 +45,8 @@ struct DqnOptions {
   std::vector<int> hidden = {64, 64};
   std::string activation = "relu";
   double adam_eps = 1e-8;
+  std::string learner = "native";
+  std::string device = "cpu";
   std::int64_t iteration_steps = 1000;
 
   void describe(Fields& f) {

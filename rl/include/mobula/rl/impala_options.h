@@ -39,6 +39,9 @@ struct ImpalaOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  std::string learner = "native";
+  std::string device = "cpu";
+  std::string network = "";
 
   void describe(Fields& f) {
     describe_asynchronous(f, *this);
@@ -107,6 +110,9 @@ struct AppoOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  std::string learner = "native";
+  std::string device = "cpu";
+  std::string network = "";
 
   void describe(Fields& f) {
     ImpalaOptions::describe_asynchronous(f, *this);

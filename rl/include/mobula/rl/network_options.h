@@ -4,6 +4,16 @@
 
 namespace mobula::rl {
 
+// Describes who computes losses and gradients: the members of these names, which the options of each algorithm with
+// networks have.
+template <class Options>
+void describe_learner(Fields& f, Options& o) {
+  f("learner", o.learner,
+    {.choices = {"native", "torch"},
+     .help = "Losses and gradients by hand-written passes, or by LibTorch's autograd, where it is installed."});
+  f("device", o.device, {.help = "Where the torch learner computes: cpu, cuda or cuda:<n>."});
+}
+
 // Describes the networks of an actor-critic algorithm: the members of these names, which the options of each of them
 // have.
 template <class Options>
@@ -19,6 +29,9 @@ void describe_network(Fields& f, Options& o) {
     {.choices = {"none", "lstm", "gru"}, .help = "A layer with memory between the observation and the hidden layers."});
   f("memory_units", o.memory_units, {.min = 1, .max = 65536, .help = "Units of that layer."});
   f("log_std_init", o.log_std_init, {.help = "Initial log standard deviation of continuous actions."});
+  describe_learner(f, o);
+  f("network", o.network,
+    {.help = "Library with a network of one's own, which the torch learner uses in place of all these."});
 }
 
 }  // namespace mobula::rl

@@ -40,6 +40,9 @@ struct PpoOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  std::string learner = "native";
+  std::string device = "cpu";
+  std::string network = "";
   double adam_eps = 1e-5;
 
   void describe(Fields& f) {

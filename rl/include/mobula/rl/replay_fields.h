@@ -1,6 +1,7 @@
 #pragma once
 
 #include <mobula/fields.h>
+#include <mobula/rl/network_options.h>
 
 #include <cstdint>
 
@@ -29,6 +30,7 @@ void describe(Fields& f, Options& o) {
   f("activation", o.activation,
     {.choices = {"tanh", "relu", "elu", "gelu", "silu"}, .help = "Activation of the hidden layers."});
   f("adam_eps", o.adam_eps, {.above = 0, .help = "Adam's epsilon, added to the root."});
+  describe_learner(f, o);
   f("iteration_steps", o.iteration_steps,
     {.unit = "steps",
      .min = 1,

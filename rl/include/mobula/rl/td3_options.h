@@ -33,6 +33,8 @@ struct Td3Options {
   std::vector<int> hidden = {400, 300};
   std::string activation = "relu";
   double adam_eps = 1e-8;
+  std::string learner = "native";
+  std::string device = "cpu";
   std::int64_t iteration_steps = 1000;
 
   void describe(Fields& f) {
