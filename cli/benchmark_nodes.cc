@@ -146,7 +146,7 @@ void serve_stream(std::size_t bytes, Signal& listens) {
 /// Lives in a process of its own, with its driver in one name space and everything else in the other.
 class TwoNodes {
  public:
-  explicit TwoNodes(std::size_t bytes) : bytes_(bytes) {
+  TwoNodes(std::size_t bytes, bool trusted) : bytes_(bytes), trusted_(trusted) {
     std::string name = (std::filesystem::temp_directory_path() / "mobula-microbenchmark-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) cannot("making a folder");
     folder_ = name;
@@ -196,8 +196,13 @@ class TwoNodes {
       if (unshare(CLONE_NEWNET) != 0) _exit(1);
       apart_.give();
       connected_.await("connecting two network name spaces");
-      become({"node", "--join", fmt::format("{}:{}", here_address, head_port), "--keys", keys(), "--host",
-              there_address, "--cpus", "1", "--name", "there", "--log-level", "error"});
+      std::vector<std::string> node{"node",        "--join", fmt::format("{}:{}", here_address, head_port),
+                                    "--keys",      keys(),   "--host",
+                                    there_address, "--cpus", "1",
+                                    "--name",      "there",  "--log-level",
+                                    "error"};
+      if (trusted_) node.push_back("--trusted-network");
+      become(std::move(node));
     });
     apart_.await("making the other network name space");
     ip(fmt::format("link add mbl0 type veth peer name mbl1 netns {}", there_->pid()));
@@ -223,6 +228,7 @@ class TwoNodes {
               "--log-level", "error"});
     });
     connected_.give();
+    if (trusted_) setenv("MOBULA_TRUSTED_NETWORK", "1", 1);  // a driver's --trusted-network
     driver_.emplace(Runtime::start({.workers = 0,
                                     .address = fmt::format("{}:{}", here_address, head_port),
                                     .keys = keys(),
@@ -232,6 +238,7 @@ class TwoNodes {
   }
 
   const std::size_t bytes_;
+  const bool trusted_;
   std::filesystem::path folder_;
   Signal apart_, connected_, listens_;
   std::unique_ptr<PeerProcess> there_, stream_there_, head_;
@@ -243,12 +250,16 @@ class TwoNodes {
 
 void add_node_cases(BenchmarkBed& bed, std::vector<Case>& cases) {
   const std::size_t bytes = bed.many(1'000'000'000);
-  const auto nodes = std::make_shared<std::unique_ptr<TwoNodes>>();
-  const auto ask = bed.errand([nodes, bytes](int what) {
-    if (!*nodes) *nodes = std::make_unique<TwoNodes>(bytes);
-    return what == 0 ? (*nodes)->transfer() : (*nodes)->stream();
-  });
-  const auto add = [&](const char* name, const char* group, const std::string& about, const char* floor, int what) {
+  const auto errand = [&](bool trusted) {
+    const auto nodes = std::make_shared<std::unique_ptr<TwoNodes>>();
+    return bed.errand([nodes, bytes, trusted](int what) {
+      if (!*nodes) *nodes = std::make_unique<TwoNodes>(bytes, trusted);
+      return what == 0 ? (*nodes)->transfer() : (*nodes)->stream();
+    });
+  };
+  const auto encrypted = errand(false), trusted = errand(true);
+  const auto add = [&](const char* name, const char* group, const std::string& about, const char* floor, auto ask,
+                       int what) {
     Case& row = cases.emplace_back();
     row.name = name;
     row.group = group;
@@ -259,9 +270,11 @@ void add_node_cases(BenchmarkBed& bed, std::vector<Case>& cases) {
       return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(ask(what)));
     };
   };
-  add("node_transfer", "mobula", fmt::format("{} MB from one node to another, encrypted", bytes / 1'000'000),
-      "tcp_stream", 0);
-  add("tcp_stream", "floors", "as many bytes over one TCP stream between them", "", 1);
+  const auto megabytes = bytes / 1'000'000;
+  add("node_transfer", "mobula", fmt::format("{} MB from one node to another, encrypted", megabytes), "tcp_stream",
+      encrypted, 0);
+  add("node_transfer_trusted", "mobula", "the same with --trusted-network", "tcp_stream", trusted, 0);
+  add("tcp_stream", "floors", "as many bytes over one TCP stream between them", "", encrypted, 1);
 }
 
 }  // namespace mobula::cli

@@ -72,14 +72,56 @@ double threads_of(pid_t pid) {
 }
 
 /// The processes that run tasks for this one: children of its zygote.
-std::vector<pid_t> workers() {
+std::vector<pid_t> workers_now() {
   std::vector<pid_t> out;
   for (const pid_t zygote : children_of(getpid())) {
     for (const pid_t worker : children_of(zygote)) out.push_back(worker);
   }
+  return out;
+}
+
+std::vector<pid_t> workers() {
+  std::vector<pid_t> out = workers_now();
   if (out.empty()) throw bench::CannotMeasure("/proc shows no worker processes");
   return out;
 }
+
+/// Actors, each in a process that was made for it. When there are many they are killed, all together and while nothing
+/// is measured, and nothing goes on before their processes have gone.
+class Crowd {
+ public:
+  explicit Crowd(BenchmarkBed& bed) : bed_(bed) {}
+
+  /// How long it takes that so many more have answered a call.
+  std::chrono::nanoseconds grow(std::size_t count) {
+    std::vector<Ref<void>> answers;
+    answers.reserve(count);
+    const std::size_t first = actors_.size();
+    const auto begin = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < count; ++i) actors_.push_back(bed_.runtime->spawn<Idle>());
+    for (std::size_t i = first; i < actors_.size(); ++i) answers.push_back(actors_[i].call<&Idle::nothing>());
+    for (const auto& answer : answers) answer.get();
+    const auto time = std::chrono::steady_clock::now() - begin;
+    if (actors_.size() >= most) end();
+    return time;
+  }
+
+ private:
+  static constexpr std::size_t most = 200;
+
+  void end() {
+    const std::size_t before = workers_now().size();
+    for (const auto& actor : actors_) bed_.runtime->kill(actor);
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (workers_now().size() + actors_.size() > before && std::chrono::steady_clock::now() < patience) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    actors_.clear();
+  }
+
+  BenchmarkBed& bed_;
+  std::vector<Actor<Idle>> actors_;
+};
 
 enum Footprint : int { driver_mb, worker_mb, worker_threads, growth_mb };
 
@@ -122,33 +164,17 @@ void add_start_cases(BenchmarkBed& bed, std::vector<Case>& cases) {
     return std::chrono::steady_clock::now() - begin;  // its end is not counted
   };
 
+  const auto crowd = std::make_shared<Crowd>(bed);
   Case& actor =
       cases.emplace_back(measured("actor_start", "spawn of an actor in a new process, and the result of its first call",
                                   Measure::latency, "fork_rtt", 1, [] {}));
-  actor.once = [&bed] {
-    const auto begin = std::chrono::steady_clock::now();
-    const auto one = bed.runtime->spawn<Idle>();
-    one.call<&Idle::nothing>().get();
-    const auto end = std::chrono::steady_clock::now();
-    bed.runtime->kill(one);  // or its process would be the next one's
-    return end - begin;
-  };
+  actor.once = [crowd] { return crowd->grow(1); };
 
   const std::size_t count = bed.many(200);
   Case& actors = cases.emplace_back(measured("actors_per_second",
                                              fmt::format("{} actors in new processes, and a call of each", count),
                                              Measure::rate, "forks", static_cast<double>(count), [] {}));
-  actors.once = [&bed, count] {
-    std::vector<Actor<Idle>> all;
-    std::vector<Ref<void>> answers;
-    const auto begin = std::chrono::steady_clock::now();
-    for (std::size_t i = 0; i < count; ++i) all.push_back(bed.runtime->spawn<Idle>());
-    for (const auto& one : all) answers.push_back(one.call<&Idle::nothing>());
-    for (const auto& answer : answers) answer.get();
-    const auto end = std::chrono::steady_clock::now();
-    for (const auto& one : all) bed.runtime->kill(one);
-    return end - begin;
-  };
+  actors.once = [crowd, count] { return crowd->grow(count); };
 
   // A new process each time: one that had a runtime before keeps some of its memory.
   const std::size_t tasks = bed.many(10'000'000);

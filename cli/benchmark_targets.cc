@@ -30,6 +30,8 @@ const std::vector<BenchmarkTarget>& benchmark_targets() {
       {"idle worker, threads", "worker_threads", amount, at_most, 1, "22"},
       {"growth over 10,000,000 tasks, MB", "growth_10m_mb", amount, at_most, 1, ""},
       {"1 GB between two nodes, encrypted, part of a TCP stream", "node_transfer", ratio, at_least, 0.4, ""},
+      {"the same with --trusted-network", "node_transfer_trusted", ratio, at_least, 0.7,
+       "half the NIC, its users report"},
   };
   return targets;
 }

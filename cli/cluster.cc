@@ -17,6 +17,13 @@ void add_cluster_options(CLI::App& app, ClusterOptions& options) {
       ->envname("MOBULA_KEYS");
 }
 
+void add_trusted_network(CLI::App& app, bool& trusted) {
+  app.add_flag(
+      "--trusted-network", trusted,
+      "Large objects travel without encryption to and from nodes that say so too; for networks on which nobody "
+      "else can listen");
+}
+
 void add_member_options(CLI::App& app, MemberOptions& options) {
   app.add_option_function<std::vector<std::string>>(
          "--label",

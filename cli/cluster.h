@@ -35,6 +35,9 @@ struct MemberOptions {
 void add_member_options(CLI::App& app, MemberOptions& options);
 void set_member_options(const MemberOptions& options, daemon::NodeLoopOptions& loop);
 
+/// --trusted-network of a node.
+void add_trusted_network(CLI::App& app, bool& trusted);
+
 /// A runtime for `workers` actors: as many worker processes here, or a cluster, to which this process then brings none
 /// of its own. While it joins, an interrupt ends the program at once. Throws UsageError if the options cannot work, and
 /// TaskError if the cluster does not answer.

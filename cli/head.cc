@@ -26,6 +26,7 @@ struct HeadOptions {
   ResourceOptions resources;
   std::string name;
   MemberOptions member;
+  bool trusted_network = false;
   std::string log_level = "info";
 };
 
@@ -48,6 +49,7 @@ int run_head(const HeadOptions& options) {
   loop.name = options.name;
   loop.log_level = options.log_level;
   set_member_options(options.member, loop);
+  loop.trusted_network = options.trusted_network;
   loop.is_head = true;
   loop.keys = options.keys;
   loop.host = options.host;
@@ -81,6 +83,7 @@ Command add_head(CLI::App& program) {
   add_resource_options(*app, options->resources);
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
   add_member_options(*app, options->member);
+  add_trusted_network(*app, options->trusted_network);
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->check(one_of({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();

@@ -26,6 +26,7 @@ struct NodeCommandOptions {
   ResourceOptions resources;
   std::string name;
   MemberOptions member;
+  bool trusted_network = false;
   std::string log_level = "info";
   double wait = 30;
 };
@@ -42,6 +43,7 @@ int run_node(const NodeCommandOptions& options) {
   loop.name = options.name;
   loop.log_level = options.log_level;
   set_member_options(options.member, loop);
+  loop.trusted_network = options.trusted_network;
   loop.is_head = false;
   loop.keys = options.keys;
   loop.head = options.join;
@@ -74,6 +76,7 @@ Command add_node(CLI::App& program) {
       ->capture_default_str();
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
   add_member_options(*app, options->member);
+  add_trusted_network(*app, options->trusted_network);
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->check(one_of({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();

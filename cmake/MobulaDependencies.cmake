@@ -13,6 +13,7 @@ find_package(spdlog REQUIRED)
 find_package(Boost 1.74 REQUIRED)
 find_package(cereal REQUIRED)
 pkg_check_modules(ZeroMQ REQUIRED QUIET IMPORTED_TARGET libzmq)
+pkg_check_modules(Crypto REQUIRED QUIET IMPORTED_TARGET libcrypto)
 pkg_check_modules(Sodium REQUIRED QUIET IMPORTED_TARGET libsodium)
 # Optional: LunarLander and BipedalWalker are there where Box2D is.
 pkg_check_modules(Box2D QUIET IMPORTED_TARGET box2d)

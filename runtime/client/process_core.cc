@@ -522,6 +522,7 @@ void ProcessCore::on_frame(net::Peer from, std::span<const std::byte> bytes) {
       break;
     case daemon::FrameKind::call:
     case daemon::FrameKind::output:
+    case daemon::FrameKind::offer:
       break;  // these go from node to node
   }
 }

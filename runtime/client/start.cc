@@ -77,6 +77,7 @@ Runtime Runtime::start(const StartOptions& options) {
                                              .resources = {options.gpus, options.memory, options.resources},
                                              .address = address,
                                              .keys = given_or(options.keys, "MOBULA_KEYS"),
+                                             .trusted_network = given_or({}, "MOBULA_TRUSTED_NETWORK") == "1",
                                              .name = options.name,
                                              .object_memory = options.object_memory.value_or(0),
                                              .log_level = options.log_level,

@@ -84,6 +84,7 @@ std::unique_ptr<Embedded> Embedded::start(const EmbeddedOptions& options) {
   loop.is_head = options.address.empty();
   loop.head = options.address;
   loop.keys = options.keys;
+  loop.trusted_network = options.trusted_network;
   loop.join_patience = join_patience;
   if (!options.address.empty() && options.keys.empty()) {
     throw TaskError(

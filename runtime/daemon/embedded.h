@@ -21,6 +21,7 @@ struct EmbeddedOptions {
   ResourceWish resources;           // what it has besides
   std::string address;              // of the head to join; empty: a cluster of its own
   std::string keys;                 // file; needed with an address
+  bool trusted_network = false;     // large objects go in the clear, to nodes that say so too
   std::string name;                 // of this node; empty: the host's
   std::uint64_t object_memory = 0;  // cap of the arena; 0: its default
   std::string log_level = "warning";

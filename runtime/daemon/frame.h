@@ -22,6 +22,7 @@ enum class FrameKind : std::uint8_t {
   reply = 2,    // a reply frame
   call = 3,     // a call frame, on its way to another node
   output = 4,   // from node to node: lines that a worker printed for a driver there
+  offer = 5,    // from node to node: a BulkOffer, ahead of the FetchObject that it is for
 };
 
 struct LaneHeader {

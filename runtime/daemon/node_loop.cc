@@ -146,6 +146,11 @@ class NodeLoop::Impl final : public NodeSink,
   void worker_printed(const net::Peer& worker, int stream, std::string_view lines) override;
   bool output_congested() const override { return output_.congested() || errors_.congested(); }
   void send_chunk(NodeId to, wire::ObjectChunk&& chunk) override { send(node_process(to), std::move(chunk)); }
+  void send_offer(NodeId to, const BulkOffer& offer) override {
+    const LaneHeader header{.kind = FrameKind::offer, .relayed = 1};
+    const Relay relay{node_process(id_), node_process(to)};
+    if (cluster_) cluster_->send(to, {as_part(header), as_part(relay), as_part(offer)}, now_);
+  }
   std::size_t backlog(NodeId to) const override { return cluster_ ? cluster_->backlog(to) : 0; }
   void object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local) override {
     later_.push_back(Arrived{asked, local, {}});
@@ -193,6 +198,7 @@ class NodeLoop::Impl final : public NodeSink,
   OutputWriter errors_{STDERR_FILENO};
   net::Endpoint endpoint_;
   LaneSender sender_;
+  std::unique_ptr<Bulk> bulk_;
   Transfers transfers_;
   std::unique_ptr<SpillDisk> disk_;  // null: objects stay in memory
   std::unique_ptr<WorkerPool> pool_;
@@ -291,6 +297,15 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
                                                         .keys = options.keys,
                                                         .head = options.head},
                                          log_, *this);
+    const std::string address = cluster_->address();
+    std::string host = address.substr(0, address.rfind(':'));
+    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+    bulk_ = std::make_unique<Bulk>(BulkOptions{.self = id_, .host = host, .trusted = options.trusted_network}, arena_,
+                                   [this] { loop_.wake(); });
+    transfers_.use(*bulk_);
+    if (options.trusted_network) {
+      log_->warn("trusted network: large objects travel without encryption to and from nodes that say so too");
+    }
   }
   if (options.is_head) {
     make_node(id_);
@@ -510,6 +525,10 @@ void NodeLoop::Impl::frame_arrived(NodeId from, std::span<const std::byte> bytes
 
 void NodeLoop::Impl::deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
   if (frame.header.kind == FrameKind::output) return on_output(relay.to, frame.payload);
+  if (frame.header.kind == FrameKind::offer) {
+    if (relay.from.node != id_) transfers_.on_offer(relay.from.node, frame.payload);
+    return;
+  }
   if (relay.to.slot == 0) {
     if (frame.header.kind == FrameKind::reply) {
       // What lies in this arena was the worker's until now; if that died first, its death is told next.

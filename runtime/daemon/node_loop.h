@@ -42,6 +42,7 @@ struct NodeLoopOptions {
   std::string host;                                   // to listen on; empty: all interfaces
   std::uint16_t port = 0;                             // 0: any
   std::string head;                                   // HOST:PORT to join, unless is_head
+  bool trusted_network = false;                       // large objects go in the clear, to nodes that say so too
   Duration join_patience = std::chrono::seconds(30);  // for the head to answer
   std::function<void()> on_joined;                    // called by run() when the head has accepted this node
 };

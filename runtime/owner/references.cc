@@ -106,6 +106,7 @@ void Owner::Impl::on_object_here(const wire::ObjectHere& message, Time now) {
   }
   RefEntry* entry = refs_.find(ref);
   if (entry == nullptr || !entry->localizing) return;
+  if (message.location != entry->location) return;  // asked for before its node died; it comes from elsewhere now
   entry->localizing = false;
   if (entry->extra && entry->extra->dormant) return;  // nobody wants it any more
   if (message.error.code == ErrorCode::none) {

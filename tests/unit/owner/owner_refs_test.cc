@@ -241,6 +241,30 @@ TEST_F(OwnerRefs, AnObjectForWhichThereIsNoRoomHereIsNotLost) {
   EXPECT_EQ(take<wire::FreeObject>().size(), 1u);
 }
 
+// Its waiter was forgotten once: the copy was found, but nobody asked for it.
+TEST_F(OwnerRefs, AnObjectThatIsOnItsWayComesFromTheCopyWhenItsNodeDies) {
+  const RefHandle ref = submit();
+  grant(remote_worker);
+  const wire::ObjectLocation far{there, 4096, 100000, 1}, copy{NodeId{0x3333}, 8192, 100000, 3};
+  reply(calls[0], wire::ReplyKind::value_object, wire::encode_location(far));
+  owner.on_message(node_process(copy.node), wire::AddCopy{owner.id(ref), copy}, now);
+  owner.localize(ref);
+  take<wire::PullObject>();
+  owner.on_node_died(there, "no heartbeat", now);
+  const auto pulls = take<wire::PullObject>();
+  ASSERT_EQ(pulls.size(), 1u);
+  EXPECT_EQ(pulls[0].second.location, copy);
+  Error lost;
+  lost.code = ErrorCode::object_lost;
+  owner.on_message(node_process(here), wire::ObjectHere{owner.id(ref), far, {}, lost}, now);
+  EXPECT_TRUE(readied.empty()) << "the answer to the first question";
+  const wire::ObjectLocation near{here, 12288, 100000, 3};
+  owner.on_message(node_process(here), wire::ObjectHere{owner.id(ref), copy, near, {}}, now);
+  EXPECT_EQ(readied, std::vector{ref});
+  EXPECT_EQ(owner.view(ref).location, near);
+  release(ref);
+}
+
 TEST_F(OwnerRefs, AnObjectThatCannotBeReadIsFreedWhereItLay) {
   const RefHandle ref = submit();
   grant(remote_worker);
