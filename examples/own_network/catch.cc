@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <array>
 
-/// A ball falls through a picture of 8 by 8 points, straight or aslant; a paddle on the lowest line catches it (+1) or
-/// does not (-1). The paddle stays, or moves a point to the left or right.
+/// A ball falls through a picture of 8 by 8 points; a paddle on the lowest line catches it (+1) or does not (-1). The
+/// paddle stays, or moves a point to the left or right.
 struct Catch {
   static constexpr int kSide = 8;
   struct Config {
@@ -23,7 +23,6 @@ struct Catch {
   Observation reset(mobula::Random& random) {
     line = 0;
     column = static_cast<int>(random.below(kSide));
-    drift = static_cast<int>(random.below(3)) - 1;
     paddle = kSide / 2;
     return observe();
   }
@@ -31,8 +30,6 @@ struct Catch {
   mobula::rl::Step<Observation> step(const Action& action, mobula::Random&) {
     paddle = std::clamp(paddle + action.index - 1, 0, kSide - 1);
     ++line;
-    if (column + drift < 0 || column + drift >= kSide) drift = -drift;
-    column += drift;
     const bool down = line == kSide - 1;
     return {observe(), !down ? 0.0 : column == paddle ? 1.0 : -1.0, down, false};
   }
@@ -44,7 +41,7 @@ struct Catch {
     return picture;
   }
 
-  int line = 0, column = 0, drift = 0, paddle = 0;
+  int line = 0, column = 0, paddle = 0;
 };
 
 int main(int argc, char** argv) {

@@ -78,7 +78,8 @@ void WorkerProcess::serve() {
     }
     if (!pumping_) {
       read_lanes();
-      if (!resumable_.empty()) continue;
+      // An actor that ended just now goes before the next one is made in its place, which may be asked for already.
+      if (destroy_ || !resumable_.empty()) continue;
     }
     if (!parked_.empty()) unpark(lock);
     if (worker_.ready() && !exit_ && parked_.size() < most_parked && !pumping_) {

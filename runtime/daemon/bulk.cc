@@ -44,10 +44,6 @@ struct Hello {
 };
 enum class Answer : std::uint8_t { all_here = 1 };
 
-object::Location in_arena(const wire::ObjectLocation& location) {
-  return {.offset = location.offset, .bytes = location.bytes, .generation = location.generation};
-}
-
 std::optional<sockaddr_storage> parse(const std::string& host, const std::string& port, socklen_t& size) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;

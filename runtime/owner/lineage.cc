@@ -217,6 +217,7 @@ void Owner::Impl::make_again(RefHandle lost, const Error& why, Time now) {
     entry.extra->dormant = false;
     if (task.state != TaskEntry::State::kept) continue;
     lineage_bytes_ -= std::exchange(task.kept_bytes, 0);
+    refs_[task.result].task = handle;  // whom the reply names, though another of its results be the lost one
     task.state = TaskEntry::State::waiting;
     task.since = now;
     ++task.attempt;

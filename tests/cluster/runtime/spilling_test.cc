@@ -161,7 +161,7 @@ TEST_F(Spilling, WithoutADirectoryTheErrorNamesWhatToDo) {
 TEST_F(Spilling, ADirectoryThatCannotBeUsedIsToldAtTheStart) {
   std::ofstream(folder_ / "file") << "x";
   try {
-    Runtime::start({.workers = 1, .spill_directory = (folder_ / "file" / "below").string()});
+    const Runtime rt = Runtime::start({.workers = 1, .spill_directory = (folder_ / "file" / "below").string()});
     FAIL() << "a file is no directory";
   } catch (const TaskError& error) {
     EXPECT_THAT(error.what(), HasSubstr((folder_ / "file" / "below").string() + " cannot be used"));
@@ -227,7 +227,7 @@ TEST_F(Spilling, AFullDiskIsAnErrorToWhoAskedAndTheRestGoesOn) {
     }
     EXPECT_GE(refs.size(), 8u) << "memory and disk were used up first";
     // A task that asks for room gets the error as its result.
-    const Result<Words> result = rt.with({.max_retries = 0}).remote<filled>(99).try_get(60s);
+    const Result<Words> result = rt.with({.max_retries = 0}).remote<filled>(std::uint64_t{99}).try_get(60s);
     ASSERT_FALSE(result.ok());
     EXPECT_EQ(result.error().code, ErrorCode::disk_full) << result.error().describe();
     // What is there stays readable as far as one can be exchanged for another, and room comes back with dropped refs.

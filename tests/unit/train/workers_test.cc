@@ -138,7 +138,7 @@ TrainOptions by_torch() {
         if constexpr (requires { algorithm.learner; }) algorithm.learner = "torch";
       },
       all.algorithm);
-  all.stop.env_steps /= 4;
+  all.stop.env_steps = all.stop.env_steps * 2 / 3;  // long enough to die on the way
   return all;
 }
 
