@@ -49,19 +49,47 @@ tune::Params with_one(const tune::Space& space, std::size_t chosen, const tune::
   });
 }
 
+/// The space whose value the message says is wrong, if it says so; values are given as overrides are.
+const tune::Parameter* accused(const tune::Space& space, std::string_view message) {
+  for (const auto& parameter : space.parameters()) {
+    if (message.starts_with("--set " + parameter.name + "=")) return &parameter;
+  }
+  return nullptr;
+}
+
 /// Throws for the space whose value was refused: the one that the message names, else the one that was being tried.
 [[noreturn]] void blame(const config::Document& document, const tune::Space& space, std::string name, std::string value,
                         std::string message) {
-  for (const auto& parameter : space.parameters()) {
-    const std::string start = "--set " + parameter.name + "=", key = ": " + parameter.name + ": ";
-    const auto at = message.find(key);
-    if (!message.starts_with(start) || at == std::string::npos) continue;
-    name = parameter.name;
-    value = message.substr(start.size(), at - start.size());
-    message = message.substr(at + key.size());
-    break;
+  if (const auto* parameter = accused(space, message)) {
+    const std::string key = ": " + parameter->name + ": ";
+    if (const auto at = message.find(key); at != std::string::npos) {
+      const std::size_t start = std::string_view("--set =").size() + parameter->name.size();
+      name = parameter->name;
+      value = message.substr(start, at - start);
+      message = message.substr(at + key.size());
+    }
   }
   throw document.error(name, "the space reaches " + value + ", which cannot be used: " + message);
+}
+
+/// Throws if the configuration with this value in place of the space is refused.
+void check_value(const config::Document& document, const tune::Space& space, std::size_t parameter,
+                 const tune::Value& value) {
+  const config::Document plain = with_values(document, space, with_one(space, parameter, value));
+  rl::check_memory(plain, rl::read_experiment(plain));
+}
+
+/// Whether the same is wrong for each of the values: then it is no fault of theirs.
+bool always_wrong(const config::Document& document, const tune::Space& space, std::size_t parameter,
+                  const std::vector<tune::Value>& values, std::string_view message) {
+  return std::ranges::all_of(values, [&](const tune::Value& value) {
+    try {
+      check_value(document, space, parameter, value);
+    } catch (const config::ConfigError& error) {
+      return error.what() == message;
+    }
+    return false;
+  });
 }
 
 void check_values(const config::Document& document, const tune::Space& space) {
@@ -71,12 +99,12 @@ void check_values(const config::Document& document, const tune::Space& space) {
     if (values.empty()) values = {parameter.domain.at(0), parameter.domain.at(1)};
     for (const auto& value : values) {
       try {
-        const config::Document plain = with_values(document, space, with_one(space, i, value));
-        rl::check_memory(plain, rl::read_experiment(plain));
+        check_value(document, space, i, value);
       } catch (const config::ConfigError& error) {
-        // A wrong name, such as that of a space, is wrong whatever the values are.
-        if (std::string_view(error.what()).find("unknown key") != std::string_view::npos) throw;
-        blame(document, space, parameter.name, tune::to_text(value), error.what());
+        const std::string message = error.what();
+        const bool of_values = accused(space, message) != nullptr || values.size() == 1;
+        if (!of_values && always_wrong(document, space, i, values, message)) throw;
+        blame(document, space, parameter.name, tune::to_text(value), message);
       }
     }
   }

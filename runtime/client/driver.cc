@@ -70,12 +70,12 @@ Time DriverCore::run(Time now) {
   if (activity_ != activity_seen_) {
     activity_seen_ = activity_;
     background_sleeps_ = false;
-    return std::min(now + look_every, owner_->next_timer());
+    return std::min(now + look_every, next_timer());
   }
   while (!endpoint_->arm(net::Endpoint::Interest::messages)) read_lanes();
   armed_ = true;
   background_sleeps_ = true;
-  return owner_->next_timer();
+  return next_timer();
 }
 
 void DriverCore::shutdown() {

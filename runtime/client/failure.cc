@@ -35,7 +35,9 @@ Error error_of_current_exception(const Where& where) {
   try {
     throw;
   } catch (const TaskError& e) {
-    Error error = at(where, ErrorCode::exception, "a TaskError left the function");
+    const bool no_room = e.code() == ErrorCode::out_of_memory || e.code() == ErrorCode::disk_full;
+    Error error = no_room ? at(where, e.code(), "found no room for its result or for a value that it stored")
+                          : at(where, ErrorCode::exception, "a TaskError left the function");
     error.causes.push_back(e.error());
     return error;
   } catch (const std::bad_alloc& e) {

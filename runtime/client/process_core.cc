@@ -18,6 +18,7 @@ namespace mobula::client {
 namespace {
 
 // Lanes are read every so many submissions, so that a program that only submits does not drown in answers.
+constexpr Duration told_within = std::chrono::milliseconds(500);  // of a death, by the node
 constexpr std::uint32_t read_every = 32;
 // Frames read with the mutex in one go.
 constexpr std::size_t frames_a_round = 512;
@@ -469,7 +470,8 @@ void ProcessCore::pump(Lock& lock, Time deadline, net::Endpoint::Interest intere
     return;
   }
   pumping_ = true;
-  const Time until = std::min({deadline, owner_->next_timer(), next_own_timer()});
+  look_at_suspects();
+  const Time until = std::min({deadline, next_timer(), next_own_timer()});
   net::Endpoint& endpoint = *endpoint_;
   const auto until_call = calls_wanted_ ? net::Endpoint::Interest::messages_and_calls : interest;
   lock.unlock();
@@ -488,9 +490,34 @@ std::size_t ProcessCore::read_lanes() {
   for (const ProcessId& worker : transport_->retry()) owner_->on_room(worker, now_);
   if (owner_->next_timer() <= now_) owner_->on_timer(now_);
   if (next_own_timer() <= now_) on_own_timer();
+  look_at_suspects();
   if (frames > 0) after_input();
   endpoint_->flush();
   return frames;
+}
+
+void ProcessCore::look_at_suspects() {
+  for (const ProcessId& process : transport_->take_undelivered()) {
+    const Time due = steady_now() + told_within;
+    suspects_.try_emplace(process, due);
+    suspect_due_ = std::min(suspect_due_, due);
+  }
+  if (suspect_due_ == never || suspect_due_ > now_) return;
+  suspect_due_ = never;
+  for (auto at = suspects_.begin(); at != suspects_.end();) {
+    if (at->second > now_) {
+      suspect_due_ = std::min(suspect_due_, at->second);
+      ++at;
+      continue;
+    }
+    const ProcessId gone = at->first;
+    at = suspects_.erase(at);
+    wire::ProcessDeath death;
+    death.description = "had ended before this process began";
+    owner_->on_process_died(gone, death, now_);
+    on_process_gone(gone);
+    transport_->forget(gone);
+  }
 }
 
 void ProcessCore::close(Lock& lock) {
@@ -558,6 +585,7 @@ void ProcessCore::on_message(const ProcessId& from, const wire::Message& message
     if (died->process.node == self_.node) {
       endpoint_->drain(peer, [this](net::Peer p, std::span<const std::byte> bytes) { on_frame(p, bytes); });
     }
+    suspects_.erase(died->process);
     owner_->on_process_died(died->process, died->death, now_);
     on_process_gone(died->process);
     transport_->forget(died->process);

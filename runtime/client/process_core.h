@@ -92,6 +92,9 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   }
 
  protected:
+  /// When a timer of the owner, or of a death that nobody tells of, is due.
+  Time next_timer() const { return std::min(owner_->next_timer(), suspect_due_); }
+
   using Lock = std::unique_lock<std::mutex>;
   ~ProcessCore() override;
 
@@ -197,6 +200,12 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   };
   std::map<wire::ObjectLocation, Pull> pulls_;
   std::uint64_t last_room_ = 0;
+  // Processes that were not there to get a message: unless the node tells of their death by then, which says how they
+  // died, it was before this process began, and nobody ever will.
+  void look_at_suspects();
+  std::map<ProcessId, Time> suspects_;
+  Time suspect_due_ = never;
+
   std::map<std::uint64_t, std::optional<Error>> rooms_;  // asked for; the answers
   // Values that were written into the arena because a call with all of them would not fit a frame; freed at its reply.
   std::map<RefHandle, std::vector<object::Location>> shipped_;

@@ -41,8 +41,11 @@ void Transport::send_frame(const ProcessId& to, std::uint8_t kind, std::size_t b
       endpoint_.commit(prefix + bytes);
       return;
     }
-    // Nobody is there to read it; its death is told by the node.
-    if (place.status == net::SendStatus::dead) return;
+    // Nobody is there to read it. Its death is told by the node, unless it was before this process began.
+    if (place.status == net::SendStatus::dead) {
+      undelivered_.push_back(to);
+      return;
+    }
   }
   std::vector<std::byte> frame(prefix + bytes);
   fill(frame.data());

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/ids.h"
@@ -40,6 +41,8 @@ class Transport {
   // Sends what waited for room. Workers whose calls found no room may be tried again: they are returned.
   std::vector<ProcessId> retry();
   bool idle() const { return waiting_.empty(); }
+  // Processes to which a message could not be sent, as they are not there any more.
+  std::vector<ProcessId> take_undelivered() { return std::exchange(undelivered_, {}); }
   // After a death, once its last frames were read and its calls withdrawn.
   void forget(const ProcessId& dead);
 
@@ -59,6 +62,7 @@ class Transport {
   net::Segment& segment_;
   std::map<net::Peer, std::deque<std::vector<std::byte>>> waiting_;
   std::set<ProcessId> full_;
+  std::vector<ProcessId> undelivered_;
 };
 
 }  // namespace mobula::client

@@ -258,9 +258,9 @@ class Bulk::Impl {
       return;
     }
     arena_.seal(local);
-    finish(fd.get(),
-           {asked,
-            {.node = options_.self, .offset = local.offset, .bytes = local.bytes, .generation = local.generation}});
+    finish(
+        fd.get(),
+        {asked, {.node = options_.self, .offset = local.offset, .bytes = local.bytes, .generation = local.generation}});
   }
 
   void finish(int fd, Received&& what) {

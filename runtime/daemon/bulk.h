@@ -58,8 +58,8 @@ class Bulk {
   // An offer for this object of another node, whose bytes will be written into `draft`, which then is Bulk's; an empty
   // one, and nothing taken, if no connection can be accepted here, or the object is small.
   BulkOffer offer(const wire::ObjectLocation& asked, const object::Draft& draft);
-  // The object came another way, or is no longer wanted. Returns the draft, if no connection has taken the offer up: one
-  // that has will give the draft back to the arena, or report the object as received.
+  // The object came another way, or is no longer wanted. Returns the draft, if no connection has taken the offer up:
+  // one that has will give the draft back to the arena, or report the object as received.
   std::optional<object::Draft> withdraw(const wire::ObjectLocation& asked);
 
   // Takes up an offer: sends the pinned object.

@@ -25,7 +25,8 @@ RefHandle Owner::Impl::borrow(const RefId& name, bool actor, RefHandle cover) {
   }
   const RefHandle ref = refs_.emplace();
   RefEntry& entry = refs_[ref];
-  if (name.owner == self_ || dead_nodes_.contains(name.owner.node)) {
+  // (A ref may come long after its owner died: the request to be registered would never be answered.)
+  if (name.owner == self_ || is_dead(name.owner)) {
     // Cannot come from a value that this runtime keeps alive; the reader learns it at get().
     entry.borrow = name.owner == self_ ? Borrow::owned : Borrow::orphaned;
     entry.more().foreign = name;
@@ -73,6 +74,7 @@ std::uint64_t Owner::Impl::settle_borrows() {
 
 void Owner::Impl::hold_for(const ProcessId& caller, std::uint32_t index, std::uint32_t generation,
                            std::uint32_t attempt, std::uint32_t item, std::span<const RefHandle> refs) {
+  if (is_dead(caller)) return;
   std::vector<RefHandle>& held = held_[{caller, index, generation, attempt, item}];
   for (const RefHandle ref : refs) {
     retain(ref);

@@ -33,7 +33,15 @@ Error Owner::Impl::death_error(const Gone& gone, ErrorCode code, const std::stri
   return error;
 }
 
+bool Owner::Impl::is_dead(const ProcessId& process) const {
+  if (dead_nodes_.contains(process.node)) return true;
+  const auto latest = dead_processes_.find({process.node, process.slot});
+  return latest != dead_processes_.end() && process.generation <= latest->second;
+}
+
 void Owner::Impl::on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now) {
+  std::uint32_t& latest = dead_processes_[{process.node, process.slot}];
+  latest = std::max(latest, process.generation);
   bury({process.node, process, &death, {}}, now);
 }
 
@@ -201,8 +209,9 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
     });
     const Error why = death_error(gone, ErrorCode::object_lost, "the object's bytes lay on a node that died");
     for (const RefHandle ref : lost_objects) {
-      if (const RefEntry* entry = refs_.find(ref); entry != nullptr)
-        lose(ref, wire::ObjectLocation(entry->location), why, now);
+      if (const RefEntry* entry = refs_.find(ref); entry != nullptr) {
+        lose(ref, wire::ObjectLocation(entry->location), why, now, true);
+      }
     }
   }
 

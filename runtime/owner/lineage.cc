@@ -279,11 +279,13 @@ bool Owner::Impl::lacks_arguments(TaskHandle handle, Time now) {
 
 // ---- bytes that are gone
 
-void Owner::Impl::lose(RefHandle ref, const wire::ObjectLocation& gone, const Error& why, Time now) {
+void Owner::Impl::lose(RefHandle ref, const wire::ObjectLocation& gone, const Error& why, Time now, bool with_node) {
   RefEntry& entry = refs_[ref];
   if (entry.state != RefState::object) return;
   RefExtra& extra = entry.more();
-  std::erase(extra.copies, gone);
+  const bool known = std::erase(extra.copies, gone) != 0 || entry.location == gone;
+  // A node that still lives may hold its place: a file whose bytes are damaged.
+  if (known && !with_node && entry.owned()) sink_.send(node_process(gone.node), wire::FreeObject{gone});
   if (extra.local == gone) extra.local = {};
   if (entry.location != gone) return;  // it lies elsewhere by now
   const bool fetched = std::exchange(entry.localizing, false);

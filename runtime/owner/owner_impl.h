@@ -279,7 +279,7 @@ class Owner::Impl {
   void await_arguments(TaskHandle handle);
   /// Something made the value of an argument vanish since the call was ready: it waits again.
   bool lacks_arguments(TaskHandle handle, Time now);
-  void lose(RefHandle ref, const wire::ObjectLocation& gone, const Error& why, Time now);
+  void lose(RefHandle ref, const wire::ObjectLocation& gone, const Error& why, Time now, bool with_node = false);
   void on_object_lost(const ProcessId& from, const wire::ObjectLost& message, Time now);
   void argument_lost(TaskHandle handle, std::uint32_t index, const wire::ObjectLocation& location, Time now);
   /// A value for a ref that waits for it; one that has its value already keeps that.
@@ -483,7 +483,11 @@ class Owner::Impl {
   std::map<TaskHandle, Answer> logging_;
   std::deque<TaskHandle> kept_;  // calls kept for their results, the oldest first, and some that were
   std::uint64_t lineage_bytes_ = 0;
+  /// Told dead: whatever is sent there is dropped, and never answered.
+  bool is_dead(const ProcessId& process) const;
+
   std::set<NodeId> dead_nodes_;
+  std::map<std::pair<NodeId, std::uint32_t>, std::uint32_t> dead_processes_;  // node, slot: the latest dead generation
 
   std::map<std::uint64_t, Question> questions_;
   std::uint32_t last_group_ = 0;

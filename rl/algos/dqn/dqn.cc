@@ -84,7 +84,7 @@ std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const DqnOpti
   return std::make_unique<DqnLearner>(info, options, seed, total_steps);
 }
 
-std::string problem_with(const DqnOptions&, const EnvironmentInfo& info) {
+std::string problem_with(const DqnOptions& options, const EnvironmentInfo& info) {
   if (info.action.kind != ActionSpace::Kind::discrete) {
     return "name: dqn learns the value of each of a few actions; this environment has other actions than one of N. "
            "ppo, or for boxes sac and td3, can learn it";

@@ -34,7 +34,7 @@ enum class ErrorCode : std::uint8_t {
   too_many_calls,  // the actor's max_pending_calls were waiting already
   // A member of a Collective died or left, or did not come in time: the message says which.
   collective_broken,
-  disk_full,       // objects could not be written to the node's spill directory
+  disk_full,  // objects could not be written to the node's spill directory
 };
 std::string_view to_string(ErrorCode code);  // "worker_died"
 

@@ -62,8 +62,11 @@ TEST(OutOfMemory, AnActorDiesOfItWithThatAsTheCause) {
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().code, ErrorCode::actor_died);
   ASSERT_FALSE(result.error().causes.empty());
-  EXPECT_EQ(result.error().causes.front().code, ErrorCode::out_of_memory);
-  EXPECT_THAT(result.error().causes.front().message, HasSubstr("is the newest actor"));
+  const Error& death = result.error().causes.front();  // of the actor, which the call then met
+  EXPECT_EQ(death.code, ErrorCode::actor_died);
+  ASSERT_FALSE(death.causes.empty());
+  EXPECT_EQ(death.causes.front().code, ErrorCode::out_of_memory);
+  EXPECT_THAT(death.causes.front().message, HasSubstr("is the newest actor"));
 }
 
 TEST(OutOfMemory, WhoTakesLittleIsLeftAlone) {

@@ -30,6 +30,13 @@ class BulkTest : public testing::Test {
   };
 
   void make(bool receiver_trusts, bool sender_trusts) {
+    // The sender first: one whose receiver ends before it has said that all is there would wake us once more.
+    sender.bulk.reset();
+    receiver.bulk.reset();
+    {
+      const std::lock_guard lock(mutex_);
+      seen_ = wakes_;
+    }
     receiver.bulk = side({.self = here, .host = "127.0.0.1", .trusted = receiver_trusts}, receiver.arena);
     sender.bulk = side({.self = there, .host = "127.0.0.1", .trusted = sender_trusts}, sender.arena);
   }

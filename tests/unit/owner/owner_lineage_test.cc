@@ -11,9 +11,10 @@ using testing::HasSubstr;
 struct OwnerLineage : OwnerFixture {
   static wire::ObjectLocation at(NodeId node, std::uint64_t offset) { return {node, offset, 100'000, 1}; }
   /// A task whose result lies there, in an object at this offset.
-  RefHandle made_there(std::uint64_t offset, TaskSpec spec = {}) {
+  // The tag is that of the requests for its kind of tasks.
+  RefHandle made_there(std::uint64_t offset, TaskSpec spec = {}, std::uint64_t tag = 0) {
     const RefHandle ref = submit(std::move(spec));
-    grant(remote_worker);
+    grant(remote_worker, tag);
     gives(calls.back(), at(there, offset));
     return ref;
   }
@@ -85,7 +86,7 @@ TEST_F(OwnerLineage, APutArgumentStaysAsLongAsItsLineage) {
 }
 
 TEST_F(OwnerLineage, WhatCannotBeMadeAgainSaysWhyAndNamesTheNode) {
-  const RefHandle no_retries = made_there(1, {.task_class = without_retries()});
+  const RefHandle no_retries = made_there(1, {.task_class = without_retries()}, 1);
   node_dies(there);
   EXPECT_EQ(error(no_retries).code, ErrorCode::object_lost);
   EXPECT_EQ(error(no_retries).node, to_string(there));

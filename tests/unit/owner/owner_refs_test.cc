@@ -266,8 +266,10 @@ TEST_F(OwnerRefs, AnObjectThatIsOnItsWayComesFromTheCopyWhenItsNodeDies) {
 }
 
 TEST_F(OwnerRefs, AnObjectThatCannotBeReadIsFreedWhereItLay) {
-  const RefHandle ref = submit();
-  grant(remote_worker);
+  TaskSpec spec;
+  spec.task_class = owner.task_class({.max_retries = 0});
+  const RefHandle ref = submit(std::move(spec));
+  grant(remote_worker, 1);
   const wire::ObjectLocation far{there, 4096, 100000, 1};
   reply(calls[0], wire::ReplyKind::value_object, wire::encode_location(far));
   owner.localize(ref);
@@ -287,7 +289,7 @@ TEST_F(OwnerRefs, AnObjectWithoutCopiesIsLostWithItsNode) {
   TaskSpec spec;
   spec.task_class = owner.task_class({.max_retries = 0});
   const RefHandle ref = submit(std::move(spec));
-  grant(remote_worker);
+  grant(remote_worker, 1);
   reply(calls[0], wire::ReplyKind::value_object, wire::encode_location({there, 4096, 100000, 1}));
   owner.localize(ref);
   owner.on_node_died(there, "no heartbeat for 5.0 s", now);
@@ -298,6 +300,21 @@ TEST_F(OwnerRefs, AnObjectWithoutCopiesIsLostWithItsNode) {
       "be made again: it is no result of a task with retries");
   EXPECT_EQ(readied, std::vector{ref});
   release(ref);
+}
+
+// A worker waited for the acknowledgement once, and took no further call.
+TEST_F(OwnerRefs, ARefThatComesAfterItsOwnerDiedIsLostAtOnce) {
+  owner.on_process_died(stranger, {}, now);
+  const RefHandle ref = owner.borrow({stranger, 5, 1}, false);
+  EXPECT_TRUE(take<wire::AddBorrow>().empty()) << "nobody would answer";
+  EXPECT_EQ(error(ref).code, ErrorCode::owner_died);
+  release(ref);
+  const ProcessId next{stranger.node, stranger.slot, stranger.generation + 1};
+  const RefHandle other = owner.borrow({next, 5, 1}, false);
+  EXPECT_EQ(take<wire::AddBorrow>().size(), 1u) << "another process in its place lives";
+  owner.on_message(next, wire::BorrowAck{{next, 5, 1}, true}, now);
+  release(other);
+  EXPECT_EQ(owner.counts(), Owner::Counts{});
 }
 
 TEST_F(OwnerRefs, DecodingARefOfOursGivesTheSameEntry) {
