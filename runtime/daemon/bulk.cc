@@ -247,7 +247,7 @@ class Bulk::Impl {
     std::optional<Offer> taken_up;
     {
       const std::lock_guard lock(mutex_);
-      if (auto found = offers_.extract(hello.token)) taken_up = std::move(found.mapped());
+      if (auto found = offers_.extract(hello.token)) taken_up = found.mapped();
     }
     if (!taken_up) return;
     const wire::ObjectLocation& asked = taken_up->asked;
@@ -263,10 +263,10 @@ class Bulk::Impl {
         {asked, {.node = options_.self, .offset = local.offset, .bytes = local.bytes, .generation = local.generation}});
   }
 
-  void finish(int fd, Received&& what) {
+  void finish(int fd, const Received& what) {
     {
       const std::lock_guard lock(mutex_);
-      received_.push_back(std::move(what));
+      received_.push_back(what);
     }
     wake_();
     Answer answer = Answer::all_here;
