@@ -18,7 +18,8 @@ namespace mobula::client {
 namespace {
 
 // Lanes are read every so many submissions, so that a program that only submits does not drown in answers.
-constexpr Duration told_within = std::chrono::milliseconds(500);  // of a death, by the node
+constexpr Duration told_within = std::chrono::seconds(2);         // of a death, by the node
+constexpr Duration looked_again = std::chrono::milliseconds(50);  // at what was built on a process known to be dead
 constexpr std::uint32_t read_every = 32;
 // Frames read with the mutex in one go.
 constexpr std::size_t frames_a_round = 512;
@@ -498,7 +499,7 @@ std::size_t ProcessCore::read_lanes() {
 
 void ProcessCore::look_at_suspects() {
   for (const ProcessId& process : transport_->take_undelivered()) {
-    const Time due = steady_now() + told_within;
+    const Time due = steady_now() + (owner_->is_dead(process) ? looked_again : told_within);
     suspects_.try_emplace(process, due);
     suspect_due_ = std::min(suspect_due_, due);
   }

@@ -22,8 +22,9 @@ Error Owner::Impl::death_error(const Gone& gone, ErrorCode code, const std::stri
   error.code = code;
   error.node = gone.node == self_.node ? options_.node_name : to_string(gone.node);
   if (gone.death != nullptr) {
-    error.message = fmt::format("{}: process {} {}", what, gone.death->pid,
-                                gone.death->description.empty() ? "ended" : gone.death->description);
+    const std::string who = gone.death->pid != 0 ? fmt::format("process {}", gone.death->pid) : "its process";
+    error.message =
+        fmt::format("{}: {} {}", what, who, gone.death->description.empty() ? "ended" : gone.death->description);
     error.pid = gone.death->pid;
     error.signal = gone.death->signal;
     error.backtrace = gone.death->backtrace;
@@ -36,13 +37,16 @@ Error Owner::Impl::death_error(const Gone& gone, ErrorCode code, const std::stri
 bool Owner::Impl::is_dead(const ProcessId& process) const {
   if (dead_nodes_.contains(process.node)) return true;
   const auto latest = dead_processes_.find({process.node, process.slot});
-  return latest != dead_processes_.end() && process.generation <= latest->second;
+  return latest != dead_processes_.end() && process.generation <= latest->second.generation;
 }
 
 void Owner::Impl::on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now) {
-  std::uint32_t& latest = dead_processes_[{process.node, process.slot}];
-  latest = std::max(latest, process.generation);
-  bury({process.node, process, &death, {}}, now);
+  Death& latest = dead_processes_[{process.node, process.slot}];
+  // Told again (something was sent there after all): the story that knows more stands.
+  const bool knows_less = process.generation == latest.generation && death.pid == 0;
+  if (process.generation >= latest.generation && !knows_less) latest = {process.generation, death};
+  const wire::ProcessDeath story = process.generation == latest.generation ? latest.story : death;
+  bury({process.node, process, &story, {}}, now);
 }
 
 void Owner::Impl::on_node_died(NodeId node, const std::string& reason, Time now) {

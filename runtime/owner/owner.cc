@@ -222,6 +222,9 @@ void Owner::on_process_died(const ProcessId& process, const wire::ProcessDeath& 
 void Owner::on_node_died(NodeId node, const std::string& reason, Time now) {
   impl_->on_node_died(node, reason, now);
 }
+bool Owner::is_dead(const ProcessId& process) const {
+  return impl_->is_dead(process);
+}
 void Owner::on_room(const ProcessId& worker, Time now) {
   impl_->on_room(worker, now);
 }

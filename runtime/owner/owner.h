@@ -168,6 +168,8 @@ class Owner {
                 std::span<const RefId> contained, Time now);
   /// False if the message is not for an owner (the shell tries the worker machine next).
   bool on_message(const ProcessId& from, const wire::Message& message, Time now);
+  /// Told again, which is right when something was sent there after all, it ends what followed from that; the story
+  /// that knows the process's pid stands.
   void on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now);
   void on_node_died(NodeId node, const std::string& reason, Time now);
   /// A lane that was full has room again.
@@ -183,6 +185,8 @@ class Owner {
     bool operator==(const Counts&) const = default;
   };
   Counts counts() const;
+  /// Its end, or that of its node, was told.
+  bool is_dead(const ProcessId& process) const;
   /// Nobody needs this process for what it owns, borrows or waits for.
   bool idle() const;
   const ProcessId& self() const;

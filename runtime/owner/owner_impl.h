@@ -487,7 +487,11 @@ class Owner::Impl {
   bool is_dead(const ProcessId& process) const;
 
   std::set<NodeId> dead_nodes_;
-  std::map<std::pair<NodeId, std::uint32_t>, std::uint32_t> dead_processes_;  // node, slot: the latest dead generation
+  struct Death {
+    std::uint32_t generation = 0;
+    wire::ProcessDeath story;
+  };
+  std::map<std::pair<NodeId, std::uint32_t>, Death> dead_processes_;  // node, slot: the latest one
 
   std::map<std::uint64_t, Question> questions_;
   std::uint32_t last_group_ = 0;

@@ -542,6 +542,36 @@ TEST_F(OwnerTasks, APreemptedTaskRunsAgainWhateverItsRetries) {
   release(ref);
 }
 
+TEST_F(OwnerTasks, OfADeathToldTwiceTheStoryThatKnowsMoreStands) {
+  wire::ProcessDeath killed;
+  killed.pid = 4711;
+  killed.description = "killed by SIGKILL";
+  wire::ProcessDeath guessed;
+  guessed.description = "had ended before this process began";
+  const auto fate_of_a_task_sent_there = [&](const ProcessId& worker, const wire::ProcessDeath& told_first,
+                                             const wire::ProcessDeath& told_again) {
+    EXPECT_FALSE(owner.is_dead(worker));
+    owner.on_process_died(worker, told_first, now);
+    EXPECT_TRUE(owner.is_dead(worker));
+    const RefHandle ref = submit({.task_class = owner.task_class({.max_retries = 0})});
+    grant(worker, take<wire::LeaseRequest>().back().second.tag);  // the news of its death overtook it
+    begun.insert(calls.size());
+    owner.on_process_died(worker, told_again, now);
+    const RefView view = owner.view(ref);
+    std::string message = view.state == RefState::error ? view.error->message : "no error";
+    release(ref);
+    return message;
+  };
+  EXPECT_EQ(fate_of_a_task_sent_there(worker_a, killed, guessed),
+            "the worker that ran the task died: process 4711 killed by SIGKILL");
+  EXPECT_EQ(fate_of_a_task_sent_there(worker_b, guessed, killed),
+            "the worker that ran the task died: process 4711 killed by SIGKILL");
+  ProcessId third = worker_b;
+  third.generation += 1;
+  EXPECT_EQ(fate_of_a_task_sent_there(third, guessed, guessed),
+            "the worker that ran the task died: its process had ended before this process began");
+}
+
 TEST_F(OwnerTasks, ATaskKilledForMemoryRunsAgainLaterAndLosesNoRetry) {
   const RefHandle ref = submit({.task_class = owner.task_class({.max_retries = 1})});
   EXPECT_TRUE(take<wire::LeaseRequest>().back().second.retriable);
