@@ -368,7 +368,7 @@ void Node::Impl::end_lease(WorkerEntry& worker, Time now) {
   worker.state.owner = {};
   worker.state.dedicated = false;
   worker.state.blocked = false;
-  worker.revoke_deadline = never;
+  worker.revoke_deadline = worker.orphaned ? now : never;
   worker.idle_since = now;
 }
 
@@ -388,11 +388,18 @@ void Node::Impl::owner_died(NodeId node, const ProcessId& process, Time now) {
   if (process && process.node != self_) dead_owners_.insert(process);
   free_objects_of(node, process);
   const auto gone = [&](const ProcessId& id) { return process ? id == process : id.node == node; };
-  std::erase_if(queue_, [&](const Request& request) { return gone(request.owner); });
+  // A job is named by its driver's node. With it ends what the driver's children own in their turn, all at once.
+  const auto of_ended_job = [&](std::uint64_t job) { return !process && job == node.value; };
+  std::erase_if(queue_, [&](const Request& request) { return gone(request.owner) || of_ended_job(request.job); });
   for (auto& [id, worker] : workers_) {
-    if (!worker.state.lease || !gone(worker.state.owner) || worker.revoke_deadline != never) continue;
-    sink_.send(id, wire::LeaseRevoke{worker.state.lease, worker.state.owner});
-    worker.revoke_deadline = now + options_.revoke_grace;
+    if (of_ended_job(worker.job)) worker.retiring = worker.orphaned = true;
+    if (worker.revoke_deadline != never) continue;
+    if (!worker.state.lease) {
+      if (worker.orphaned) worker.revoke_deadline = now;
+    } else if (worker.orphaned || gone(worker.state.owner)) {
+      sink_.send(id, wire::LeaseRevoke{worker.state.lease, worker.state.owner});
+      worker.revoke_deadline = now + options_.revoke_grace;
+    }
   }
 }
 

@@ -73,6 +73,7 @@ void Node::Impl::tell_local(const wire::Message& message) {
 
 void Node::Impl::on_process_exited(const ProcessId& process, const wire::ProcessDeath& told, Time now) {
   wire::ProcessDeath death = told;
+  death.node_name = options_.name;
   bool preempted = false;
   const auto found = workers_.find(process);
   if (found == workers_.end()) {

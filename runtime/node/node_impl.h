@@ -77,6 +77,7 @@ class Node::Impl {
     Time revoke_deadline = never;
     bool retiring = false;  // Retire was sent, or it said Recycle
     bool recycled = false;  // it ends by itself
+    bool orphaned = false;  // the driver of its job is gone: it goes too, with what it owns
     /// What it gives to others while its call waits: the cpu. Whatever else it holds (a GPU, memory) stays in use.
     Resources lent() const {
       Resources cpu;

@@ -337,6 +337,37 @@ TEST_F(NodeTest, LeasesOfADeadOwnerAreRevokedThenTheWorkerIsKilled) {
   EXPECT_EQ(node->available(), Resources::cpus(2));
 }
 
+// Tasks that an actor of a killed driver had submitted ran on for ever: their owner was a worker that had become idle.
+TEST_F(NodeTest, WithItsDriverEndsAllOfAJobAtOnce) {
+  make(4, 4);
+  const ProcessId far_driver{NodeId{0x3333}, 1, 1};
+  const auto grant_to = [&](const ProcessId& owner) {
+    request(owner);
+    return granted();
+  };
+  const wire::LeaseGrant parent = grant_to(far_driver);
+  const wire::LeaseGrant child = grant_to(parent.worker);
+  const wire::LeaseGrant other = grant_to(driver);
+  const wire::LeaseGrant idle = grant_to(far_driver);
+  give_back(idle.lease, far_driver);
+  request(parent.worker, 1, 4);  // waits
+  node->on_message(node_process(here), wire::NodeDied{far_driver.node, "it left"}, now);
+  EXPECT_EQ(node->queued(), 0u);
+  const auto revoked = take<wire::LeaseRevoke>();
+  ASSERT_EQ(revoked.size(), 2u);
+  node->on_timer(now);
+  EXPECT_EQ(killed, std::vector{idle.worker}) << "it may own what the job had";
+  node->on_message(parent.worker, wire::LeaseReleased{parent.lease}, now);
+  node->on_timer(now);
+  EXPECT_EQ(killed, (std::vector{idle.worker, parent.worker}));
+  node->on_timer(now += milliseconds(1000));
+  EXPECT_EQ(killed, (std::vector{idle.worker, parent.worker, child.worker}));
+  request(driver);
+  for (const auto& [to, grant] : take<wire::LeaseGrant>()) EXPECT_NE(grant.worker, idle.worker);
+  give_back(other.lease);
+  EXPECT_EQ(killed.size(), 3u);
+}
+
 TEST_F(NodeTest, OnlyTheOwnerOfALeaseMayEndIt) {
   make(1, 1);
   request(driver);
