@@ -35,7 +35,9 @@ Error error_of_current_exception(const Where& where) {
   try {
     throw;
   } catch (const TaskError& e) {
-    const bool no_room = e.code() == ErrorCode::out_of_memory || e.code() == ErrorCode::disk_full;
+    // (One that a call brought says where it was; that of a store does not.)
+    const bool no_room =
+        (e.code() == ErrorCode::out_of_memory || e.code() == ErrorCode::disk_full) && e.error().task.empty();
     Error error = no_room ? at(where, e.code(), "found no room for its result or for a value that it stored")
                           : at(where, ErrorCode::exception, "a TaskError left the function");
     error.causes.push_back(e.error());

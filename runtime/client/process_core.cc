@@ -593,7 +593,7 @@ void ProcessCore::on_message(const ProcessId& from, const wire::Message& message
     return;
   }
   if (const auto* died = std::get_if<wire::NodeDied>(&message)) {
-    owner_->on_node_died(died->node, died->reason, now_);
+    owner_->on_node_died(died->node, died->reason, now_, died->name);
     on_node_gone(died->node);
     return;
   }

@@ -194,11 +194,12 @@ void Control::bury(NodeId node, const std::string& reason, Time now) {
   members_.erase(node);
   directory_.node_died(node);
   const wire::NodeView* known = find(node);
-  buried_[node] = {known != nullptr ? known->name : std::string(), reason, now};
+  const std::string name = known != nullptr ? known->name : std::string();
+  buried_[node] = {name, reason, now};
   std::erase_if(view_.nodes, [&](const auto& view) { return view.node == node; });
-  for (const auto& [member, state] : members_) sink_.send(member, wire::NodeDied{node, reason});
+  for (const auto& [member, state] : members_) sink_.send(member, wire::NodeDied{node, reason, name});
   // If it lives after all, it must learn that the others have given it up.
-  sink_.send(node, wire::NodeDied{node, reason});
+  sink_.send(node, wire::NodeDied{node, reason, name});
   sink_.node_died(node, reason);
   groups_.node_died(node, view_.nodes, now);
   groups_dirty_ = false;

@@ -222,6 +222,7 @@ void Owner::Impl::fail_call(TaskHandle handle, const Error& death, bool begun, T
                            begun ? "the actor died with the call in flight: it may have run, fully or in part"
                                  : "the actor is gone, so the call was not run");
   if (!begun) value.error.attempt = 0;
+  value.error.node = death.node;
   value.error.signal = death.signal;
   value.error.pid = death.pid;
   value.error.backtrace = death.backtrace;

@@ -20,7 +20,9 @@ constexpr Duration longest_pressed_wait = std::chrono::seconds(30);
 Error Owner::Impl::death_error(const Gone& gone, ErrorCode code, const std::string& what) const {
   Error error;
   error.code = code;
-  error.node = gone.node == self_.node ? options_.node_name : to_string(gone.node);
+  const std::string& told = gone.death != nullptr ? gone.death->node_name : gone.name;
+  const std::string name = told.empty() ? to_string(gone.node) : told;
+  error.node = gone.node == self_.node ? options_.node_name : name;
   if (gone.death != nullptr) {
     const std::string who = gone.death->pid != 0 ? fmt::format("process {}", gone.death->pid) : "its process";
     error.message =
@@ -29,7 +31,7 @@ Error Owner::Impl::death_error(const Gone& gone, ErrorCode code, const std::stri
     error.signal = gone.death->signal;
     error.backtrace = gone.death->backtrace;
   } else {
-    error.message = fmt::format("{}: node {} was declared dead ({})", what, to_string(gone.node), gone.reason);
+    error.message = fmt::format("{}: node {} was declared dead ({})", what, name, gone.reason);
   }
   return error;
 }
@@ -49,11 +51,11 @@ void Owner::Impl::on_process_died(const ProcessId& process, const wire::ProcessD
   bury({process.node, process, &story, {}}, now);
 }
 
-void Owner::Impl::on_node_died(NodeId node, const std::string& reason, Time now) {
+void Owner::Impl::on_node_died(NodeId node, const std::string& reason, Time now, const std::string& name) {
   // Told again when something was sent there after all (to an actor whose place came late): what followed from it ends
   // too.
   dead_nodes_.insert(node);
-  bury({node, {}, nullptr, reason}, now);
+  bury({node, {}, nullptr, reason, name}, now);
 }
 
 void Owner::Impl::out_of_memory(TaskHandle handle, Error error, const std::string& why, Time now) {

@@ -67,7 +67,7 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                         [&](const wire::ObjectLost& m) { return on_object_lost(from, m, now), true; },
                         [&](const wire::AddCopy& m) { return on_add_copy(m), true; },
                         [&](const wire::ProcessDied& m) { return on_process_died(m.process, m.death, now), true; },
-                        [&](const wire::NodeDied& m) { return on_node_died(m.node, m.reason, now), true; },
+                        [&](const wire::NodeDied& m) { return on_node_died(m.node, m.reason, now, m.name), true; },
                         [](const auto&) { return false; },
                     },
                     message);
@@ -219,8 +219,8 @@ bool Owner::on_message(const ProcessId& from, const wire::Message& message, Time
 void Owner::on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now) {
   impl_->on_process_died(process, death, now);
 }
-void Owner::on_node_died(NodeId node, const std::string& reason, Time now) {
-  impl_->on_node_died(node, reason, now);
+void Owner::on_node_died(NodeId node, const std::string& reason, Time now, const std::string& name) {
+  impl_->on_node_died(node, reason, now, name);
 }
 bool Owner::is_dead(const ProcessId& process) const {
   return impl_->is_dead(process);

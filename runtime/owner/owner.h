@@ -171,7 +171,7 @@ class Owner {
   /// Told again, which is right when something was sent there after all, it ends what followed from that; the story
   /// that knows the process's pid stands.
   void on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now);
-  void on_node_died(NodeId node, const std::string& reason, Time now);
+  void on_node_died(NodeId node, const std::string& reason, Time now, const std::string& name = {});
   /// A lane that was full has room again.
   void on_room(const ProcessId& worker, Time now);
   void on_timer(Time now);

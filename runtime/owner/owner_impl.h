@@ -416,13 +416,14 @@ class Owner::Impl {
 
   // deaths.cc
   void on_process_died(const ProcessId& process, const wire::ProcessDeath& death, Time now);
-  void on_node_died(NodeId node, const std::string& reason, Time now);
+  void on_node_died(NodeId node, const std::string& reason, Time now, const std::string& name);
   /// `gone` tells which processes ended; `why` describes the end of one, for errors.
   struct Gone {
     NodeId node;
     ProcessId process;  // empty: the whole node
     const wire::ProcessDeath* death = nullptr;
     std::string reason;
+    std::string name{};  // of the node, if it is known
     bool covers(const ProcessId& id) const { return process ? id == process : id.node == node; }
   };
   void bury(const Gone& gone, Time now);

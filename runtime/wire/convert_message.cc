@@ -197,11 +197,13 @@ struct Writer {
     b.setBacktrace(text(m.death.backtrace));
     b.setPreempted(m.death.preempted);
     b.setOutOfMemory(text(m.death.out_of_memory));
+    b.setNodeName(text(m.death.node_name));
   }
   void operator()(const NodeDied& m) {
     auto b = to.initNodeDied();
     b.setNode(m.node.value);
     b.setReason(text(m.reason));
+    b.setName(text(m.name));
   }
   void operator()(const JoinCluster& m) { convert::write(to.initJoinCluster(), m.self); }
   void operator()(const JoinReply& m) {
@@ -294,7 +296,7 @@ LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
 ProcessDied process_died(schema::ProcessDied::Reader r) {
   return {read(r.getProcess()),
           {r.getPid(), r.getSignal(), r.getExitStatus(), text(r.getDescription()), text(r.getBacktrace()),
-           r.getPreempted(), text(r.getOutOfMemory())}};
+           r.getPreempted(), text(r.getOutOfMemory()), text(r.getNodeName())}};
 }
 
 WaitProbe wait_probe(schema::WaitProbe::Reader r) {
@@ -473,7 +475,7 @@ Message read(schema::Message::Reader from) {
       return process_died(from.getProcessDied());
     case M::NODE_DIED: {
       const auto r = from.getNodeDied();
-      return NodeDied{{r.getNode()}, text(r.getReason())};
+      return NodeDied{{r.getNode()}, text(r.getReason()), text(r.getName())};
     }
     case M::JOIN_CLUSTER:
       return JoinCluster{read(from.getJoinCluster())};

@@ -118,8 +118,9 @@ struct ProcessDied {
   backtrace @5 :Text;
   preempted @6 :Bool;
   outOfMemory @7 :Text;
+  nodeName @8 :Text;
 }
-struct NodeDied { node @0 :UInt64; reason @1 :Text; }
+struct NodeDied { node @0 :UInt64; reason @1 :Text; name @2 :Text; }
 struct NodeView {
   node @0 :UInt64;
   name @1 :Text;

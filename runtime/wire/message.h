@@ -30,6 +30,7 @@ struct ProcessDeath {
   std::string backtrace;      // symbolised, one frame a line; empty if none
   bool preempted = false;     // the node took its resources for work of a higher priority: no fault of the task
   std::string out_of_memory;  // its node killed it before memory ran out: what was used, and why this one; else empty
+  std::string node_name;      // of the node it was on
   bool operator==(const ProcessDeath&) const = default;
 };
 
@@ -376,6 +377,7 @@ struct ProcessDied {
 struct NodeDied {
   NodeId node;
   std::string reason;
+  std::string name{};  // of the node; empty if the sender does not know it
   bool operator==(const NodeDied&) const = default;
 };
 

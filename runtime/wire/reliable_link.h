@@ -19,7 +19,7 @@ namespace mobula::wire {
 
 struct LinkOptions {
   Duration retransmit_after = std::chrono::milliseconds(100);    // doubled each time, up to
-  Duration retransmit_at_most = std::chrono::milliseconds(500);  // heartbeats wait behind what is lost
+  Duration retransmit_at_most = std::chrono::milliseconds(200);  // heartbeats wait behind what is lost
   Duration acknowledge_after = std::chrono::milliseconds(10);    // if no frame goes the other way before
   std::uint32_t acknowledge_every = 16;                          // frames
   std::uint32_t window = 1024;                                   // frames on their way
