@@ -25,7 +25,7 @@ struct EmbeddedOptions {
   std::string name;                 // of this node; empty: the host's
   std::uint64_t object_memory = 0;  // cap of the arena; 0: its default
   std::string log_level = "warning";
-  Duration node_timeout = std::chrono::seconds(5);
+  Duration node_timeout = std::chrono::milliseconds(2500);
   std::map<std::string, std::string> labels;
   std::string decision_log;
   std::optional<std::string> spill_directory;  // these as in NodeLoopOptions

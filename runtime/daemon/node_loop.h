@@ -24,7 +24,7 @@ struct NodeLoopOptions {
   std::string name;                 // empty: the host's
   std::uint64_t object_memory = 0;  // 0: the arena's default
   std::string log_level = "warning";
-  Duration node_timeout = std::chrono::seconds(5);
+  Duration node_timeout = std::chrono::milliseconds(2500);
   std::map<std::string, std::string> labels;  // what requests may ask for
   std::string decision_log;                   // file to append scheduling decisions to; empty: none
   // Where objects go that find no room in memory. Unset: a folder of this user's for temporary files; empty: nowhere.

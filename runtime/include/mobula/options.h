@@ -177,7 +177,7 @@ struct StartOptions {
   // their arguments, put() values among them. The oldest ones are let go first.
   std::size_t lineage_memory = std::size_t{64} << 20;
   std::string log_level = "warning";             // debug, info, warning, error, off
-  std::chrono::milliseconds node_timeout{5000};  // silence after which a node is declared dead
+  std::chrono::milliseconds node_timeout{2500};  // silence after which a node is declared dead
 };
 
 struct CancelOptions {

@@ -5,45 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <set>
-
 #include "tests/cluster/nodes/child.h"
+#include "tests/cluster/nodes/leftovers.h"
 
 namespace {
 
 using namespace std::chrono_literals;
 using testing::IsEmpty;
-
-std::set<std::string> names_in(const char* folder) {
-  std::set<std::string> names;
-  std::error_code missing;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) names.insert(entry.path());
-  return names;
-}
-
-// Whatever a process can leave in the file system or among the sockets with a name.
-std::set<std::string> leftovers() {
-  std::set<std::string> found;
-  for (const char* folder : {"/dev/shm", "/dev/mqueue", "/tmp", "/run"}) found.merge(names_in(folder));
-  std::ifstream sockets("/proc/net/unix");
-  for (std::string line; std::getline(sockets, line);) {
-    const auto name = line.find_first_of("/@");
-    if (name != std::string::npos) found.insert("socket " + line.substr(name));
-  }
-  return found;
-}
-
-// Others on this machine make files in /tmp too: only what names the driver, mobula or ZeroMQ counts as ours.
-std::vector<std::string> ours(const std::set<std::string>& before) {
-  std::vector<std::string> added;
-  for (const auto& name : leftovers()) {
-    const bool named = name.find("mobula") != std::string::npos || name.find("cluster_driver") != std::string::npos;
-    if (!before.contains(name) && (named || !name.starts_with("/tmp/"))) added.push_back(name);
-  }
-  return added;
-}
 
 class ADriver : public testing::TestWithParam<int> {
  protected:
@@ -63,7 +31,7 @@ TEST_P(ADriver, LeavesNothingBehindWhenItIsEndedBy) {
   ASSERT_TRUE(WIFSIGNALED(status)) << driver.output();
   EXPECT_EQ(WTERMSIG(status), GetParam());
   EXPECT_THAT(wait_until_gone(DRIVER_PROGRAM, 2s), IsEmpty());
-  EXPECT_THAT(ours(before), IsEmpty());
+  EXPECT_THAT(left_since(before, "cluster_driver"), IsEmpty());
 }
 
 std::string signal_name(const testing::TestParamInfo<int>& info) {

@@ -6,17 +6,23 @@
 #include <cstdio>
 #include <cstdlib>
 
-TwoMachines::TwoMachines() {
+TwoMachines::TwoMachines(double loss) {
   const std::string id = std::to_string(getpid() % 100000);
   names_[0] = "mbl" + id + "a";
   names_[1] = "mbl" + id + "b";
   subnet_ = "10.77." + std::to_string(getpid() % 250) + ".";
   const std::string a = names_[0], b = names_[1];
   if (!run("ip netns add " + a) || !run("ip netns add " + b)) return;
-  if (!run("ip link add " + a + " type veth peer name " + b)) return;
+  if (loss > 0) {
+    lossy_ = std::make_unique<LossyCable>(a, b, loss);
+    why_not_ = lossy_->why_not();
+    if (!why_not_.empty()) return;
+  } else if (!run("ip link add " + a + " type veth peer name " + b)) {
+    return;
+  }
   for (int i : {0, 1}) {
     const std::string& name = names_[i];
-    if (!run("ip link set " + name + " netns " + name) ||
+    if ((loss == 0 && !run("ip link set " + name + " netns " + name)) ||
         !run("ip -n " + name + " addr add " + address(i) + "/24 dev " + name) ||
         !run("ip -n " + name + " link set lo up") || !run("ip -n " + name + " link set " + name + " up")) {
       return;
@@ -45,6 +51,14 @@ bool TwoMachines::run(const std::string& command) {
 std::vector<std::string> TwoMachines::on(int machine, std::vector<std::string> command) const {
   command.insert(command.begin(), {"ip", "netns", "exec", names_[machine]});
   return command;
+}
+
+std::vector<int> TwoMachines::processes(int machine) const {
+  std::vector<int> found;
+  std::FILE* pipe = popen(("ip netns pids " + names_[machine]).c_str(), "r");
+  for (int pid; pipe != nullptr && std::fscanf(pipe, "%d", &pid) == 1;) found.push_back(pid);
+  if (pipe != nullptr) pclose(pipe);
+  return found;
 }
 
 void TwoMachines::cable(bool plugged) const {

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "tests/cluster/nodes/lossy_cable.h"
+
 // Two network name spaces joined by a virtual cable, as two machines are: 10.77.x.1 and 10.77.x.2. Needs root (or the
-// rights to make name spaces); `why_not()` says what is missing.
+// rights to make name spaces); `why_not()` says what is missing. With a loss (0.1: every tenth packet), the cable is
+// one that loses packets.
 class TwoMachines {
  public:
-  TwoMachines();
+  explicit TwoMachines(double loss = 0);
   ~TwoMachines();
   TwoMachines(const TwoMachines&) = delete;
   TwoMachines& operator=(const TwoMachines&) = delete;
@@ -18,10 +22,15 @@ class TwoMachines {
   std::vector<std::string> on(int machine, std::vector<std::string> command) const;
   // Pulls the cable, or plugs it in.
   void cable(bool plugged) const;
+  // Null without losses.
+  LossyCable* lossy() const { return lossy_.get(); }
+  // The processes on a machine.
+  std::vector<int> processes(int machine) const;
 
  private:
   bool run(const std::string& command);
   std::string names_[2];
   std::string subnet_;
   std::string why_not_;
+  std::unique_ptr<LossyCable> lossy_;
 };
