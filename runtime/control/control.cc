@@ -21,7 +21,19 @@ wire::NodeView* Control::find(NodeId node) {
   return found == view_.nodes.end() ? nullptr : &*found;
 }
 
+// This machine may have stood still (it slept, SIGSTOP, far too much load): then it heard nobody for reasons of its
+// own, and what the others said lies unread.
+void Control::look(Time now) {
+  const Duration away = now - std::exchange(looked_, now);
+  if (away <= 2 * options_.look_every) return;
+  for (auto& [node, member] : members_) {
+    member.last_heard += away;
+    if (member.disconnected != never) member.disconnected += away;
+  }
+}
+
 bool Control::on_message(NodeId from, const wire::Message& message, Time now) {
+  look(now);
   const bool taken = take(from, message, now);
   tell_groups(now);
   return taken;
@@ -143,18 +155,21 @@ void Control::on_why(const wire::Why& message, Time now) {
 }
 
 void Control::on_process_died(const ProcessId& process, Time now) {
+  look(now);
   directory_.process_died(process);
   groups_.process_died(process, view_.nodes, now);
   tell_groups(now);
 }
 
 void Control::on_disconnected(NodeId node, Time now) {
+  look(now);
   const auto member = members_.find(node);
   if (member != members_.end() && member->second.disconnected == never) member->second.disconnected = now;
   if (visitors_.erase(node) > 0) sink_.visitor_left(node);
 }
 
 void Control::on_connected(NodeId node, Time now) {
+  look(now);
   const auto member = members_.find(node);
   if (member == members_.end()) return;
   member->second.last_heard = now;
@@ -167,6 +182,7 @@ Time Control::deadline(const Member& member) const {
 }
 
 void Control::on_timer(Time now) {
+  look(now);
   std::vector<std::pair<NodeId, std::string>> dead;
   for (const auto& [node, member] : members_) {
     if (node == options_.self || now < deadline(member)) continue;
@@ -185,7 +201,7 @@ void Control::on_timer(Time now) {
 Time Control::next_timer() const {
   Time next = std::min(view_dirty_ ? view_due_ : never, groups_.next_timer());
   for (const auto& [node, member] : members_) {
-    if (node != options_.self) next = std::min(next, deadline(member));
+    if (node != options_.self) next = std::min({next, deadline(member), looked_ + options_.look_every});
   }
   return next;
 }

@@ -17,9 +17,10 @@
 namespace mobula {
 
 struct ControlOptions {
-  NodeId self;                                              // the head's own node: it cannot be dead while this runs
-  bool may_grow = false;                                    // nodes may join: placement groups that fit nowhere wait
-  Duration heartbeat_timeout = std::chrono::seconds(5);     // silence after which a node is dead
+  NodeId self;            // the head's own node: it cannot be dead while this runs
+  bool may_grow = false;  // nodes may join: placement groups that fit nowhere wait
+  Duration heartbeat_timeout = std::chrono::milliseconds(2500);  // silence after which a node is dead
+  Duration look_every = std::chrono::milliseconds(500);     // if it looks less than half as often, it was itself away
   Duration disconnect_grace = std::chrono::seconds(1);      // the same, once its connection closed
   Duration view_interval = std::chrono::milliseconds(100);  // at most this often do changes of load go out
 };
@@ -82,6 +83,7 @@ class Control {
   void broadcast_view(Time now);
   void bury(NodeId node, const std::string& reason, Time now);
   Time deadline(const Member& member) const;
+  void look(Time now);
   wire::StatusReply status(Time now) const;
 
   const ControlOptions options_;
@@ -96,6 +98,7 @@ class Control {
   bool view_dirty_ = false;
   Time view_sent_{};
   Time view_due_ = never;
+  Time looked_{};
 };
 
 }  // namespace mobula

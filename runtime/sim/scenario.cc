@@ -90,6 +90,14 @@ Result<Scenario> parse_scenario(const std::string& name, const std::string& text
           read(scenario.kill_workers);
         } else if (word == "crash_node") {
           read(scenario.crash_nodes);
+        } else if (word == "pause") {
+          read(scenario.pauses);
+        } else if (word == "cut") {
+          read(scenario.cuts);
+        } else if (word == "clock_jump") {
+          read(scenario.clock_jumps);
+        } else if (word == "for_ms") {
+          read(scenario.for_ms);
         } else if (word == "cancel") {
           read(scenario.cancels);
         } else if (word == "forced") {

@@ -10,6 +10,9 @@
 //     status 4                     how often some node asks the head how the cluster stands
 //     within_ms 20                 the work is submitted, and the faults happen, in this time
 //     fault kill_worker 3          ... or: crash_node 1, cancel 5, forced 0.3, start_failure 0.2
+//     fault pause 2 for_ms 8000    a machine stands still for up to so long; or: cut 1 (the way between two machines,
+//     one
+//                                  way or both), clock_jump 1 (of a machine's clock, by up to as much)
 //     actor restarts 2             of the actors
 //     allow worker_died ...        errors in which calls may end, besides those that the work asks for
 //     expect network.lost ...      each must have happened somewhere in the seeds that were run
@@ -35,6 +38,10 @@ struct Scenario {
   double within_ms = 20;
   int kill_workers = 0;
   int crash_nodes = 0;
+  int pauses = 0;
+  int cuts = 0;
+  int clock_jumps = 0;
+  double for_ms = 1000;  // at most, each of these
   int cancels = 0;
   double forced = 0;  // of the cancellations: these kill the worker, with all that it owns
   int actor_restarts = 0;

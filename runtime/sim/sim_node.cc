@@ -62,7 +62,7 @@ SimNode::SimNode(World& world, NodeId id, NodeId head, std::uint32_t number)
 SimNode::~SimNode() = default;
 
 void SimNode::start() {
-  node_->start(world_.events().now());
+  node_->start(now());
   arm();
 }
 
@@ -71,11 +71,39 @@ Duration SimNode::slowed(Duration duration) const {
   return std::chrono::duration_cast<Duration>(duration * world_.options().slowness);
 }
 
+void SimNode::when_it_goes_on(std::function<void()> what) {
+  if (world_.events().now() >= stands_until_) return what();
+  world_.events().at(stands_until_, [this, what = std::move(what)] { when_it_goes_on(what); });
+}
+
+void SimNode::at(Time when, std::function<void()> what) {
+  world_.events().at(when - clock_ahead_, [this, what = std::move(what)] { when_it_goes_on(what); });
+}
+
+void SimNode::pause(Duration duration) {
+  if (!alive_) return;
+  world_.probe("node.paused");
+  world_.trace("SIGSTOP " + to_string(id_));
+  may_be_given_up_ = true;
+  stands_until_ = std::max(stands_until_, world_.events().now() + duration);
+}
+
+void SimNode::clock_jumps(Duration duration) {
+  if (!alive_) return;
+  world_.probe("node.clock_jumped");
+  world_.trace("clock of " + to_string(id_) + " jumps");
+  may_be_given_up_ = true;
+  clock_ahead_ += duration;
+  armed_ = never;
+  arm();
+  for (const auto& [slot, process] : processes_) process->clock_jumped();
+}
+
 SimProcess& SimNode::add_driver() {
   const ProcessId id{id_, ++last_slot_, 1};
   auto& process = processes_[id.slot] = std::make_unique<SimProcess>(world_, *this, id, false);
   process->started = true;
-  node_->on_driver_attached(id, world_.events().now());
+  node_->on_driver_attached(id, now());
   return *process;
 }
 
@@ -101,10 +129,10 @@ std::vector<SimProcess*> SimNode::processes() {
 void SimNode::put(const ProcessId& lane_of, const ProcessId& to, Frame frame) {
   const ChannelKey key{lane_of, to, frame.kind == FrameKind::call && to.slot != 0};
   Channel& channel = channels_[key];
-  const Time arrival = world_.events().now() + slowed(world_.uniform(microseconds(1), microseconds(30)));
+  const Time arrival = now() + slowed(world_.uniform(microseconds(1), microseconds(30)));
   channel.last = std::max(arrival, channel.last + Duration(1));
   channel.frames.push_back(std::move(frame));
-  world_.events().at(channel.last, [this, key] { deliver_next(key); });
+  at(channel.last, [this, key] { deliver_next(key); });
 }
 
 void SimNode::deliver_next(const ChannelKey& key) {
@@ -172,7 +200,7 @@ void SimNode::forward(Frame frame) {
     if (reply.ok() && reply->header.kind == wire::ReplyKind::value_object) {
       const wire::ObjectLocation location = *wire::decode_location(reply->payload);
       if (!store_.adopt(location, node_process(id_))) return;  // its maker has died: that will be told
-      node_->on_object_left(frame.to, location, world_.events().now());
+      node_->on_object_left(frame.to, location, now());
     }
   }
   const RelayHeader header{static_cast<std::uint64_t>(frame.kind), frame.from, frame.to};
@@ -180,13 +208,13 @@ void SimNode::forward(Frame frame) {
   std::byte* out = bytes.resize_for_overwrite(sizeof header + frame.bytes.size());
   std::memcpy(out, &header, sizeof header);
   if (!frame.bytes.empty()) std::memcpy(out + sizeof header, frame.bytes.data(), frame.bytes.size());
-  link(frame.to.node).send(std::move(bytes), world_.events().now());
+  link(frame.to.node).send(std::move(bytes), now());
   arm();
 }
 
 void SimNode::handle(const Frame& frame) {
   if (frame.kind == FrameKind::reply) {
-    if (keeper_) keeper_->on_reply(frame.from, frame.bytes.span(), world_.events().now());
+    if (keeper_) keeper_->on_reply(frame.from, frame.bytes.span(), now());
     arm();
     return;
   }
@@ -195,7 +223,7 @@ void SimNode::handle(const Frame& frame) {
     world_.violated("a message to a node cannot be read: " + message.error().message);
     return;
   }
-  const Time now = world_.events().now();
+  const Time now = this->now();
   if (world_.tracing && !std::holds_alternative<wire::Heartbeat>(*message)) {
     world_.trace(to_string(id_) + " <- " + to_string(frame.from) + " " + wire::name_of(*message));
   }
@@ -259,11 +287,17 @@ void SimNode::transmit(NodeId peer, std::span<const std::byte> datagram) {
 }
 
 void SimNode::on_datagram(const Bytes& datagram) {
+  if (world_.events().now() < stands_until_) return when_it_goes_on([this, datagram] { on_datagram(datagram); });
   const NodeId from = wire::ReliableLink::sender_of(datagram.span());
-  if (!alive_ || !from || dead_peers_.contains(from)) return;
+  if (!alive_ || !from) return;
+  if (dead_peers_.contains(from)) {
+    // The head tells one that it gave up.
+    if (control_) world_.given_up(id_, from);
+    return;
+  }
   wire::ReliableLink& way = link(from);
   const auto before = way.counts();
-  way.on_datagram(datagram.span(), world_.events().now());
+  way.on_datagram(datagram.span(), now());
   if (way.counts().duplicates > before.duplicates) world_.probe("link.duplicate_dropped");
   if (way.counts().reordered > before.reordered) world_.probe("link.reordered");
   arm();
@@ -281,7 +315,7 @@ ProcessId SimNode::start_worker(std::uint32_t) {
   const ProcessId id{id_, ++last_slot_, 1};
   processes_[id.slot] = std::make_unique<SimProcess>(world_, *this, id, true);
   world_.probe("worker.forked");
-  world_.events().after(slowed(world_.uniform(microseconds(200), microseconds(3000))), [this, id] {
+  after(slowed(world_.uniform(microseconds(200), microseconds(3000))), [this, id] {
     SimProcess& process = *find(id);
     if (!process.alive || !alive_) return;
     if (world_.chance(world_.options().start_failure)) {
@@ -294,7 +328,7 @@ ProcessId SimNode::start_worker(std::uint32_t) {
       return;
     }
     process.started = true;
-    node_->on_process_started(id, static_cast<int>(id.slot), world_.events().now());
+    node_->on_process_started(id, static_cast<int>(id.slot), now());
     process.settle();
     arm();
   });
@@ -303,17 +337,17 @@ ProcessId SimNode::start_worker(std::uint32_t) {
 
 void SimNode::kill(const ProcessId& process) {
   world_.probe("node.kills");
-  world_.events().after(world_.uniform(microseconds(1), microseconds(500)), [this, process] { world_.kill(process); });
+  after(world_.uniform(microseconds(1), microseconds(500)), [this, process] { world_.kill(process); });
 }
 
 void SimNode::process_ended(const ProcessId& process, wire::ProcessDeath death) {
   if (!alive_) return;
   drain(process, node_process(id_));
   for (const std::uint64_t object : store_.reclaim(process)) reclaimed_.insert(object);
-  node_->on_process_exited(process, death, world_.events().now());
+  node_->on_process_exited(process, death, now());
   if (control_) {
-    control_->on_process_died(process, world_.events().now());
-    keeper_->on_process_died(process, death, world_.events().now());
+    control_->on_process_died(process, now());
+    keeper_->on_process_died(process, death, now());
   }
   arm();
 }
@@ -385,7 +419,7 @@ void SimNode::write_spill(std::uint64_t file, const std::vector<wire::ObjectLoca
   std::vector<bool> there;
   for (const auto& object : objects) there.push_back(store_.pin(object, self));
   const Duration longest(static_cast<std::int64_t>(world_.options().disk_ms * 1e6));
-  world_.events().after(slowed(world_.uniform(microseconds(50), longest)), [this, file, objects, there, self] {
+  after(slowed(world_.uniform(microseconds(50), longest)), [this, file, objects, there, self] {
     if (!alive_) return;
     for (const auto& object : objects) store_.unpin(object, self);
     Error error;
@@ -398,7 +432,7 @@ void SimNode::write_spill(std::uint64_t file, const std::vector<wire::ObjectLoca
       error.code = ErrorCode::unavailable;
       error.message = "the disk failed";
     }
-    const Time now = world_.events().now();
+    const Time now = this->now();
     if (error.code != ErrorCode::none) {
       node_->on_spill_written(file, error, now);
     } else {
@@ -420,9 +454,9 @@ Result<bool> SimNode::read_spill(const wire::ObjectLocation& name, const SpillPl
     return false;
   }
   const Duration longest(static_cast<std::int64_t>(world_.options().disk_ms * 1e6));
-  world_.events().after(slowed(world_.uniform(microseconds(50), longest)), [this, name, place, local] {
+  after(slowed(world_.uniform(microseconds(50), longest)), [this, name, place, local] {
     if (!alive_) return;
-    const Time now = world_.events().now();
+    const Time now = this->now();
     if (world_.chance(world_.options().disk_damage)) {
       world_.probe("disk.damaged");
       store_.free(*local);
@@ -442,7 +476,11 @@ Result<bool> SimNode::read_spill(const wire::ObjectLocation& name, const SpillPl
 }
 
 void SimNode::expelled(const std::string& reason) {
-  world_.violated(to_string(id_) + " was declared dead while it lived: " + reason);
+  if (!alive_) return;
+  if (!may_be_given_up_) return world_.violated(to_string(id_) + " was declared dead while it lived: " + reason);
+  // It would come back as a new node, with none of what ran here. (Not from inside the Node.)
+  world_.probe("node.gave_in");
+  after(Duration(1), [this] { power_off(); });
 }
 
 void SimNode::ask_status() {
@@ -473,10 +511,10 @@ void SimNode::arm() {
   for (const auto& [peer, way] : links_) next = std::min(next, way->next_timer());
   if (next >= armed_ || !alive_) return;
   armed_ = next;
-  world_.events().at(std::max(next, world_.events().now() + microseconds(1)), [this, next] {
+  at(std::max(next, now() + microseconds(1)), [this, next] {
     if (armed_ == next) armed_ = never;
     if (!alive_) return;
-    const Time now = world_.events().now();
+    const Time now = this->now();
     if (now >= node_->next_timer()) node_->on_timer(now);
     if (control_ && now >= control_->next_timer()) control_->on_timer(now);
     if (keeper_ && now >= keeper_->next_timer()) keeper_->on_timer(now);

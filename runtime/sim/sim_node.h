@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -32,6 +33,17 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   Node& machine() { return *node_; }
   Duration slowed(Duration duration) const;
 
+  /// What its clock shows.
+  Time now() const { return world_.events().now() + clock_ahead_; }
+  /// Something that happens on this machine when its clock shows that time, or once it goes on.
+  void at(Time when, std::function<void()> what);
+  void after(Duration delay, std::function<void()> what) { at(now() + delay, std::move(what)); }
+  /// All of it stands still for so long, as after SIGSTOP; its clock does not.
+  void pause(Duration duration);
+  void when_it_goes_on(std::function<void()> what);
+  /// Its clock is so much further on, from one moment to the next.
+  void clock_jumps(Duration duration);
+
   /// As `mobula status` does. Each question has one answer, while the head lives.
   void ask_status();
   std::size_t unanswered() const { return asked_ - answered_; }
@@ -48,6 +60,8 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   void forward(Frame frame);
   void process_ended(const ProcessId& process, wire::ProcessDeath death);
   void power_off();
+  /// A cable to it was cut: others may take it for dead.
+  void not_to_be_heard() { may_be_given_up_ = true; }
   void on_datagram(const Bytes& datagram);
   /// All messages of one process to another that are on their way arrive now: a death is about to be told.
   void drain(const ProcessId& from, const ProcessId& to);
@@ -105,6 +119,9 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   const NodeId id_;
   const std::uint32_t number_;
   bool alive_ = true;
+  bool may_be_given_up_ = false;  // it was not to be heard for a while
+  Time stands_until_{};           // in the world's time
+  Duration clock_ahead_{};
   std::unique_ptr<Node> node_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<Keeper> keeper_;

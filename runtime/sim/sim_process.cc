@@ -288,11 +288,10 @@ void SimProcess::settle() {
     worker_->after_owner_step(now());
     if (!lane.empty() && worker_->ready() && !take_scheduled_ && started) {
       take_scheduled_ = true;
-      world_.events().after(node_.slowed(world_.uniform(std::chrono::microseconds(1), std::chrono::microseconds(20))),
-                            [this] {
-                              take_scheduled_ = false;
-                              take();
-                            });
+      node_.after(node_.slowed(world_.uniform(std::chrono::microseconds(1), std::chrono::microseconds(20))), [this] {
+        take_scheduled_ = false;
+        take();
+      });
     }
   }
   arm();
@@ -302,13 +301,22 @@ void SimProcess::arm() {
   const Time next = worker_ ? std::min(owner_->next_timer(), worker_->next_timer()) : owner_->next_timer();
   if (next >= armed_ || !alive) return;
   armed_ = next;
-  world_.events().at(std::max(next, now() + std::chrono::microseconds(1)), [this, next] {
+  node_.at(std::max(next, now() + std::chrono::microseconds(1)), [this, next] {
     if (armed_ == next) armed_ = never;
     if (!alive) return;
     owner_->on_timer(now());
     if (worker_) worker_->on_timer(now());
     settle();
   });
+}
+
+Time SimProcess::now() const {
+  return node_.now();
+}
+
+void SimProcess::clock_jumped() {
+  armed_ = never;
+  arm();
 }
 
 void SimProcess::died() {
@@ -431,7 +439,7 @@ void SimProcess::without_argument(std::uint32_t dependency, const wire::ObjectLo
 
 void SimProcess::compute(std::function<void()> then) {
   const Duration time = node_.slowed(std::chrono::microseconds(running_->args.microseconds));
-  world_.events().after(time, [this, number = running_->number, then = std::move(then)] {
+  node_.after(time, [this, number = running_->number, then = std::move(then)] {
     if (!alive || !running_ || running_->number != number) return;
     then();
     settle();
@@ -859,7 +867,7 @@ void SimProcess::raise_stop(RunningCall& call) {
 void SimProcess::stream_room(RunningCall&) {
   if (!running_ || !std::exchange(running_->wants_room, false)) return;
   // Not from inside the Worker.
-  world_.events().after(std::chrono::microseconds(1), [this, number = running_->number] {
+  node_.after(std::chrono::microseconds(1), [this, number = running_->number] {
     if (!alive || !running_ || running_->number != number) return;
     body();
     settle();
@@ -868,7 +876,7 @@ void SimProcess::stream_room(RunningCall&) {
 
 void SimProcess::deadlock(RunningCall&, Error&& why) {
   world_.probe("deadlock.found");
-  world_.events().after(std::chrono::microseconds(1), [this, number = running_->number, why = std::move(why)] {
+  node_.after(std::chrono::microseconds(1), [this, number = running_->number, why = std::move(why)] {
     if (!alive || !running_ || running_->number != number || running_->waiting == 0) return;
     if (std::exchange(running_->blocked, false)) worker_->unblock(*running_->call);
     finish_error(why.code, why.message);
@@ -885,7 +893,7 @@ void SimProcess::destroy_actor() {
 
 void SimProcess::exit() {
   world_.probe("worker.retired");
-  world_.events().after(std::chrono::microseconds(50), [this] {
+  node_.after(std::chrono::microseconds(50), [this] {
     if (!alive) return;
     died();
     wire::ProcessDeath death;

@@ -104,6 +104,7 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   void on_frame(Frame frame);
   void settle();  // after any input
   void died();
+  void clock_jumped();
 
   // OwnerSink
   SendStatus send_call(const ProcessId& to, const wire::CallHeader& header, std::span<const std::byte> args,
@@ -171,7 +172,7 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   void let_go();
   void emit(Frame frame);
   void arm();
-  Time now() const { return world_.events().now(); }
+  Time now() const;
 
   World& world_;
   SimNode& node_;

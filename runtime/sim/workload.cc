@@ -23,6 +23,11 @@ class Workload {
     }
     for (int i = 0; i < scenario.kill_workers; ++i) at_random([this] { kill_somebody(); });
     for (int i = 0; i < scenario.crash_nodes; ++i) at_random([this] { crash_a_node(); });
+    for (int i = 0; i < scenario.pauses; ++i) at_random([this] { some_node(0).pause(some_while()); });
+    for (int i = 0; i < scenario.clock_jumps; ++i) at_random([this] { some_node(0).clock_jumps(some_while()); });
+    for (int i = 0; i < scenario.cuts; ++i) {
+      at_random([this] { world_.cut(some_node(0), some_node(0), world_.chance(0.5), some_while()); });
+    }
     for (int i = 0; i < scenario.status; ++i) {
       at_random([this] { world_.node(world_.random().below(world_.node_count())).ask_status(); });
     }
@@ -47,7 +52,7 @@ class Workload {
   void at_random(std::function<void()> what) {
     ++planned_;
     const auto latest = Duration(static_cast<std::int64_t>(scenario_.within_ms * 1e6));
-    world_.events().after(world_.uniform(microseconds(0), latest), [this, what = std::move(what)] {
+    driver_.node().after(world_.uniform(microseconds(0), latest), [this, what = std::move(what)] {
       what();
       --planned_;
       driver_.settle();
@@ -210,7 +215,7 @@ class Workload {
                  std::set<std::string> errors;
                  if (scenario_.actor_restarts > 0) errors.insert("exception");
                  if (stored) {
-                   world_.events().after(milliseconds(20), [this, actor, v, errors] {
+                   driver_.node().after(milliseconds(20), [this, actor, v, errors] {
                      expect(driver_.call(actor, {Op::read_stored, 0, 0, 20, 0, {}}),
                             {"read_stored", equal(2 * v + 2), errors});
                      driver_.release(actor);
@@ -295,8 +300,8 @@ class Workload {
         expect(driver_.call(actor, {Op::add, 0, 0, 500, 1, {}}),
                {"add to a killed actor", [](std::uint64_t got) { return got <= 3; }, {"actor_died"}});
       }
-      world_.events().after(world_.uniform(microseconds(1), milliseconds(5)), [this, actor] {
-        driver_.owner().kill(actor, world_.events().now());
+      driver_.node().after(world_.uniform(microseconds(1), milliseconds(5)), [this, actor] {
+        driver_.owner().kill(actor, driver_.node().now());
         expect(driver_.call(actor, {Op::add, 0, 0, 20, 1, {}}), {"call of a dead actor", {}, {"actor_died"}, true});
         driver_.release(actor);
         driver_.settle();
@@ -379,7 +384,7 @@ class Workload {
     const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, options);
     const RefHandle made = driver_.call(actor, {Op::large_add, 0, 0, some_time(), v, {}});
     ++planned_;
-    world_.events().after(world_.uniform(milliseconds(1), seconds(12)), [this, ref, expected, actor, made, v] {
+    driver_.node().after(world_.uniform(milliseconds(1), seconds(12)), [this, ref, expected, actor, made, v] {
       if (world_.chance(0.5)) {
         expect(driver_.submit({Op::leaf, 0, 0, 20, 0, {}}, some_options(), {ref}),
                {"leaf of what was made long ago", equal(2 * expected + 1), {}});
@@ -428,7 +433,7 @@ class Workload {
     ++it->open;
     for (int i = 0; i < 12; ++i) {
       ++it->open;
-      world_.events().after(world_.uniform(microseconds(0), milliseconds(30)), [this, it, i] {
+      driver_.node().after(world_.uniform(microseconds(0), milliseconds(30)), [this, it, i] {
         const std::uint64_t id = ++last_id_;
         const bool by_task = i % 3 == 0;
         const auto right = [=](std::uint64_t got) { return by_task ? got / 64 == id : got == id * 64; };
@@ -534,13 +539,13 @@ class Workload {
     if (cancels_left_ == 0) return;
     --cancels_left_;
     driver_.owner().retain(ref);
-    world_.events().after(world_.uniform(microseconds(1), milliseconds(20)),
-                          [this, ref, force = world_.chance(scenario_.forced)] {
-                            world_.probe("driver.cancelled");
-                            driver_.owner().cancel(ref, {.force = force}, world_.events().now());
-                            driver_.release(ref);
-                            driver_.settle();
-                          });
+    driver_.node().after(world_.uniform(microseconds(1), milliseconds(20)),
+                         [this, ref, force = world_.chance(scenario_.forced)] {
+                           world_.probe("driver.cancelled");
+                           driver_.owner().cancel(ref, {.force = force}, driver_.node().now());
+                           driver_.release(ref);
+                           driver_.settle();
+                         });
   }
 
   void kill_somebody() {
@@ -558,9 +563,13 @@ class Workload {
   }
 
   void crash_a_node() {
-    if (world_.node_count() < 2) return;
-    const std::size_t victim = 1 + world_.random().below(static_cast<std::uint32_t>(world_.node_count() - 1));
-    world_.crash(world_.node(victim));
+    if (world_.node_count() > 1) world_.crash(some_node(1));
+  }
+  SimNode& some_node(std::size_t first) {
+    return world_.node(first + world_.random().below(static_cast<std::uint32_t>(world_.node_count() - first)));
+  }
+  Duration some_while() {
+    return world_.uniform(milliseconds(1), Duration(static_cast<std::int64_t>(scenario_.for_ms * 1e6)));
   }
 
   World& world_;

@@ -55,7 +55,7 @@ void World::kill(const ProcessId& id) {
   probe("process.killed");
   trace("SIGKILL " + to_string(id));
   process->died();
-  events_.after(uniform(microseconds(50), microseconds(2000)), [process] {
+  process->node().after(uniform(microseconds(50), microseconds(2000)), [process] {
     wire::ProcessDeath death;
     death.pid = static_cast<int>(process->id().slot);
     death.signal = 9;
@@ -71,6 +71,29 @@ void World::crash(SimNode& node) {
   node.power_off();
 }
 
+void World::cut(SimNode& from, SimNode& to, bool one_way, Duration duration) {
+  if (!from.alive() || !to.alive() || &from == &to) return;
+  probe(one_way ? "network.cut_one_way" : "network.cut");
+  trace("no way from " + to_string(from.id()) + " to " + to_string(to.id()) + (one_way ? "" : " and back"));
+  from.not_to_be_heard();
+  to.not_to_be_heard();
+  cut_until_[{from.id(), to.id()}] = events_.now() + duration;
+  if (!one_way) cut_until_[{to.id(), from.id()}] = events_.now() + duration;
+}
+
+bool World::is_cut(NodeId from, NodeId to) const {
+  const auto cut = cut_until_.find({from, to});
+  return cut != cut_until_.end() && events_.now() < cut->second;
+}
+
+void World::given_up(NodeId head, NodeId node) {
+  SimNode* receiver = find_node(node);
+  if (receiver == nullptr || is_cut(head, node) || chance(options_.loss)) return;
+  events_.after(uniform(microseconds(50), microseconds(500)), [receiver] {
+    receiver->when_it_goes_on([receiver] { receiver->expelled("it was not heard of for too long"); });
+  });
+}
+
 std::uint64_t World::new_call() {
   calls_[++last_call_];
   return last_call_;
@@ -79,7 +102,7 @@ std::uint64_t World::new_call() {
 void World::datagram(NodeId from, NodeId to, Bytes bytes) {
   SimNode* receiver = find_node(to);
   if (receiver == nullptr) return;
-  if (chance(options_.loss)) {
+  if (is_cut(from, to) || chance(options_.loss)) {
     probe("network.lost");
     return;
   }

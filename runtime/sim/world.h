@@ -92,6 +92,8 @@ class World {
   void kill(const ProcessId& process);
   /// Power off: its processes, its links and what was on its way are gone.
   void crash(SimNode& node);
+  /// No datagram of one arrives at the other, nor, unless it is one way, the other way round, for so long.
+  void cut(SimNode& from, SimNode& to, bool one_way, Duration duration);
 
   // ---- claim records of calls in lanes
   struct CallRecord {
@@ -126,6 +128,9 @@ class World {
  private:
   friend class SimNode;
   void datagram(NodeId from, NodeId to, Bytes bytes);
+  /// The head tells a node which it heard that it had declared it dead.
+  void given_up(NodeId head, NodeId node);
+  bool is_cut(NodeId from, NodeId to) const;
   void check_status(SimNode& asker);
 
   const WorldOptions options_;
@@ -133,6 +138,7 @@ class World {
   EventQueue events_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::map<NodeId, SimNode*> by_id_;
+  std::map<std::pair<NodeId, NodeId>, Time> cut_until_;  // from, to
   std::map<std::uint64_t, CallRecord> calls_;
   std::uint64_t last_call_ = 0;
   std::map<std::string, std::uint64_t> probes_;
