@@ -1,4 +1,4 @@
-// Every file of tests/scenarios, over a thousand seeds each.
+// Every file of tests/scenarios, over 5,000 seeds each; with sanitizers, and by MOBULA_SIM_SEEDS, over another number.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -28,6 +28,12 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t seeds_by_default = 1000;
+#else
+constexpr std::uint64_t seeds_by_default = 5000;
+#endif
+
 class ScenarioTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(ScenarioTest, KeepsItsPromisesForEverySeed) {
@@ -39,7 +45,7 @@ TEST_P(ScenarioTest, KeepsItsPromisesForEverySeed) {
 
   const char* replayed = std::getenv("MOBULA_SIM_SEED");
   const std::uint64_t first = from_environment("MOBULA_SIM_SEED", 1);
-  const std::uint64_t seeds = replayed != nullptr ? 1 : from_environment("MOBULA_SIM_SEEDS", 1000);
+  const std::uint64_t seeds = replayed != nullptr ? 1 : from_environment("MOBULA_SIM_SEEDS", seeds_by_default);
   const bool trace = std::getenv("MOBULA_SIM_TRACE") != nullptr;
   std::map<std::string, std::uint64_t> probes;
   int failures = 0;
