@@ -6,7 +6,7 @@
 
 #include <climits>
 
-#include "runtime/net/fault_point.h"
+#include "runtime/base/fault_point.h"
 
 namespace mobula::net {
 

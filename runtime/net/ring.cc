@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "runtime/net/fault_point.h"
+#include "runtime/base/fault_point.h"
 
 namespace mobula::net {
 

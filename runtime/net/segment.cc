@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "runtime/net/fault_point.h"
+#include "runtime/base/fault_point.h"
 
 namespace mobula::net {
 

@@ -15,12 +15,10 @@
 #include <system_error>
 #include <unordered_set>
 
+#include "runtime/base/fault_point.h"
 #include "runtime/base/memory.h"
-#include "runtime/net/fault_point.h"
 
 namespace mobula::object {
-
-using net::fault_point;
 
 namespace {
 

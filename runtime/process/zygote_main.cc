@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/fault_point.h"
 #include "runtime/process/fd.h"
 #include "runtime/process/output.h"
 #include "runtime/process/worker_start.h"
@@ -114,6 +115,7 @@ class ZygoteLoop {
   }
 
   void fork_worker(const protocol::ForkRequest& request) {
+    fault_point("zygote.asked");
     int output[2], errors[2];
     if (pipe2(output, O_CLOEXEC) != 0) return fail(request, errno);
     Fd output_read(output[0]), output_write(output[1]);
@@ -127,6 +129,7 @@ class ZygoteLoop {
     const pid_t child = fork();
     if (child < 0) return fail(request, errno);
     if (child == 0) {
+      fault_point("worker.forked");
       signal(SIGCHLD, SIG_DFL);
       die_with(pid_);
       dup2(output_write.get(), STDOUT_FILENO);
@@ -137,6 +140,7 @@ class ZygoteLoop {
       if (threads_ > 1) execute(numbers.c_str());
       serve_as_worker(entry_, {request.slot, request.generation, fds_, options_}, token);
     }
+    fault_point("zygote.forked");
     children_.push_back({child, request.slot, request.generation});
     // Nobody else waits for the child, so its pid cannot be reused before this.
     Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
@@ -145,6 +149,7 @@ class ZygoteLoop {
     fcntl(errors_read.get(), F_SETFL, O_NONBLOCK);
     send_event({Kind::started, request.slot, request.generation, child, 0, 0, token},
                {pidfd.get(), output_read.get(), errors_read.get()});
+    fault_point("zygote.told");
   }
 
   // A forked copy of a process with threads may hold a lock that nobody will release: start the program afresh instead.
@@ -169,6 +174,7 @@ class ZygoteLoop {
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
       for (std::size_t i = 0; i < children_.size(); ++i) {
         if (children_[i].pid != pid) continue;
+        fault_point("zygote.reaped");
         send_event({Kind::exited, children_[i].slot, children_[i].generation, pid, status, 0, 0}, {});
         children_[i] = children_.back();
         children_.pop_back();

@@ -8,7 +8,7 @@
 #include <functional>
 #include <string>
 
-#include "runtime/net/fault_point.h"
+#include "runtime/base/fault_point.h"
 
 namespace mobula::tests {
 
@@ -39,7 +39,7 @@ inline void die_at(const char* point, int count = 1) {
   static int left = 0;
   wanted = point;
   left = count;
-  net::fault_hook = [](const char* here) {
+  fault_hook = [](const char* here) {
     if (wanted == here && --left == 0) kill(getpid(), SIGKILL);
   };
 }

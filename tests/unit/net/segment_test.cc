@@ -159,21 +159,28 @@ TEST(Segment, ClosedLanesAreUsedAgainUnderANewGeneration) {
       << "closing the old lane again must not hit the new one";
 }
 
-// A process is killed at each point of opening a lane; nothing of it may stay, whether or not its reader had seen it.
+// A process is killed at each point of opening a lane, two hundred times; nothing of it may stay, whether or not its
+// reader had seen it.
 TEST(Segment, ALaneWhoseWriterDiesWhileOpeningItIsFreed) {
   for (const char* point : {"lane.taken", "lane.counted", "lane.opened", "lane.announced"}) {
     Segment segment({.slots = 4, .lanes = 1, .ring_bytes = 4096});
     segment.allocate_slot();
     const Peer reader = *segment.allocate_slot();
-    const Peer writer = *segment.allocate_slot();
-    const pid_t child = tests::fork_child([&] {
-      tests::die_at(point);
-      segment.open_lane(writer, reader, LaneKind::messages);
-    });
-    ASSERT_EQ(tests::reap(child), -SIGKILL) << point;
-    segment.mark_dead(writer);
-    if (const auto lane = segment.lane_to(reader.slot, 0)) segment.close_reader(*lane);
-    EXPECT_TRUE(segment.open_lane({0, 0}, reader, LaneKind::messages).has_value()) << point;
+    for (int death = 0; death < 200; ++death) {
+      const Peer writer = *segment.allocate_slot();
+      const pid_t child = tests::fork_child([&] {
+        tests::die_at(point);
+        segment.open_lane(writer, reader, LaneKind::messages);
+      });
+      ASSERT_EQ(tests::reap(child), -SIGKILL) << point;
+      segment.mark_dead(writer);
+      if (const auto lane = segment.lane_to(reader.slot, 0)) segment.close_reader(*lane);
+      segment.release_slot(writer);
+      const auto lane = segment.open_lane({0, 0}, reader, LaneKind::messages);
+      ASSERT_TRUE(lane.has_value()) << point << ", death " << death;
+      segment.close_writer(*lane);
+      segment.close_reader(*lane);
+    }
   }
 }
 

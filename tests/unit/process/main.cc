@@ -2,6 +2,9 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
+#include "tests/unit/net/processes.h"
 #include "tests/unit/process/worker_roles.h"
 
 namespace {
@@ -44,6 +47,10 @@ bool Collector::step(mobula::process::Zygote& zygote, int timeout_ms) {
 }
 
 int main(int argc, char** argv) {
+  // The test of zygotes that are killed cannot set a hook in another program.
+  if (const char* point = std::getenv("MOBULA_TEST_DIE_AT")) {
+    mobula::tests::die_at(point, std::atoi(std::getenv("MOBULA_TEST_DIE_COUNT")));
+  }
   mobula::process::init_zygote_if_marked(argc, argv, run_worker);
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

@@ -162,6 +162,42 @@ TEST(Zygote, ThatIsKilledTakesItsWorkersAlong) {
   }
 }
 
+// Killed at each of its points, two hundred times: its node hears of it, and no worker lives on. A worker that dies
+// before it is anything is one that has exited.
+TEST(Zygote, NoDeathAtAnyPointLeavesAWorkerOrAnOpenQuestion) {
+  const auto child_of_this = [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != -1; };
+  for (const std::string point : {"zygote.asked", "zygote.forked", "zygote.told", "zygote.reaped", "worker.forked"}) {
+    SCOPED_TRACE(point);
+    setenv("MOBULA_TEST_DIE_AT", point.c_str(), 1);
+    for (int death = 0; death < 200; ++death) {
+      // The one that it dies at; of those before it, every second one ends by itself.
+      const std::uint32_t last = 1 + static_cast<std::uint32_t>(death % 3);
+      setenv("MOBULA_TEST_DIE_COUNT", std::to_string(point == "worker.forked" ? 1 : last).c_str(), 1);
+      Collector collector;
+      auto zygote = Zygote::start({.options = point == "zygote.reaped" ? "exit" : "wait"});
+      const pid_t pid = zygote->pid();
+      for (std::uint32_t slot = 1; slot <= last; ++slot) zygote->fork_worker(slot, 1);
+      if (point == "worker.forked") {
+        ASSERT_TRUE(collector.run(*zygote, [&] { return collector.exited.size() == last; }));
+        for (const auto& [worker, end] : collector.exited) EXPECT_TRUE(WIFSIGNALED(end.status)) << end.status;
+      } else {
+        ASSERT_TRUE(collector.run(*zygote, [&] { return !collector.gone.empty(); }));
+        EXPECT_THAT(collector.gone, HasSubstr("killed by signal 9"));
+      }
+      zygote.reset();
+      EXPECT_FALSE(child_of_this(pid)) << "not reaped";
+      for (const auto& [worker, started] : collector.started) {
+        // The kernel kills them with their zygote; that takes a moment.
+        pollfd end{started.pidfd.get(), POLLIN, 0};
+        ASSERT_EQ(poll(&end, 1, 10'000), 1) << "worker " << worker << " lives on";
+      }
+      if (HasFailure()) break;
+    }
+  }
+  unsetenv("MOBULA_TEST_DIE_AT");
+  unsetenv("MOBULA_TEST_DIE_COUNT");
+}
+
 // The story of a driver that is killed with SIGKILL: it cannot clean up, and nothing may stay behind.
 TEST(Zygote, AndItsWorkersEndWhenTheDriverIsKilled) {
   // The zygote's processes become orphans of this one, so that their end can be observed.

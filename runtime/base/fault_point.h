@@ -1,6 +1,6 @@
 #pragma once
 
-namespace mobula::net {
+namespace mobula {
 
 /// Where a test kills the process. Shared memory must stay sound when its writer dies between any two instructions,
 /// which no simulator can show: the tests set this hook in a forked child, and the child kills itself at the point it
@@ -12,4 +12,4 @@ inline void fault_point(const char* point) {
     fault_hook(point);
 }
 
-}  // namespace mobula::net
+}  // namespace mobula
