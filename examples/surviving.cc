@@ -1,8 +1,12 @@
-// What outlives a crash: the state of an actor. What docs/guide/surviving.md shows.
+// What outlives a crash: the state of an actor, values with copies, values without their maker. What
+// docs/guide/surviving.md shows.
+#include <chrono>
 #include <csignal>
 #include <iostream>
 #include <map>
+#include <numeric>
 #include <string>
+#include <vector>
 
 #include <unistd.h>
 
@@ -31,6 +35,24 @@ class Stock {
 };
 // [/stock-end]
 
+using Weights = std::vector<double>;
+
+Weights train() {
+  return Weights(100'000, 0.5);
+}
+
+// [detached]
+struct Trainer {
+  std::vector<mobula::Ref<Weights>> publish() {
+    return {mobula::Runtime::current().with({.detached = true, .copies = 2}).put(train())};
+  }
+  // [/detached]
+  int crash() {
+    std::raise(SIGKILL);
+    return 0;
+  }
+};
+
 int main(int argc, char** argv) {
   mobula::init(argc, argv);
   auto rt = mobula::Runtime::start({.workers = 2});
@@ -42,4 +64,19 @@ int main(int argc, char** argv) {
   std::cout << to_string(crash.try_get().error().code) << '\n';
   std::cout << stock.call<&Stock::take>("bolt", 50).get() << '\n';  // and a new one goes on: 200
   // [/resume]
+
+  // [copies]
+  auto weights = rt.with({.copies = 2}).remote<train>();  // on two machines, once there are two
+  auto table = rt.with({.copies = 3}).put(Weights(1'000'000));
+  const auto there = rt.wait_copies(weights, std::chrono::seconds(1));
+  std::cout << (there.ok() ? std::to_string(*there) : there.error().message) << '\n';
+  // [/copies]
+
+  // [read]
+  auto trainer = rt.spawn<Trainer>();
+  auto published = trainer.call<&Trainer::publish>().get().front();
+  const auto gone = trainer.call<&Trainer::crash>().try_get();  // the process that stored it ends,
+  const Weights safe = published.get();                         // and its value does not: 50000
+  std::cout << (gone.ok() ? 0.0 : std::accumulate(safe.begin(), safe.end(), 0.0)) << '\n';
+  // [/read]
 }

@@ -15,6 +15,7 @@
 #include "runtime/client/call_extras.h"
 #include "runtime/client/context.h"
 #include "runtime/client/failure.h"
+#include "runtime/client/request.h"
 #include "runtime/wire/directory.h"
 
 namespace mobula::client {
@@ -629,6 +630,17 @@ detail::Slot InProcessCore::put(const detail::Encoded& value) {
   stored.contained = retain_all(value.contained, value.contained_actors);
   settle(ref, std::move(stored));
   return slot_of(ref);
+}
+
+detail::Slot InProcessCore::put_with(const detail::Encoded& value, const Options& options) {
+  check_copies(options);
+  return put(value);
+}
+
+Result<int> InProcessCore::wait_copies(detail::Slot ref, detail::Deadline deadline) {
+  const Result<detail::Bytes> bytes = get(ref, deadline);
+  if (!bytes.ok()) return bytes.error();
+  return 1;
 }
 
 Result<detail::Bytes> InProcessCore::get(detail::Slot ref, detail::Deadline deadline) {

@@ -41,6 +41,9 @@ class InProcessCore final : public CoreBase {
   void remove_group(const Group& group) override;
   detail::Slot find_actor(std::string_view name, std::string_view name_space, std::string_view type) override;
   detail::Slot put(const detail::Encoded&) override;
+  // There is one process: nothing outlives it, and nothing lies elsewhere.
+  detail::Slot put_with(const detail::Encoded&, const Options&) override;
+  Result<int> wait_copies(detail::Slot ref, detail::Deadline) override;
   void submit_many(detail::Slot actor, const detail::Submission&, std::span<detail::Slot> results) override;
   detail::Slot open_stream(detail::Slot actor, const detail::Submission&) override;
   Result<detail::Slot> stream_next(detail::Slot stream, detail::Deadline) override;

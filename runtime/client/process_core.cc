@@ -263,20 +263,17 @@ void ProcessCore::exit_actor() {
 }
 
 detail::Slot ProcessCore::put(const detail::Encoded& value) {
+  return store(value, 1);
+}
+
+detail::Slot ProcessCore::store(const detail::Encoded& value, std::uint32_t copies) {
   const Lock lock(mutex_);
   if (closed_) throw_closed("storing a value");
-  wire::Value stored;
-  if (value.object) {
-    stored.kind = wire::ValueKind::object;
-    const object::Location place = static_cast<ArenaObject&>(*value.object).give();
-    arena_->adopt(place);
-    stored.location = on_node(self_.node, place);
-  } else {
-    stored.bytes.assign(value.bytes);
-  }
+  wire::Value stored = take_over(value);
+  if (value.object) arena_->adopt(in_arena(stored.location));
   if (concurrent_) enter_context();
   // Refs inside: put() counts them itself.
-  const RefHandle ref = owner_->put(std::move(stored), contained_of(value.contained, value.contained_actors));
+  const RefHandle ref = owner_->put(std::move(stored), contained_of(value.contained, value.contained_actors), copies);
   opportunistic_read();
   return with_result(ref);
 }

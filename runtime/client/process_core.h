@@ -57,6 +57,8 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   void remove_group(const Group& group) override;
   detail::Slot find_actor(std::string_view name, std::string_view name_space, std::string_view type) override;
   detail::Slot put(const detail::Encoded&) override;
+  detail::Slot put_with(const detail::Encoded&, const Options&) override;
+  Result<int> wait_copies(detail::Slot ref, detail::Deadline) override;
   void submit_many(detail::Slot actor, const detail::Submission&, std::span<detail::Slot> results) override;
   detail::Slot open_stream(detail::Slot actor, const detail::Submission&) override;
   Result<detail::Slot> stream_next(detail::Slot stream, detail::Deadline) override;
@@ -184,6 +186,10 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   RefHandle import(const detail::WireId& id, bool actor, detail::Slot cover);
   void opportunistic_read();
   detail::Slot create_named(Lock& lock, ActorSpec&& spec, const Options& options);
+  // The bytes of a value: an object is sealed, and whoever owns the reference has to see that somebody answers for it.
+  wire::Value take_over(const detail::Encoded& value);
+  detail::Slot store(const detail::Encoded& value, std::uint32_t copies);
+  detail::Slot put_detached(const detail::Encoded& value, std::uint32_t copies);
   detail::Slot create_detached(Lock& lock, ActorSpec&& spec, const Options& options);
   std::string wait_for_why(Lock& lock, std::uint64_t question, std::string_view nothing);
   wire::NameReply wait_for_name(Lock& lock, std::uint64_t tag, const char* tried);

@@ -48,8 +48,18 @@ Resources resources_of(const ResourceRequest& request, double default_cpu) {
   return out;
 }
 
+void check_copies(const Options& options) {
+  constexpr int most_copies = 100;
+  if (options.copies >= 1 && options.copies <= most_copies) return;
+  refuse(
+      fmt::format("copies = {}: give the number of nodes on which the value shall lie, from 1 (where it is made) to "
+                  "{}; with 2 it survives the death of any one of them",
+                  options.copies, most_copies));
+}
+
 TaskOptions task_options(const Options& options) {
   check_count("max_retries", options.max_retries);
+  check_copies(options);
   if (options.max_calls < 0) refuse(fmt::format("max_calls = {}: give a number of calls, or 0", options.max_calls));
   if (options.max_unread_items < 1) {
     refuse(fmt::format("max_unread_items = {}: a stream is at least one item ahead of its reader",
@@ -65,7 +75,8 @@ TaskOptions task_options(const Options& options) {
           .max_retries = options.max_retries,
           .backoff = options.backoff,
           .resources = resources_of(options.resources, 1),
-          .surroundings = surroundings_number(options)};
+          .surroundings = surroundings_number(options),
+          .copies = static_cast<std::uint32_t>(options.copies)};
 }
 
 ActorOptions actor_options(const Options& options) {

@@ -11,6 +11,8 @@ namespace mobula::client {
 Resources resources_of(const ResourceRequest& request, double default_cpu);
 TaskOptions task_options(const Options& options);
 ActorOptions actor_options(const Options& options);
+/// Of a result or a value that is stored.
+void check_copies(const Options& options);
 /// For a class that can save its state: restarts go on from there, where the options allow restarts.
 void keep_state(ActorSpec& spec, const Options& options);
 

@@ -110,6 +110,7 @@ class NodeLoop::Impl final : public NodeSink,
   ProcessId start_worker(std::uint32_t program) override;
   void kill(const ProcessId& process) override { pool_->kill({process.slot, process.generation}); }
   void free_object(const wire::ObjectLocation& location) override { arena_.free(in_arena(location)); }
+  bool keep_object(const wire::ObjectLocation& location) override { return arena_.adopt(in_arena(location)); }
   void push_object(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) override {
     transfers_.push(to, location, at);
   }

@@ -391,6 +391,7 @@ void Node::Impl::owner_died(NodeId node, const ProcessId& process, Time now) {
   // A job is named by its driver's node. With it ends what the driver's children own in their turn, all at once.
   const auto of_ended_job = [&](std::uint64_t job) { return !process && job == node.value; };
   std::erase_if(queue_, [&](const Request& request) { return gone(request.owner) || of_ended_job(request.job); });
+  std::erase_if(wishes_, [&](const auto& wish) { return gone(wish.first.owner); });
   for (auto& [id, worker] : workers_) {
     if (of_ended_job(worker.job)) worker.retiring = worker.orphaned = true;
     if (worker.revoke_deadline != never) continue;

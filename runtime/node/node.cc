@@ -137,16 +137,20 @@ void Node::Impl::on_node_died(const wire::NodeDied& message, Time now) {
   tell_local(message);
   owner_died(message.node, {}, now);
   pulls_from_dead(message.node);
+  place_all_copies(now);
   schedule(now);
 }
 
 void Node::Impl::on_cluster_view(const wire::ClusterView& message, Time now) {
+  const auto is_new = [&](const wire::NodeView& node) { return view_.find(node.node) == nullptr; };
+  const bool more = std::any_of(message.nodes.begin(), message.nodes.end(), is_new);
   see(message.nodes);
   view_.groups = message.groups;
   view_.complete = true;
   cluster_uses_ = message.jobs;
   joined_ = true;
   sink_.peers(view_.nodes);
+  if (more) place_all_copies(now);
   if (view_.nodes.size() > 1 && heartbeat_due_ == never) heartbeat_due_ = now + options_.heartbeat;
   schedule(now);
 }
@@ -214,6 +218,16 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
     on_free(*free);
   } else if (const auto* fetch = std::get_if<wire::FetchObject>(&message)) {
     on_fetch(from, *fetch, now);
+  } else if (const auto* want = std::get_if<wire::WantCopies>(&message)) {
+    on_want_copies(*want, now);
+  } else if (const auto* here = std::get_if<wire::ObjectHere>(&message)) {
+    // Of a copy that was asked for here; the head's own owner may have asked for another one.
+    on_copy_here(from, *here, now);
+    return from.node != self_ || options_.head != self_;
+  } else if (std::holds_alternative<wire::Resolved>(message)) {
+    return options_.head != self_;  // the answer to on_copy_here's ObjectLost: the wish that follows says it all
+  } else if (const auto* keep = std::get_if<wire::KeepValue>(&message); keep != nullptr && from.slot != 0) {
+    on_keep_value(*keep);
   } else if (const auto* need = std::get_if<wire::NeedRoom>(&message)) {
     on_need_room(from, *need, now);
   } else if (const auto* died = std::get_if<wire::ProcessDied>(&message)) {
@@ -294,11 +308,15 @@ void Node::Impl::on_timer(Time now) {
     sink_.kill(process);
   }
   retire_surplus(now);
+  if (now >= copies_due_) {
+    copies_due_ = never;
+    place_all_copies(now);
+  }
   spills_.on_timer(now);
 }
 
 Time Node::Impl::next_timer() const {
-  Time next = std::min({heartbeat_due_, reclaim_due_, restless_, spills_.next_timer()});
+  Time next = std::min({heartbeat_due_, reclaim_due_, restless_, copies_due_, spills_.next_timer()});
   std::vector<std::uint32_t> idle(programs_.size());
   for (const auto& [process, worker] : workers_) {
     next = std::min(next, worker.revoke_deadline);

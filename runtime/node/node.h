@@ -59,6 +59,11 @@ class NodeSink : public SpillSink {
   /// An object begins to arrive: chunks go to the shell (which gets ObjectChunk messages itself) and end in
   /// on_object_arrived or on_object_failed. False: there is no room for it.
   virtual Result<bool> expect_object(const wire::ObjectLocation& location) = 0;
+  /// An object of a local process belongs to the node from now on. False: the process has died, and taken it along.
+  virtual bool keep_object(const wire::ObjectLocation& location) {
+    (void)location;
+    return true;
+  }
   /// The head declared this node dead: end all processes and come back as a new node.
   virtual void expelled(const std::string& reason) = 0;
   /// Bytes of its own that the process has in memory.

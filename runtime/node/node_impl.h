@@ -1,5 +1,5 @@
 // The node's tables. Private to runtime/node; the functions are spread over node.cc (processes, deaths, membership),
-// leasing.cc and objects.cc.
+// leasing.cc, objects.cc and copies.cc.
 #pragma once
 
 #include <list>
@@ -153,6 +153,19 @@ class Node::Impl {
   void forget_requester(const ProcessId& process);
   void pulls_from_dead(NodeId node);
 
+  // copies.cc
+  struct Wish {
+    wire::WantCopies want;
+    std::set<NodeId> asked;             // they fetch it
+    std::map<NodeId, Time> not_before;  // they could not
+  };
+  void on_want_copies(const wire::WantCopies& message, Time now);
+  bool counts_as_copy(const Wish& wish, NodeId node) const;
+  void place_copies(const RefId& ref, Time now);
+  void place_all_copies(Time now);
+  void on_copy_here(const ProcessId& from, const wire::ObjectHere& message, Time now);
+  void on_keep_value(const wire::KeepValue& message);
+
   const NodeId self_;
   const NodeOptions options_;
   NodeSink& sink_;
@@ -192,6 +205,8 @@ class Node::Impl {
   std::map<wire::ObjectLocation, wire::ObjectLocation> copies_;     // of other nodes' objects, here
   std::map<wire::ObjectLocation, wire::ObjectLocation> originals_;  // the same, by the local location
   std::map<wire::ObjectLocation, std::vector<Waiting>> pulls_;
+  std::map<RefId, Wish> wishes_;           // for copies that are not there yet
+  Time copies_due_ = never;                // when nodes that could not fetch one are asked again
   std::set<wire::ObjectLocation> coming_;  // those that were asked for, or wait for room first, whoever still waits
 };
 

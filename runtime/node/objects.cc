@@ -1,4 +1,6 @@
 // Objects of other nodes: fetched once, kept until their owner frees them. And objects that are on disk.
+#include <algorithm>
+
 #include "runtime/node/node_impl.h"
 
 namespace mobula {
@@ -81,10 +83,16 @@ void Node::Impl::on_object_arrived(const wire::ObjectLocation& asked, const wire
   }
   const std::vector<Waiting> waiting = std::move(pull->second);
   pulls_.erase(pull);
+  const ProcessId& owner = waiting.front().ref.owner;
+  if ((dead_nodes_.contains(owner.node) || dead_owners_.contains(owner)) &&
+      std::all_of(waiting.begin(), waiting.end(), [](const Waiting& one) { return one.process.slot == 0; })) {
+    sink_.free_object(local);  // a copy for an owner that has died meanwhile
+    return;
+  }
   copies_[asked] = local;
   originals_[local] = asked;
   owners_[local] = waiting.front().ref.owner;
-  sink_.send(waiting.front().ref.owner, wire::AddCopy{waiting.front().ref, local});
+  sink_.send(waiting.front().ref.owner, wire::AddCopy{waiting.front().ref, local, options_.passing});
   for (const Waiting& one : waiting) sink_.send(one.process, wire::ObjectHere{one.ref, asked, local, {}});
 }
 

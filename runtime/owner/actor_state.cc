@@ -254,6 +254,11 @@ void Owner::Impl::checkpoint_here(RefHandle ref, Time now) {
   ActorState& state = *refs_[ref].actor()->state;
   const RefHandle before = std::exchange(state.checkpoint, std::exchange(state.saved, {}));
   state.checkpoint_order = state.saved_order;
+  if (state.checkpoint && refs_[state.checkpoint].state == RefState::object) {
+    // Where the actor lives on this node there is only the one; else it was brought here, and there are two.
+    refs_[state.checkpoint].more().wanted_copies = 2;
+    tend_copies(state.checkpoint);
+  }
   state.last_order = std::max(state.last_order, state.saved_order);
   state.unanswered.insert(state.saved_calls.begin(), state.saved_calls.end());
   state.saved_calls.clear();

@@ -148,6 +148,7 @@ RefHandle Owner::Impl::call(RefHandle actor_ref, TaskSpec&& spec, Time now, std:
   retain(actor_ref);
   ++actor.pending;
   if (spec.stream || spec.results > 1) shape_results(handle, spec, more);
+  want_copies_of_results(handle);
   if (actor.life == Life::dead) {
     fail_call(handle, actor.death, false, now);
     return ref;

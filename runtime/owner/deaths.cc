@@ -168,11 +168,18 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
     RefExtra& extra = *entry->extra;
     const auto is_gone = [&](const ProcessId& process) { return gone.covers(process); };
     std::erase_if(extra.resolvers, is_gone);
+    std::erase_if(extra.copy_watchers, is_gone);
     if (extra.actor) std::erase_if(extra.actor->locating, [&](const auto& asker) { return gone.covers(asker.first); });
     if (extra.actor && extra.actor->state) {
       std::erase_if(extra.actor->state->unanswered, [&](const RefId& call) { return gone.covers(call.owner); });
     }
-    if (std::erase_if(extra.borrowers, is_gone) != 0) maybe_free(ref, now);
+    if (extra.durable) {
+      for (const ProcessId& borrower : extra.borrowers) {
+        if (is_gone(borrower)) hold_for_heirs(ref, borrower, now);
+      }
+    } else if (std::erase_if(extra.borrowers, is_gone) != 0) {
+      maybe_free(ref, now);
+    }
   }
   std::vector<RefHandle> unheld;
   std::erase_if(held_, [&](const auto& held) {
@@ -206,10 +213,11 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
 
   // Objects whose bytes lay there.
   if (!gone.process) {
-    std::vector<RefHandle> lost_objects;
+    std::vector<RefHandle> lost_objects, fewer_copies;
     refs_.for_each([&](RefHandle ref, RefEntry& entry) {
       if (entry.extra) {
         std::erase_if(entry.extra->copies, [&](const auto& copy) { return copy.node == gone.node; });
+        if (entry.extra->wanted_copies != 0 && entry.owned()) fewer_copies.push_back(ref);
       }
       if (entry.state == RefState::object && entry.location.node == gone.node) lost_objects.push_back(ref);
     });
@@ -218,6 +226,9 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
       if (const RefEntry* entry = refs_.find(ref); entry != nullptr) {
         lose(ref, wire::ObjectLocation(entry->location), why, now, true);
       }
+    }
+    for (const RefHandle ref : fewer_copies) {
+      if (refs_.find(ref) != nullptr) tend_copies(ref);
     }
   }
 

@@ -1,5 +1,5 @@
-// The owner of detached actors: an Owner in the head's process, which outlives every driver. Its id is the head's own
-// (slot 0), so what it sends and gets travels as the node's messages do.
+// The owner of detached actors and values: an Owner in the head's process, which outlives every driver. Its id is the
+// head's own (slot 0), so what it sends and gets travels as the node's messages do.
 #pragma once
 
 #include <span>
@@ -38,6 +38,7 @@ class Keeper final : private OwnerSink {
   void on_node_died(NodeId node, const std::string& reason, Time now);
   void on_timer(Time now) { owner_.on_timer(now); }
   Time next_timer() const { return owner_.next_timer(); }
+  Owner::Counts counts() const { return owner_.counts(); }
 
  private:
   SendStatus send_call(const ProcessId& worker, const wire::CallHeader& header, std::span<const std::byte> args,

@@ -403,6 +403,7 @@ void Owner::Impl::on_timer(Time now) {
   if (now < timer_) return;
   timer_ = never;
   run_delayed(now);
+  end_holds(now);
   std::vector<LeaseHandle> expired;
   for (std::uint32_t scheduling = 0; scheduling < classes_.size(); ++scheduling) {
     bool opened = false;

@@ -139,6 +139,7 @@ void Owner::Impl::fall_asleep(RefHandle ref) {
   entry.extra->dormant = true;
   if (entry.state != RefState::object || !entry.extra->lineage) return;
   free_bytes(entry);
+  stop_copying(ref);
   entry.location = {};
   entry.extra->copies.clear();
   entry.extra->local = {};
@@ -287,7 +288,10 @@ void Owner::Impl::lose(RefHandle ref, const wire::ObjectLocation& gone, const Er
   // A node that still lives may hold its place: a file whose bytes are damaged.
   if (known && !with_node && entry.owned()) sink_.send(node_process(gone.node), wire::FreeObject{gone});
   if (extra.local == gone) extra.local = {};
-  if (entry.location != gone) return;  // it lies elsewhere by now
+  if (entry.location != gone) {  // it lies elsewhere by now
+    if (known && !with_node) tend_copies(ref);
+    return;
+  }
   const bool fetched = std::exchange(entry.localizing, false);
   if (extra.local.node) {
     std::erase(extra.copies, extra.local);
@@ -296,6 +300,7 @@ void Owner::Impl::lose(RefHandle ref, const wire::ObjectLocation& gone, const Er
     entry.location = extra.copies.back();
     extra.copies.pop_back();
   } else if (entry.owned()) {
+    stop_copying(ref);
     return make_again(ref, why, now);
   } else if (entry.borrow == RefEntry::Borrow::orphaned) {
     wire::Value value;
@@ -312,6 +317,7 @@ void Owner::Impl::lose(RefHandle ref, const wire::ObjectLocation& gone, const Er
     sink_.send(extra.foreign.owner, wire::ObjectLost{extra.foreign, gone});
     return;
   }
+  if (entry.owned() && !with_node) tend_copies(ref);  // after a node's death when all of it is known
   if (!fetched) return;
   if (entry.location.node == self_.node) {
     if (std::exchange(entry.watched, false)) sink_.ready(ref);

@@ -66,6 +66,10 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                         [&](const wire::ObjectHere& m) { return on_object_here(m, now), true; },
                         [&](const wire::ObjectLost& m) { return on_object_lost(from, m, now), true; },
                         [&](const wire::AddCopy& m) { return on_add_copy(m), true; },
+                        [&](const wire::WatchCopies& m) { return on_watch_copies(from, m.ref), true; },
+                        [&](const wire::CopiesHeld& m) { return on_copies_held(m), true; },
+                        [&](const wire::KeepValue& m) { return on_keep_value(m, now), true; },
+                        [&](const wire::ValueKept& m) { return kept_values_[m.tag] = m, true; },
                         [&](const wire::ProcessDied& m) { return on_process_died(m.process, m.death, now), true; },
                         [&](const wire::NodeDied& m) { return on_node_died(m.node, m.reason, now, m.name), true; },
                         [](const auto&) { return false; },
@@ -144,8 +148,17 @@ std::optional<wire::GroupPlaced> Owner::take_group(const wire::GroupId& group) {
   if (!found) return {};
   return std::move(found.mapped());
 }
-RefHandle Owner::put(wire::Value&& value, std::vector<RefHandle> contained) {
-  return impl_->put(std::move(value), std::move(contained));
+RefHandle Owner::put(wire::Value&& value, std::vector<RefHandle> contained, std::uint32_t copies) {
+  return impl_->put(std::move(value), std::move(contained), copies);
+}
+std::optional<Result<std::uint32_t>> Owner::take_copies(RefHandle ref) {
+  return impl_->take_copies(ref);
+}
+std::uint64_t Owner::keep_value(wire::KeepValue&& wanted) {
+  return impl_->keep_value(std::move(wanted));
+}
+std::optional<Result<RefHandle>> Owner::take_kept(std::uint64_t tag) {
+  return impl_->take_kept(tag);
 }
 void Owner::set_context(std::uint32_t depth, std::uint64_t parent) {
   impl_->depth_ = depth;

@@ -83,7 +83,15 @@ class Owner {
   /// A handle of an actor that was found, with one count; its owner is told at once.
   RefHandle adopt_actor(const ActorId& actor);
   /// A value that is known: inline bytes, or a location in the local node's arena (then freed with the last count).
-  RefHandle put(wire::Value&& value, std::vector<RefHandle> contained = {});
+  /// An object is copied until it lies on so many nodes.
+  RefHandle put(wire::Value&& value, std::vector<RefHandle> contained = {}, std::uint32_t copies = 1);
+  /// On how many nodes the object lies, once these are as many as was asked for (of inline values: 1); none before.
+  /// sink.ready(ref) follows when it is worth asking again.
+  std::optional<Result<std::uint32_t>> take_copies(RefHandle ref);
+  /// Gives a value to the head's owner, so that it outlives this process (docs/design/copies.md). take_kept gives the
+  /// handle of it once, a borrowed one with one count; none before the answer.
+  std::uint64_t keep_value(wire::KeepValue&& wanted);
+  std::optional<Result<RefHandle>> take_kept(std::uint64_t tag);
 
   /// Calls submitted from now on are nested at this depth (tasks of a driver: 1) and are children of `parent` (any
   /// number but 0), so that cancel_children finds them. The worker machine sets it around a call.

@@ -1,5 +1,5 @@
 // The owner's tables. Private to runtime/owner; the functions are spread over references.cc, tasks.cc, leases.cc,
-// streams.cc, actors.cc, borrowing.cc and deaths.cc by what they are about.
+// streams.cc, actors.cc, borrowing.cc, copies.cc and deaths.cc by what they are about.
 //
 //   refs_    one entry for each value, actor or borrowed ref that this process knows; RefHandle is its position
 //   tasks_   one entry for each call that has not ended; found from the entry of its result
@@ -116,6 +116,14 @@ struct RefExtra {
   bool lineage_evicted = false;         // there was no room for that call
   bool dormant = false;                 // kept for their sake alone; without its bytes if it can be made again
   RefHandle checkpoint_of;              // the actor whose state this is, on its way here
+  // Copies: owned objects shall lie on so many nodes (0: as it comes), and not only on such as end with a driver.
+  std::uint32_t wanted_copies = 0;
+  bool durable = false;
+  bool wishes_copies = false;                     // the node was told, and goes on
+  std::vector<ProcessId> copy_watchers;           // to be told when there are enough; this process too
+  std::uint64_t keep_tag = 0;                     // kept for others: who asked is told once it is safe
+  bool asked_copies = false;                      // borrowed: WatchCopies was sent
+  std::unique_ptr<wire::CopiesHeld> told_copies;  // ... and this was the answer
   std::unique_ptr<StreamEntry> stream;
   std::unique_ptr<ActorEntry> actor;
 };
@@ -218,7 +226,7 @@ class Owner::Impl {
   // references.cc
   void retain(RefHandle ref) { ++refs_[ref].count; }
   void release(RefHandle ref, Time now);
-  RefHandle put(wire::Value&& value, std::vector<RefHandle> contained);
+  RefHandle put(wire::Value&& value, std::vector<RefHandle> contained, std::uint32_t copies = 1);
   RefView view(RefHandle ref) const;
   void watch(RefHandle ref);
   bool localize(RefHandle ref);
@@ -238,6 +246,7 @@ class Owner::Impl {
   TaskHandle new_task(wire::CallKind kind, RefHandle result, const FunctionId& function, std::uint8_t flags,
                       Bytes&& args, std::vector<RefHandle>&& deps, std::vector<RefHandle>&& contained, Time now);
   void shape_results(TaskHandle handle, const TaskSpec& spec, std::vector<RefHandle>* more);
+  void want_copies_of_results(TaskHandle handle);
   void dependency_ready(TaskHandle handle, RefHandle dependency, Time now);
   void start(TaskHandle handle, Time now);  // all dependencies are there
   void follow_arguments(TaskEntry& task);
@@ -284,6 +293,23 @@ class Owner::Impl {
   void argument_lost(TaskHandle handle, std::uint32_t index, const wire::ObjectLocation& location, Time now);
   /// A value for a ref that waits for it; one that has its value already keeps that.
   void deliver(RefHandle ref, wire::Value&& value, Time now);
+
+  // copies.cc
+  /// The nodes on which it lies and that count.
+  std::vector<NodeId> holders_of(const RefEntry& entry) const;
+  /// What is known of the object's places has changed.
+  void tend_copies(RefHandle ref);
+  void stop_copying(RefHandle ref);
+  std::optional<wire::CopiesHeld> copies_held(RefHandle ref) const;
+  void tell_copies(RefHandle ref);
+  void on_watch_copies(const ProcessId& from, const RefId& ref);
+  void on_copies_held(const wire::CopiesHeld& message);
+  std::optional<Result<std::uint32_t>> take_copies(RefHandle ref);
+  std::uint64_t keep_value(wire::KeepValue&& wanted);
+  std::optional<Result<RefHandle>> take_kept(std::uint64_t tag);
+  void on_keep_value(const wire::KeepValue& message, Time now);
+  void hold_for_heirs(RefHandle ref, const ProcessId& dead, Time now);
+  void end_holds(Time now);
 
   // streams.cc
   void on_item(const ProcessId& from, const wire::ReplyHeader& header, wire::Value&& value,
@@ -496,9 +522,12 @@ class Owner::Impl {
 
   std::map<std::uint64_t, Question> questions_;
   std::uint32_t last_group_ = 0;
-  std::map<wire::GroupId, wire::GroupPlaced> placed_;  // answers nobody took yet
-  std::uint64_t last_question_ = 0;                    // tags of FindName and CreateDetached
-  std::map<std::uint64_t, wire::NameReply> names_;     // answers nobody took yet
+  std::map<wire::GroupId, wire::GroupPlaced> placed_;     // answers nobody took yet
+  std::uint64_t last_question_ = 0;                       // tags of FindName, CreateDetached and KeepValue
+  std::map<std::uint64_t, wire::ValueKept> kept_values_;  // answers nobody took yet
+  std::multimap<Time, std::pair<RefHandle, ProcessId>> holds_of_dead_;
+  std::set<NodeId> passing_nodes_;                  // with copies of what shall not end with a driver
+  std::map<std::uint64_t, wire::NameReply> names_;  // answers nobody took yet
 
   // Values that became known while others were being told: told in turn, so that chains do not recurse.
   std::vector<RefHandle> told_later_;

@@ -21,9 +21,10 @@ void Owner::Impl::release(RefHandle ref, Time now) {
   if (--entry.count == 0) maybe_free(ref, now);
 }
 
-RefHandle Owner::Impl::put(wire::Value&& value, std::vector<RefHandle> contained) {
+RefHandle Owner::Impl::put(wire::Value&& value, std::vector<RefHandle> contained, std::uint32_t copies) {
   const RefHandle ref = refs_.emplace();
   RefEntry& entry = refs_[ref];
+  if (copies > 1) entry.more().wanted_copies = copies;
   for (const RefHandle inner : contained) retain(inner);
   if (!contained.empty()) entry.more().contained = std::move(contained);
   become(ref, std::move(value), Time{});
@@ -125,6 +126,7 @@ void Owner::Impl::on_object_here(const wire::ObjectHere& message, Time now) {
     if (!no_room) {
       if (entry->owned()) free_bytes(*entry);
       entry->state = RefState::error;
+      tend_copies(ref);
     }
   }
   if (entry->watched) {
@@ -148,6 +150,8 @@ void Owner::Impl::on_add_copy(const wire::AddCopy& message) {
     return;
   }
   refs_[ref].more().copies.push_back(message.location);
+  if (message.passing) passing_nodes_.insert(message.location.node);
+  tend_copies(ref);
 }
 
 void Owner::Impl::become(RefHandle ref, wire::Value&& value, Time now) {
@@ -172,6 +176,7 @@ void Owner::Impl::become(RefHandle ref, wire::Value&& value, Time now) {
 void Owner::Impl::become_ready(RefHandle ref, Time now) {
   {
     RefEntry& entry = refs_[ref];
+    if (entry.extra && (entry.extra->wanted_copies != 0 || !entry.extra->copy_watchers.empty())) tend_copies(ref);
     if (entry.watched) {
       entry.watched = false;
       sink_.ready(ref);
@@ -228,6 +233,7 @@ void Owner::Impl::maybe_free(RefHandle ref, Time now) {
         continue;
       }
       free_bytes(*entry);
+      stop_copying(next);
       if (entry->extra && entry->extra->lineage) leave_lineage(next, now);
     } else {
       if (entry->borrow == RefEntry::Borrow::requested) continue;  // freed when the acknowledgement comes

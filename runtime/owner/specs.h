@@ -25,6 +25,7 @@ struct TaskOptions {
   std::int32_t priority = 0;       // higher ones first
   bool preemptible = false;        // may be killed for a higher priority; then it runs again, whatever max_retries says
   std::uint64_t surroundings = 0;  // what it asks of its process; tasks that differ in it do not share leases
+  std::uint32_t copies = 1;        // nodes on which its results shall lie, if they are objects
   NodeId near{};                   // the Owner's own: where most bytes of the arguments lie, if that is elsewhere
   bool operator==(const TaskOptions&) const = default;
 };

@@ -16,6 +16,7 @@ std::size_t hash_of(const TaskOptions& options) {
   hash = hash_mix(hash, static_cast<std::uint32_t>(options.max_retries));
   hash = hash_mix(hash, static_cast<std::uint32_t>(options.priority));
   hash = hash_mix(hash, options.surroundings);
+  hash = hash_mix(hash, options.copies);
   return hash_mix(hash, options.near.value);
 }
 }  // namespace
@@ -32,6 +33,7 @@ TaskClass Owner::Impl::task_class(const TaskOptions& options) {
   shared.name.clear();
   shared.max_retries = options.max_retries == 0 ? 0 : 1;  // whether a death is the end, which the node wants to know
   shared.backoff = {};
+  shared.copies = 1;
   std::uint32_t scheduling = 0;
   while (scheduling < classes_.size() && classes_[scheduling].options != shared) ++scheduling;
   if (scheduling == classes_.size()) {
@@ -52,6 +54,7 @@ RefHandle Owner::Impl::submit(TaskSpec&& spec, Time now, std::vector<RefHandle>*
   task.task_class = spec.task_class;
   task.retries_left = task_classes_[spec.task_class].max_retries;
   if (spec.stream || spec.results > 1) shape_results(handle, spec, more);
+  want_copies_of_results(handle);
   if (task.waiting_deps == 0) start(handle, now);
   return ref;
 }
@@ -71,6 +74,14 @@ void Owner::Impl::shape_results(TaskHandle handle, const TaskSpec& spec, std::ve
   }
   task.many = true;
   if (more != nullptr) *more = refs_[task.result].extra->more_results;
+}
+
+void Owner::Impl::want_copies_of_results(TaskHandle handle) {
+  const TaskEntry& task = tasks_[handle];
+  const std::uint32_t copies = task_classes_[task.task_class].copies;
+  if (copies <= 1 || task.stream) return;
+  refs_[task.result].more().wanted_copies = copies;
+  for (const RefHandle ref : refs_[task.result].extra->more_results) refs_[ref].more().wanted_copies = copies;
 }
 
 TaskHandle Owner::Impl::new_task(wire::CallKind kind, RefHandle result, const FunctionId& function, std::uint8_t flags,

@@ -7,10 +7,11 @@ namespace mobula::sim {
 namespace {
 
 const std::set<std::string>& kinds_of_work() {
-  static const std::set<std::string> kinds{
-      "leaf",  "chain",   "nested",    "fail",     "make_ref",   "use_ref", "large",       "spawn",     "actor",
-      "store", "share",   "linger",    "die_once", "kill_actor", "broken",  "large_child", "store_far", "stream",
-      "flaky", "recycle", "last_word", "claim",    "group",      "circle",  "hoard",       "resume",    "lineage"};
+  static const std::set<std::string> kinds{"leaf",     "chain",      "nested",    "fail",        "make_ref",  "use_ref",
+                                           "large",    "spawn",      "actor",     "store",       "share",     "linger",
+                                           "die_once", "kill_actor", "broken",    "large_child", "store_far", "stream",
+                                           "flaky",    "recycle",    "last_word", "claim",       "group",     "circle",
+                                           "hoard",    "resume",     "lineage",   "copied",      "kept"};
   return kinds;
 }
 

@@ -68,6 +68,7 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   std::size_t queued_calls(const ProcessId& from, const ProcessId& to);
 
   SimStore& memory() { return store_; }
+  const Keeper* keeper() const { return keeper_.get(); }  // the head's
 
   // NodeSink
   void send(const ProcessId& to, wire::Message&& message) override;
@@ -75,6 +76,7 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   ProcessId start_worker(std::uint32_t program) override;
   void kill(const ProcessId& process) override;
   void free_object(const wire::ObjectLocation& location) override;
+  bool keep_object(const wire::ObjectLocation& location) override { return store_.adopt(location, node_process(id_)); }
   void push_object(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) override;
   Result<bool> expect_object(const wire::ObjectLocation& location) override;
   bool has_room(std::uint64_t) override { return store_.has_room(); }

@@ -77,6 +77,15 @@ RefHandle SimProcess::put(std::uint64_t value) {
   return owner_->put(std::move(known));
 }
 
+void SimProcess::keep(std::uint64_t value, std::uint32_t copies, std::function<void(RefHandle)> then) {
+  wire::KeepValue wanted;
+  wanted.copies = copies;
+  wanted.value.kind = wire::ValueKind::object;
+  wanted.value.location = node_.memory().create(id_).value();
+  world_.set_value(wanted.value.location, value);
+  kept_[owner_->keep_value(std::move(wanted))] = std::move(then);
+}
+
 void SimProcess::claim(std::uint64_t name, std::function<void(RefHandle)> then) {
   ActorSpec spec;
   spec.constructor = function_of(Op::create);
@@ -242,6 +251,11 @@ void SimProcess::on_frame(Frame frame) {
       if (const auto* name = std::get_if<wire::NameReply>(&*message)) {
         owner_->take_name_reply(name->tag);
         if (const auto claim = claims_.extract(name->tag)) claim.mapped()(*name);
+      }
+      if (const auto* kept = std::get_if<wire::ValueKept>(&*message)) {
+        const auto ref = owner_->take_kept(kept->tag);
+        if (!ref->ok()) world_.violated("a value was not kept: " + ref->error().message);
+        if (const auto keeping = kept_.extract(kept->tag); keeping && ref->ok()) keeping.mapped()(**ref);
       }
       if (const auto* placed = std::get_if<wire::GroupPlaced>(&*message)) {
         owner_->take_group(placed->id);
@@ -522,6 +536,14 @@ void SimProcess::body() {
       });
     case Op::large:
       return compute([this] { finish_object(running_->args.value); });
+    case Op::keep:
+      return compute([this] {
+        keep(running_->args.value, running_->args.fan, [this, run = running_->number](RefHandle ref) {
+          if (!running_ || running_->number != run) return release(ref);
+          running_->children.push_back(ref);
+          finish(running_->args.value, {ref});
+        });
+      });
     case Op::grow:
       return compute([this] { finish_object(2 * running_->args.value + 1); });
     case Op::large_add:

@@ -50,6 +50,7 @@ enum class Op : std::uint32_t {
   append_by,    // calls append of a value of its own on the actor inside its arguments: that value
   audit,        // tells the world the actor's list: its length
   large_child,  // a child makes an object, another one reads it: 2 * value + 1
+  keep,         // a value that contains a ref to `value` as an object, which the head owns, on `fan` nodes
 };
 
 struct Args {
@@ -84,6 +85,8 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   RefHandle create_actor(Args args, ActorOptions options = {});
   RefHandle call(RefHandle actor, Args args, std::vector<RefHandle> deps = {}, std::vector<RefHandle> contained = {});
   RefHandle put(std::uint64_t value);
+  /// An object that the head owns.
+  void keep(std::uint64_t value, std::uint32_t copies, std::function<void(RefHandle)> then);
   /// The actor of this name, made by whoever was first; a handle with one count.
   void claim(std::uint64_t name, std::function<void(RefHandle)> then);
   /// A placement group; calls back when it is placed, or never will be.
@@ -193,6 +196,7 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   std::map<std::uint64_t, std::function<void(const Error&)>> rooms_;  // asked for
   std::uint64_t last_room_ = 0;
   std::map<std::uint64_t, std::function<void(const wire::NameReply&)>> claims_;  // by tag
+  std::map<std::uint64_t, std::function<void(RefHandle)>> kept_;                 // by tag
   std::map<wire::GroupId, std::function<void(const wire::GroupPlaced&)>> groups_;
   Time armed_ = never;
 };

@@ -306,6 +306,17 @@ class Workload {
         driver_.release(actor);
         driver_.settle();
       });
+    } else if (kind == "copied") {
+      // Not made again: only its copies can answer for it.
+      TaskOptions options = some_options();
+      options.max_retries = 0;
+      options.copies = 2;
+      outlive(driver_.submit({Op::large, 0, 0, some_time(), v, {}}, options), v, true);
+    } else if (kind == "kept") {
+      const RefHandle made = driver_.submit({Op::keep, 0, 2, some_time(), v, {}}, some_options());
+      expect(made, {"keep", equal(v), {}}, [this, made, v](bool value) {
+        if (value) outlive(driver_.owner().borrow(driver_.refs_in(made).front(), false, made), v, false);
+      });
     } else if (kind == "lineage") {
       read_late(v);
     } else if (kind == "resume") {
@@ -364,6 +375,60 @@ class Workload {
         --open_;
       });
     }
+  }
+
+  // From when on the object lies on two nodes, whatever dies: it is read at any time after that, and lies on two again.
+  // (Before, its node may die with the only one; `may_fail`: what makes it too.)
+  void outlive(RefHandle ref, std::uint64_t v, bool may_fail) {
+    ++open_;
+    const int number = ++named_;
+    open_names_[number] = "copies";
+    await_copies(ref, [this, ref, v, may_fail, number](const Result<std::uint32_t>& held) {
+      open_names_.erase(number);
+      --open_;
+      if (!held.ok()) {
+        const ErrorCode code = held.error().code;
+        const bool maker_died = code == ErrorCode::worker_died || code == ErrorCode::node_died;
+        if (code != ErrorCode::object_lost && !(may_fail && maker_died))
+          world_.violated("there will be no copies: " + held.error().describe());
+        world_.probe("copies.never");
+        driver_.release(ref);
+        return;
+      }
+      if (*held < 2) world_.violated("it was said to lie on two nodes, and lies on " + std::to_string(*held));
+      world_.probe("copies.there");
+      ++planned_;
+      world_.events().after(world_.uniform(milliseconds(1), seconds(12)), [this, ref, v] {
+        if (world_.chance(0.5)) {
+          expect(driver_.submit({Op::leaf, 0, 0, 20, 0, {}}, some_options(), {ref}),
+                 {"leaf of what has copies", equal(2 * v + 1), {}});
+        }
+        if (world_.chance(0.5)) {
+          expect(driver_.submit({Op::use_ref, 0, 0, 20, 0, {driver_.owner().id(ref)}}, some_options(), {}, {ref}),
+                 {"use_ref of what has copies", equal(v + 1), {}});
+        }
+        driver_.owner().retain(ref);
+        expect(ref, {"what has copies", equal(v), {}}, [this, ref](bool) {
+          ++open_;
+          await_copies(ref, [this, ref](const Result<std::uint32_t>& again) {
+            --open_;
+            if (again.ok() && *again >= 2) world_.probe("copies.there_again");
+            driver_.release(ref);
+          });
+        });
+        --planned_;
+        driver_.settle();
+      });
+    });
+  }
+
+  void await_copies(RefHandle ref, std::function<void(const Result<std::uint32_t>&)> then) {
+    const auto held = driver_.owner().take_copies(ref);
+    if (held) return then(*held);
+    world_.events().after(milliseconds(1), [this, ref, then = std::move(then)]() mutable {
+      await_copies(ref, std::move(then));
+      driver_.settle();
+    });
   }
 
   // A chain of objects, of which only the last one is held, and an object of an actor; both are read after any node

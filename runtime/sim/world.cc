@@ -160,6 +160,9 @@ void World::check_at_rest() {
                std::to_string(node->memory().files()) + " files on its disk that nobody owns, and " +
                std::to_string(machine.spills().waiting()) + " who wait for room");
     }
+    if (node->keeper() != nullptr && node->keeper()->counts() != Owner::Counts{}) {
+      violated(name + ": the keeper still owns " + std::to_string(node->keeper()->counts().owned) + " values");
+    }
     for (SimProcess* process : node->processes()) {
       if (!process->alive) continue;
       const Owner::Counts counts = process->owner().counts();

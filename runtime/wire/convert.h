@@ -81,6 +81,9 @@ inline capnp::Text::Reader text(const std::string& from) {
 // convert_cluster.cc: names, groups, questions
 void write_cluster(schema::Message::Builder to, const Message& from);
 bool read_cluster(schema::Message::Reader from, Message& message);
+/// The part of convert_values.cc, in the same way.
+void write_values(schema::Message::Builder to, const Message& from);
+bool read_values(schema::Message::Reader from, Message& message);
 
 void write(schema::Message::Builder to, const Message& from);
 Message read(schema::Message::Reader from);

@@ -162,6 +162,7 @@ struct Writer {
     auto b = to.initAddCopy();
     convert::write(b.initRef(), m.ref);
     convert::write(b.initLocation(), m.location);
+    b.setPassing(m.passing);
   }
   void operator()(const ObjectLost& m) {
     auto b = to.initObjectLost();
@@ -231,6 +232,7 @@ struct Writer {
   template <class Other>
   void operator()(const Other& m) {
     write_cluster(to, m);
+    write_values(to, m);
   }
   void operator()(const Recycle& m) { convert::write(to.initRecycle(), m.lease); }
   void operator()(const ActorExited& m) {
@@ -453,7 +455,7 @@ Message read(schema::Message::Reader from) {
     }
     case M::ADD_COPY: {
       const auto r = from.getAddCopy();
-      return AddCopy{read(r.getRef()), read(r.getLocation())};
+      return AddCopy{read(r.getRef()), read(r.getLocation()), r.getPassing()};
     }
     case M::OBJECT_LOST: {
       const auto r = from.getObjectLost();
@@ -512,7 +514,7 @@ Message read(schema::Message::Reader from) {
     case M::STATUS_REPLY:
       return status_reply(from.getStatusReply());
     default:
-      if (Message message; read_cluster(from, message)) return message;
+      if (Message message; read_cluster(from, message) || read_values(from, message)) return message;
   }
   throw Malformed{"the message is of a kind that is unknown to this build"};
 }

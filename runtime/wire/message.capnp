@@ -103,7 +103,7 @@ struct ActorAt {
 }
 struct ActorGone { actor @0 :RefId; error @1 :Error; }
 
-struct RefAtLocation { ref @0 :RefId; location @1 :Location; }
+struct RefAtLocation { ref @0 :RefId; location @1 :Location; passing @2 :Bool; }
 struct ObjectHere { ref @0 :RefId; location @1 :Location; local @2 :Location; error @3 :Error; }
 struct NeedRoom { tag @0 :UInt64; bytes @1 :UInt64; }
 struct RoomMade { tag @0 :UInt64; error @1 :Error; }
@@ -221,6 +221,24 @@ struct LogCall {
 }
 struct CallLogged { call @0 :RefId; attempt @1 :UInt32; accepted @2 :Bool; }
 
+struct WantCopies {
+  ref @0 :RefId;
+  location @1 :Location;
+  copies @2 :UInt32;
+  durable @3 :Bool;
+  holders @4 :List(UInt64);
+}
+struct CopiesHeld { ref @0 :RefId; copies @1 :UInt32; error @2 :Error; }
+struct KeepValue {
+  tag @0 :UInt64;
+  asker @1 :ProcessId;
+  value @2 :Value;
+  copies @3 :UInt32;
+  passing @4 :Bool;
+  contained @5 :List(RefId);
+}
+struct ValueKept { tag @0 :UInt64; ref @1 :RefId; value @2 :Value; }
+
 struct Message {
   union {
     leaseRequest @0 :LeaseRequest;
@@ -290,5 +308,10 @@ struct Message {
     logCall @64 :LogCall;
     callLogged @65 :CallLogged;
     objectLost @66 :RefAtLocation;
+    wantCopies @67 :WantCopies;
+    watchCopies @68 :RefId;
+    copiesHeld @69 :CopiesHeld;
+    keepValue @70 :KeepValue;
+    valueKept @71 :ValueKept;
   }
 }

@@ -23,7 +23,7 @@ const char* name_of(const Message& message) {
       "NameReply",      "CreateGroup",  "RemoveGroup",  "WatchGroup",    "GroupPlaced",  "ReserveBundle",
       "BundleReply",    "CommitBundle", "ReturnBundle", "Why",           "WhyAnswer",    "StatusRequest",
       "StatusReply",    "NeedRoom",     "RoomMade",     "CallsSaved",    "LogCall",      "CallLogged",
-      "ObjectLost"};
+      "ObjectLost",     "WantCopies",   "WatchCopies",  "CopiesHeld",    "KeepValue",    "ValueKept"};
   static_assert(names.size() == std::variant_size_v<Message>);
   return names[message.index()];
 }

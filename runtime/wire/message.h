@@ -329,6 +329,7 @@ struct ObjectHere {
 struct AddCopy {
   RefId ref;
   ObjectLocation location;
+  bool passing = false;  // the node ends with a driver
   bool operator==(const AddCopy&) const = default;
 };
 /// Borrower to owner: the bytes are not there any more. Answered by Resolved, as Resolve is.
@@ -358,6 +359,49 @@ struct RoomMade {
   Error error;  // code none: try again
   bool operator==(const RoomMade&) const = default;
 };
+
+// ---- copies, and values that outlive who made them (docs/design/copies.md)
+
+/// Owner to its node: the object shall lie on so many nodes. The node asks others to fetch it (PullObject) until it
+/// does, also those that join later. Replaces what was said of the ref before; `copies` 0 takes it back.
+struct WantCopies {
+  RefId ref;
+  ObjectLocation location;  // from where it can be fetched
+  std::uint32_t copies = 0;
+  bool durable = false;         // nodes that end with a driver do not count
+  std::vector<NodeId> holders;  // where it lies already
+  bool operator==(const WantCopies&) const = default;
+};
+/// A process to the ref's owner: tell me when the object lies on as many nodes as was asked for. Answered by
+/// CopiesHeld.
+struct WatchCopies {
+  RefId ref;
+  bool operator==(const WatchCopies&) const = default;
+};
+struct CopiesHeld {
+  RefId ref;
+  std::uint32_t copies = 0;
+  Error error;  // code none, or why there are none
+  bool operator==(const CopiesHeld&) const = default;
+};
+/// Local process to its node, and on to the head: own this value, which the asker borrows. Answered by ValueKept once
+/// the value does not need the asker's process any more.
+struct KeepValue {
+  std::uint64_t tag = 0;  // the asker's own
+  ProcessId asker;
+  Value value;
+  std::uint32_t copies = 1;
+  bool passing = false;          // the object lies on a node that ends with a driver (that node fills it in)
+  std::vector<RefId> contained;  // refs inside the value, all of them the head's
+  bool operator==(const KeepValue&) const = default;
+};
+struct ValueKept {
+  std::uint64_t tag = 0;
+  RefId ref;
+  Value value;  // an error: it was not kept
+  bool operator==(const ValueKept&) const = default;
+};
+
 struct ObjectChunk {
   ObjectLocation location;
   std::uint64_t offset = 0;
@@ -471,7 +515,7 @@ using Message =
                  ActorExited, StreamConsumed, WaitProbe, ClaimName, ReleaseName, FindName, CreateDetached, NameReply,
                  CreateGroup, RemoveGroup, WatchGroup, GroupPlaced, ReserveBundle, BundleReply, CommitBundle,
                  ReturnBundle, Why, WhyAnswer, StatusRequest, StatusReply, NeedRoom, RoomMade, CallsSaved, LogCall,
-                 CallLogged, ObjectLost>;
+                 CallLogged, ObjectLost, WantCopies, WatchCopies, CopiesHeld, KeepValue, ValueKept>;
 
 /// For logs and tests: "LeaseRequest".
 const char* name_of(const Message& message);

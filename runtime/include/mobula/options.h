@@ -91,8 +91,8 @@ struct Backoff {
   friend bool operator==(const Backoff&, const Backoff&) = default;
 };
 
-// Options of Runtime::with() and Actor::with(). Each says to which of tasks (T), actors (A) and their calls (C) it
-// applies.
+// Options of Runtime::with() and Actor::with(). Each says to which of tasks (T), actors (A), their calls (C) and values
+// that are stored by put() (P) it applies.
 struct Options {
   // T C: what people read in errors and logs; default: the function's name. A: its name for Runtime::get_actor(), of
   // which there is one in a namespace.
@@ -101,7 +101,17 @@ struct Options {
   bool get_if_exists = false;  // A: where an actor has the name already, spawn() gives a handle on that
   // A: lives until it is killed, not only as long as handles are held, and outlives this program: the head owns it. It
   // needs a name, and constructor arguments that hold no references.
+  // P: the head owns the value, so that it outlives the process that stored it. It lives as long as anybody holds a
+  // reference to it, and put() returns once it does not need this process any more: a round trip to the head later, and
+  // from a program that has joined a cluster (whose own node ends with it) once another node has it. References inside
+  // have to be detached as well, else ErrorCode::invalid.
   bool detached = false;
+  // T C P: the number of nodes on which the value, or each result, shall lie; 1: where it is made. The others fetch it
+  // once it is there (nobody waits for that; Runtime::wait_copies() does), and when one of them dies a further one
+  // does. With fewer nodes it lies on those that there are, and is copied when one joins; nodes that end with a driver
+  // get no copies. Values of up to 64 KiB lie with their owner and are not copied, nor are items of streams. From 1 to
+  // 100, else ErrorCode::invalid.
+  int copies = 1;
   std::string title{};                            // A: what people read in place of the class's name
   std::map<std::string, std::string> metadata{};  // T C: for people and for this_task(); travels with the call
   int max_retries = 3;            // T: new attempts after its worker or node died; -1: as many as it takes

@@ -95,6 +95,12 @@ class Configured {
   Actor<T> spawn(A&&... args) const {
     return Actor<T>(core_, detail::submit_create<T>(*core_, &options_, std::forward<A>(args)...));
   }
+  // Runtime::put() of a value that shall lie on several nodes (Options::copies), or outlive this process (detached).
+  template <class T>
+  Ref<std::decay_t<T>> put(const T& value) const {
+    using Value = std::decay_t<T>;
+    return Ref<Value>(core_, core_->put_with(detail::encode_value<Value>(*core_, detail::scratch(), value), options_));
+  }
 
  private:
   detail::Core* core_;
@@ -192,6 +198,18 @@ class Runtime {
   Ref<std::decay_t<T>> put(const T& value) const {
     return Ref<std::decay_t<T>>(core_,
                                 core_->put(detail::encode_value<std::decay_t<T>>(*core_, detail::scratch(), value)));
+  }
+
+  // Waits until the value is there and lies on as many nodes as Options::copies asked for; on how many it does. Any
+  // process that holds the ref may ask. The error of the value, if it is one; timed_out where there are not enough
+  // nodes (yet). What this says was so a moment ago: nodes die, and copies are made anew.
+  template <class T>
+  Result<int> wait_copies(const Ref<T>& ref) const {
+    return core_->wait_copies(ref.base().slot(), detail::Deadline::max());
+  }
+  template <class T>
+  Result<int> wait_copies(const Ref<T>& ref, std::chrono::nanoseconds timeout) const {
+    return core_->wait_copies(ref.base().slot(), detail::deadline_after(timeout));
   }
 
   Configured with(Options options) const { return Configured(*core_, std::move(options)); }

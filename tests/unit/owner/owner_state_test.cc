@@ -104,6 +104,29 @@ TEST_F(OwnerState, ACheckpointCutsTheLogAndIsLoadedAfterADeath) {
   release(actor);
 }
 
+TEST_F(OwnerState, ALargeCheckpointOfAnActorOnThisNodeGetsACopyOffIt) {
+  const RefHandle actor = create(1);
+  answered(actor, 1, 1);
+  ASSERT_TRUE(saves(calls.back()));
+  const wire::ObjectLocation state{here, 64, 100'000, 1};
+  wire::ReplyHeader header;
+  header.kind = wire::ReplyKind::value_object;
+  header.index = calls.back().header.index;
+  header.generation = calls.back().header.generation;
+  header.attempt = calls.back().header.attempt;
+  header.order = 1;
+  const Bytes payload = wire::encode_location(state);
+  header.bytes = static_cast<std::uint32_t>(payload.size());
+  owner.on_reply(worker_a, header, payload.span(), {}, now);
+  const auto wanted = take<wire::WantCopies>();
+  ASSERT_EQ(wanted.size(), 1u);
+  EXPECT_EQ(wanted[0].second.location, state);
+  EXPECT_EQ(wanted[0].second.copies, 2u);
+  owner.on_message(node_process(there), wire::AddCopy{wanted[0].second.ref, {there, 1, 100'000, 1}}, now);
+  release(actor);
+  EXPECT_EQ(take<wire::FreeObject>().size(), 2u);
+}
+
 TEST_F(OwnerState, TimeAloneBringsACheckpoint) {
   const RefHandle actor = create(0, milliseconds(50));
   answered(actor, 1, 1);

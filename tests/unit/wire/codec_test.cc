@@ -106,7 +106,7 @@ std::vector<Message> all_messages() {
       ActorKill{actor},
       PullObject{ref, location},
       ObjectHere{ref, location, location, some_error()},
-      AddCopy{ref, location},
+      AddCopy{ref, location, true},
       FreeObject{location},
       FetchObject{location},
       NeedRoom{5, 1 << 20},
@@ -171,6 +171,11 @@ std::vector<Message> all_messages() {
               {ref}},
       CallLogged{ref, 2, false},
       ObjectLost{ref, location},
+      WantCopies{ref, location, 3, true, {node, {}}},
+      WatchCopies{ref},
+      CopiesHeld{ref, 2, some_error()},
+      KeepValue{5, process, value_of(ValueKind::object), 2, true, {ref}},
+      ValueKept{5, ref, value_of(ValueKind::inline_value)},
   };
 }
 

@@ -125,6 +125,9 @@ class Core {
   virtual void remove_group(const Group& group) = 0;
   virtual Slot find_actor(std::string_view name, std::string_view name_space, std::string_view type) = 0;
   virtual Slot put(const Encoded&) = 0;
+  virtual Slot put_with(const Encoded&, const Options&) = 0;
+  // On how many nodes the value lies, once there are as many as was asked for.
+  virtual Result<int> wait_copies(Slot ref, Deadline) = 0;
   // A task (or, with an actor, a call) with as many results as the span is long.
   virtual void submit_many(Slot actor, const Submission&, std::span<Slot> results) = 0;
   // One whose results are items. The slot stands for its end; releasing it closes the stream.
