@@ -236,18 +236,22 @@ Result<detail::Slot> ProcessCore::stream_next(detail::Slot stream, detail::Deadl
   if (forked_) return closed("reading a stream");
   const RefHandle handle = handle_of(stream);
   RefHandle item = owner_->next(handle);
-  if (!item && owner_->view(handle).state == RefState::pending) {
+  while (!item && owner_->view(handle).state == RefState::pending) {
     if (!closed_) owner_->watch(handle);
-    const bool there = wait_until(lock, deadline, {}, [&] {
+    const bool there = wait_until(lock, deadline, deadline == never ? handle : RefHandle{}, [&] {
       item = owner_->next(handle);
       if (item || owner_->view(handle).state != RefState::pending) return true;
       owner_->watch(handle);
       return false;
     });
-    if (!there) {
+    if (there) break;
+    std::optional<Error> why = closed_ ? closed("reading a stream") : interruption();
+    if (!why && deadline != never && steady_now() >= deadline) why = late();
+    if (why) {
       owner_->unwatch(handle);
-      return closed_ ? closed("reading a stream") : late();
+      return *std::move(why);
     }
+    if (interrupted_) pump(lock, std::min(deadline, steady_now() + std::chrono::milliseconds(1)));  // another call's
   }
   if (item) {
     note_activity();
@@ -442,12 +446,22 @@ void ProcessCore::wait(std::span<const detail::Slot> refs, std::size_t count, de
   }
   // Each event makes at most one ref ready, so looking at all of them again can wait for as many events as are missing.
   std::uint64_t looked_at = ready_events_;
-  wait_until(lock, deadline, {}, [&] {
-    if (ready_events_ - looked_at < count - there) return false;
-    looked_at = ready_events_;
-    there = look();
-    return there >= count;
-  });
+  std::vector<RefHandle> on;
+  if (deadline == never) {
+    on.reserve(refs.size());
+    for (const detail::Slot slot : refs) on.push_back(handle_of(slot));
+  }
+  for (;;) {
+    const bool done = wait_until(lock, deadline, on, count, [&] {
+      if (ready_events_ - looked_at < count - there) return false;
+      looked_at = ready_events_;
+      there = look();
+      return there >= count;
+    });
+    if (done || closed_ || (deadline != never && steady_now() >= deadline)) break;
+    if (auto why = interruption()) throw TaskError(*std::move(why));
+    if (interrupted_) pump(lock, std::min(deadline, steady_now() + std::chrono::milliseconds(1)));  // another call's
+  }
   look();
 }
 

@@ -106,15 +106,20 @@ class ProcessCore : public CoreBase, protected OwnerSink {
   // Reads lanes and runs due timers, without sleeping. With the baton, or when nobody has it.
   std::size_t read_lanes();
   // Sleeps until done() or the deadline; false: the deadline passed, or the core was closed.
+  // `on`: what is waited for until so many of them are there; none: for something else, or only for a while.
   template <class Done>
-  bool wait_until(Lock& lock, Time deadline, RefHandle on, const Done& done);
+  bool wait_until(Lock& lock, Time deadline, std::span<const RefHandle> on, std::size_t needed, const Done& done);
+  template <class Done>
+  bool wait_until(Lock& lock, Time deadline, RefHandle on, const Done& done) {
+    return wait_until(lock, deadline, std::span<const RefHandle>(&on, on ? 1 : 0), 1, done);
+  }
   // The end: later calls fail with `unavailable`, frames go nowhere, waiting threads return.
   void close(Lock& lock);
   void note_activity();
 
   // Hooks, called with the mutex.
-  // `on`: the ref that is waited for until it is there; none: for some of several, or only for a while.
-  virtual void begin_blocking(Lock&, RefHandle) {}
+  // As in wait_until().
+  virtual void begin_blocking(Lock&, std::span<const RefHandle> on, std::size_t needed) { (void)on, (void)needed; }
   virtual void end_blocking(Lock&) {}
   // Why the wait of the call that this thread runs shall end early, once; none: it goes on.
   virtual std::optional<Error> interruption() { return std::nullopt; }
@@ -227,17 +232,18 @@ class ProcessCore : public CoreBase, protected OwnerSink {
 };
 
 template <class Done>
-bool ProcessCore::wait_until(Lock& lock, Time deadline, RefHandle on, const Done& done) {
+bool ProcessCore::wait_until(Lock& lock, Time deadline, std::span<const RefHandle> on, std::size_t needed,
+                             const Done& done) {
   if (done()) return true;
   if (closed_) return false;
   note_activity();
   if (!pumping_) read_lanes();
   if (done()) return true;
-  begin_blocking(lock, on);
+  begin_blocking(lock, on, needed);
   bool is_done = false;
   for (;;) {
     is_done = done();
-    if (is_done || closed_ || (interrupted_ && on)) break;
+    if (is_done || closed_ || (interrupted_ && !on.empty())) break;
     if (deadline != never && steady_now() >= deadline) break;
     pump(lock, deadline);
   }

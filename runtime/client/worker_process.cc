@@ -635,12 +635,12 @@ void WorkerProcess::publish_name(const detail::FunctionEntry& entry) {
 }
 
 // Blocking inside a task gives its cpu to others. (Another thread of the user's code that waits changes nothing.)
-void WorkerProcess::begin_blocking(Lock&, RefHandle on) {
+void WorkerProcess::begin_blocking(Lock&, std::span<const RefHandle> on, std::size_t needed) {
   const Context& context = TaskScope::now();
   if (context.core != this || context.run == nullptr) return;
   RunningCall& call = *static_cast<CallRun*>(context.run)->call;
   worker_.block(call);
-  if (on) worker_.wait_begins(call, on, threads_wanted_ == 0, steady_now());
+  if (!on.empty()) worker_.wait_begins(call, on, needed, threads_wanted_ == 0, steady_now());
 }
 void WorkerProcess::end_blocking(Lock&) {
   const Context& context = TaskScope::now();

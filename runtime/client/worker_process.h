@@ -69,7 +69,7 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void keep_contained(CallRun& run, const detail::Encoded& value);
 
   // ProcessCore
-  void begin_blocking(Lock&, RefHandle on) override;
+  void begin_blocking(Lock&, std::span<const RefHandle> on, std::size_t needed) override;
   void end_blocking(Lock&) override;
   void enter_context() override;
   std::optional<Error> interruption() override;

@@ -18,6 +18,11 @@ void Owner::Impl::follow_wait(wire::WaitProbe&& probe, Time now) {
   }
   const RefHandle ref = find_owned(probe.ref.index, probe.ref.generation);
   if (!ref || refs_[ref].state != RefState::pending) return;  // the wait is about to end
+  probe.items = 0;
+  if (const StreamEntry* stream = refs_[ref].stream()) {
+    if (!stream->ready.empty()) return;
+    probe.items = stream->received;
+  }
   if (tasks_.find(refs_[ref].task) != nullptr) follow_task(refs_[ref].task, std::move(probe), now);
 }
 

@@ -35,6 +35,10 @@ SimProcess::SimProcess(World& world, SimNode& node, ProcessId id, bool worker)
 
 SimProcess::~SimProcess() = default;
 
+std::uint64_t SimProcess::memory_bytes() const {
+  return (alive && running_ && running_->args.op == Op::hungry ? 100ULL : 5ULL) << 20;
+}
+
 // ---- what scripts and bodies do
 
 RefHandle SimProcess::submit(Args args, TaskOptions options, std::vector<RefHandle> deps,
@@ -472,7 +476,7 @@ void SimProcess::wait_for(const std::vector<RefHandle>& refs, std::function<void
   if (running_->waiting > 1) {
     running_->blocked = true;
     worker_->block(*running_->call);
-    if (refs.size() == 1) worker_->wait_begins(*running_->call, refs.front(), true, now());
+    worker_->wait_begins(*running_->call, refs, refs.size(), true, now());
     world_.probe("call.blocked");
   }
   arrived();
@@ -634,6 +638,7 @@ void SimProcess::body() {
           finish(2 * running_->args.value + 1);
         }
       });
+    case Op::hungry:
     case Op::linger: {
       // Fifty looks at the stop flag.
       if (args.fan == 50 || running_->call->stop || world_.call(running_->record).stop) {
@@ -685,8 +690,9 @@ void SimProcess::body() {
       });
     case Op::ping: {
       const RefHandle second = running_->borrowed[1];
+      if (args.fan != 0) running_->children.push_back(submit({Op::leaf, 0, 0, 300, args.value, {}}));
       running_->children.push_back(
-          call(running_->borrowed[0], {Op::pong, 0, 0, 20, args.value, {owner_->id(second)}}, {}, {second}));
+          call(running_->borrowed[0], {Op::pong, 0, args.fan, 20, args.value, {owner_->id(second)}}, {}, {second}));
       return wait_for(std::vector(running_->children), [this] {
         if (failed(running_->children)) return;
         finish(number(running_->children.back()));
@@ -701,6 +707,7 @@ void SimProcess::body() {
       });
     case Op::pong:
     case Op::call_actor:
+      if (args.fan != 0) running_->children.push_back(submit({Op::leaf, 0, 0, 300, args.value, {}}));
       running_->children.push_back(call(running_->borrowed.front(), {Op::add, 0, 0, 20, args.value, {}}));
       return wait_for(std::vector(running_->children), [this] {
         if (failed(running_->children)) return;
@@ -825,7 +832,10 @@ void SimProcess::emit(Frame frame) {
     wire::ProcessDied died{to, {}};
     died.death.description = "is gone";
     Frame answer{FrameKind::message, node_process(node_.id()), id_, 0, wire::encode(died)};
-    node_.put(node_process(node_.id()), id_, std::move(answer));
+    // Only if the node does not tell of it first, which knows how it died.
+    world_.events().after(std::chrono::milliseconds(500), [this, answer = std::move(answer)]() mutable {
+      if (alive) node_.put(node_process(node_.id()), id_, std::move(answer));
+    });
   }
 }
 

@@ -30,6 +30,7 @@ enum class Op : std::uint32_t {
   spawn,        // an actor, three adds of `value`: the last result
   die_once,     // kills its process in the first attempt, then leaf
   linger,       // takes 50 ms unless it is stopped: value
+  hungry,       // the same, and 100 MB
   create,       // an actor's constructor: starts at value
   broken,       // an actor's constructor that throws
   add,          // the actor's total + value
@@ -41,7 +42,7 @@ enum class Op : std::uint32_t {
   stream,       // `fan` items, from value on
   flaky,        // throws in its first two attempts, in a way that is tried again; then leaf
   recycle,      // leaf, after which its process ends
-  ping,         // calls pong on the first actor inside its arguments, with the second one
+  ping,         // calls pong on the first actor inside its arguments, with the second one; with `fan` a leaf beside it
   pong,         // calls add(value) on the actor inside its arguments: the result
   last_word,    // the actor's total, after which it ends itself
   grow,         // 2 * value + 1, as an object
@@ -77,6 +78,8 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   bool started = false;
   Owner& owner() { return *owner_; }
   Worker* worker() { return worker_.get(); }
+  /// Of its own.
+  std::uint64_t memory_bytes() const;
   SimNode& node() { return node_; }
 
   // ---- for scripts of drivers (and the bodies of calls)

@@ -259,6 +259,11 @@ class Workload {
       const RefHandle ref = driver_.submit({Op::linger, 0, 0, 20, v, {}}, some_options());
       maybe_cancel(ref);
       expect(ref, {"linger", equal(v), {"cancelled"}});
+    } else if (kind == "hungry") {
+      // Attempts that end because memory runs out do not count.
+      TaskOptions options = some_options();
+      options.max_retries = scenario_.kill_workers + scenario_.crash_nodes > 0 ? -1 : 1;
+      expect(driver_.submit({Op::hungry, 0, 0, 20, v, {}}, options), {"hungry", equal(v), {}});
     } else if (kind == "die_once") {
       expect(driver_.submit({Op::die_once, 0, 0, some_time(), v, {}}, some_options()),
              {"die_once", equal(2 * v + 1), {}});
@@ -290,7 +295,8 @@ class Workload {
       const RefHandle one = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
       const RefHandle other = driver_.create_actor({Op::create, 0, 0, some_time(), 0, {}}, actor_options());
       const std::vector<RefId> names{driver_.owner().id(other), driver_.owner().id(one)};
-      expect(driver_.call(one, {Op::ping, 0, 0, 20, v, names}, {}, {other, one}),
+      const std::uint32_t beside = world_.chance(0.5) ? 1 : 0;  // they wait for something else as well
+      expect(driver_.call(one, {Op::ping, 0, beside, 20, v, names}, {}, {other, one}),
              {"a circle of calls", {}, {"would_deadlock"}, true});
       driver_.release(one);
       driver_.release(other);

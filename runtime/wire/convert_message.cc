@@ -252,6 +252,8 @@ struct Writer {
     b.setWait(m.wait);
     convert::write(b.initRef(), m.ref);
     b.setTag(m.tag);
+    b.setBranch(m.branch);
+    b.setItems(m.items);
     auto hops = b.initHops(static_cast<unsigned>(m.hops.size()));
     for (unsigned i = 0; i < hops.size(); ++i) {
       convert::write(hops[i].initCall(), m.hops[i].call);
@@ -311,7 +313,9 @@ WaitProbe wait_probe(schema::WaitProbe::Reader r) {
                   r.getWait(),
                   read(r.getRef()),
                   r.getTag(),
-                  {}};
+                  {},
+                  r.getBranch(),
+                  r.getItems()};
   const auto hops = r.getHops();
   probe.hops.reserve(hops.size());
   for (const auto hop : hops) probe.hops.push_back({read(hop.getCall()), read(hop.getProcess()), text(hop.getWhat())});

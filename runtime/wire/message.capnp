@@ -83,6 +83,8 @@ struct WaitProbe {
   ref @4 :RefId;
   tag @5 :UInt64;
   hops @6 :List(WaitHop);
+  branch @7 :UInt32;
+  items @8 :UInt32;
 }
 struct EndActor { actor @0 :RefId; incarnation @1 :UInt32; lease @2 :LeaseId; }
 

@@ -211,6 +211,8 @@ struct WaitProbe {
   RefId ref;
   std::uint64_t tag = 0;
   std::vector<WaitHop> hops;
+  std::uint32_t branch = 0;  // which of the refs of that wait it follows
+  std::uint32_t items = 0;   // to a worker, of a stream: so many items have arrived
   bool operator==(const WaitProbe&) const = default;
 };
 

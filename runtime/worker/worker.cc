@@ -258,7 +258,7 @@ void Worker::ended(RunningCall& call, Time now) {
   settling_ -= call.settling;
   blocked_ -= call.blocked != 0;
   call.stop = call.settling = call.exits = false;
-  call.waits_for = {};
+  call.waits_for.clear();
   call.blocked = 0;
   call.shell = nullptr;
   free_.push_back(&call);

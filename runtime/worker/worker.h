@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -31,20 +32,23 @@ namespace mobula {
 /// A call that runs, or whose reply waits. Its address is its name until the reply has left.
 struct RunningCall {
   wire::CallHeader header;
-  std::uint64_t number = 0;    // in this process, from 1
-  std::uint64_t order = 0;     // among the calls of an actor that keeps its state
-  std::uint32_t blocked = 0;   // how deep it waits for others
-  bool stop = false;           // cancelled
-  bool settling = false;       // it ended; its reply waits for borrows
-  bool recycle = false;        // the process shall end after it
-  bool exits = false;          // the actor shall end after it
-  std::uint32_t items = 0;     // of a stream: the number of the next one
-  std::uint32_t consumed = 0;  // of a stream: taken by the caller
-  RefHandle waits_for;         // while it waits without a limit of time
-  bool holds_thread = false;   // ... in a blocking get(), so that queued calls wait too
-  std::uint64_t wait = 0;      // ... the number of this wait
-  Time probe_at{};             // ... when it is followed next
-  void* shell = nullptr;       // the shell's own
+  std::uint64_t number = 0;          // in this process, from 1
+  std::uint64_t order = 0;           // among the calls of an actor that keeps its state
+  std::uint32_t blocked = 0;         // how deep it waits for others
+  bool stop = false;                 // cancelled
+  bool settling = false;             // it ended; its reply waits for borrows
+  bool recycle = false;              // the process shall end after it
+  bool exits = false;                // the actor shall end after it
+  std::uint32_t items = 0;           // of a stream: the number of the next one
+  std::uint32_t consumed = 0;        // of a stream: taken by the caller
+  std::vector<RefHandle> waits_for;  // while it waits without a limit of time
+  std::size_t needed = 0;            // ... for so many of them
+  std::set<std::uint32_t> stuck;     // ... of which these never come, by their place
+  std::size_t followed = 0;          // ... where the next round begins
+  bool holds_thread = false;         // ... in a blocking get(), so that queued calls wait too
+  std::uint64_t wait = 0;            // ... the number of this wait
+  Time probe_at{};                   // ... when it is followed next
+  void* shell = nullptr;             // the shell's own
 
   wire::ReplyKind reply_kind = wire::ReplyKind::value_inline;  // while settling, with the three below
   std::uint8_t reply_flags = 0;
@@ -114,10 +118,14 @@ class Worker {
   void block(RunningCall& call);
   void unblock(RunningCall& call);
 
-  /// The call waits for this ref until it is there; or no longer. `holds_thread`: no queued call can begin meanwhile.
-  /// Waits that last are followed from process to process; one that comes back to itself ends in sink.deadlock().
-  void wait_begins(RunningCall& call, RefHandle ref, bool holds_thread, Time now);
-  void wait_ends(RunningCall& call) { call.waits_for = {}; }
+  /// The call waits until so many of these refs are there (of a stream: an item, or its end); or no longer.
+  /// `holds_thread`: no queued call can begin meanwhile. Waits that last are followed from process to process; one that
+  /// comes back to itself, so that it can never end, ends in sink.deadlock().
+  void wait_begins(RunningCall& call, std::span<const RefHandle> refs, std::size_t needed, bool holds_thread, Time now);
+  void wait_begins(RunningCall& call, RefHandle ref, bool holds_thread, Time now) {
+    wait_begins(call, std::span(&ref, 1), 1, holds_thread, now);
+  }
+  void wait_ends(RunningCall& call) { call.waits_for.clear(); }
   void on_timer(Time now);
   Time next_timer() const { return probe_at_; }
 
@@ -161,7 +169,15 @@ class Worker {
   void tell_blocked(const RunningCall& call);
   void leave_if_free();
   void on_probe(const wire::WaitProbe& probe, Time now);
-  void follow(const RunningCall& call, wire::WaitProbe&& probe, Time now);
+  /// Of the refs that a call waits for, those that are not there; whether it needs them all.
+  struct Missing {
+    std::vector<std::uint32_t> places;
+    bool all = false;
+    std::size_t spare = 0;  // so many of them may never come
+  };
+  Missing missing(const RunningCall& call) const;
+  void follow(RunningCall& call, wire::WaitProbe&& probe, Time now);
+  void give_way(RunningCall& call, const wire::WaitProbe& probe);
   void confirm(const wire::WaitProbe& probe);
   Error error(ErrorCode code, std::string message) const;
 

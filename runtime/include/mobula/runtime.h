@@ -234,7 +234,8 @@ class Runtime {
   }
 
   // Returns when `count` of the refs are ready (a failure counts as ready), or the time has passed. Both lists keep the
-  // order of `refs`; `ready` may hold more than asked for.
+  // order of `refs`; `ready` may hold more than asked for. Without a timeout, TaskError(would_deadlock) where so many
+  // can never be ready.
   template <class T>
   struct Waited {
     std::vector<Ref<T>> ready, pending;

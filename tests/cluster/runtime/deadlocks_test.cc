@@ -79,6 +79,77 @@ int slow_leaf(const Marks::Name& go) {
   test::await(go);
   return 1;
 }
+
+// Waits for some of several, and for items of a stream.
+struct Echo;
+struct Asker {
+  int answer() { return 1; }
+  std::string ask_all(Actor<Asker> me, const std::vector<Actor<Echo>>& others);
+  int ask_any(Actor<Asker> me, const std::vector<Actor<Echo>>& others, const std::vector<Ref<int>>& slow);
+  int read(Actor<Asker> me, Actor<Echo> other);
+};
+struct Echo {
+  int back(Actor<Asker> asker) { return asker.call<&Asker::answer>().get(); }
+  Generator<int> items(Actor<Asker> asker) {
+    co_yield 1;
+    co_yield asker.call<&Asker::answer>().get();
+  }
+};
+int quick_leaf() {
+  return 5;
+}
+// Either of the two that wait for each other may be told: the errors that there are.
+std::string Asker::ask_all(Actor<Asker> me, const std::vector<Actor<Echo>>& others) {
+  std::vector<Ref<int>> refs{Runtime::current().remote<quick_leaf>()};
+  for (auto other : others) refs.push_back(other.call<&Echo::back>(me));
+  std::string errors;
+  for (const auto& ref : Runtime::current().wait(refs, refs.size()).ready) {
+    if (const auto result = ref.try_get(); !result.ok()) errors += result.error().describe();
+  }
+  return errors;
+}
+int Asker::ask_any(Actor<Asker> me, const std::vector<Actor<Echo>>& others, const std::vector<Ref<int>>& slow) {
+  std::vector<Ref<int>> refs = slow;
+  for (auto other : others) refs.push_back(other.call<&Echo::back>(me));
+  return static_cast<int>(Runtime::current().wait(refs, 1).ready.size());
+}
+int Asker::read(Actor<Asker> me, Actor<Echo> other) {
+  int sum = 0;
+  for (const int item : other.stream<&Echo::items>(me)) sum += item;
+  return sum;
+}
+
+TEST_F(Deadlocks, AWaitForAllOfSeveralIsOneWhenAnyOfThemNeverComes) {
+  auto asker = rt.spawn<Asker>();
+  auto echo = rt.spawn<Echo>();
+  const auto result = asker.call<&Asker::ask_all>(asker, std::vector{echo}).try_get(60s);
+  const std::string text = result.ok() ? *result : result.error().describe();
+  EXPECT_THAT(text, HasSubstr("would_deadlock"));
+  EXPECT_THAT(text, HasSubstr("Echo::back"));
+  EXPECT_EQ(asker.call<&Asker::answer>().get(60s), 1);
+}
+
+TEST_F(Deadlocks, AWaitForOneOfSeveralIsOneWhenNoneOfThemEverComes) {
+  auto asker = rt.spawn<Asker>();
+  const std::vector echoes{rt.spawn<Echo>(), rt.spawn<Echo>()};
+  const auto stuck = asker.call<&Asker::ask_any>(asker, echoes, std::vector<Ref<int>>{});
+  EXPECT_THAT(stuck.try_get(60s).error().describe(), HasSubstr("would_deadlock"));
+  // With one more that comes, late, it is none.
+  const auto late = rt.remote<slow_leaf>(marks.name("late"));
+  const auto waits = asker.call<&Asker::ask_any>(asker, echoes, std::vector{late});
+  EXPECT_EQ(waits.try_get(3500ms).error().code, ErrorCode::timed_out);
+  test::leave(marks.name("late"));
+  EXPECT_EQ(waits.get(60s), 1);
+}
+
+TEST_F(Deadlocks, AReaderOfAStreamWhoseMakerWaitsForTheReaderIsToldSo) {
+  auto asker = rt.spawn<Asker>();
+  auto echo = rt.spawn<Echo>();
+  const std::string text = asker.call<&Asker::read>(asker, echo).try_get(60s).error().describe();
+  EXPECT_THAT(text, HasSubstr("would_deadlock"));
+  EXPECT_EQ(asker.call<&Asker::answer>().get(60s), 1);
+}
+
 struct Patient {
   int wait_for(const std::vector<Ref<int>>& refs) {
     int sum = 0;

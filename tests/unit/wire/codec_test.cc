@@ -122,7 +122,7 @@ std::vector<Message> all_messages() {
       Recycle{lease},
       ActorExited{actor, 2, some_error()},
       StreamConsumed{1, 2, 3, 40},
-      WaitProbe{WaitStage::at_node, ref, process, 4, ref, 5, {{ref, process, "f"}, {ref, process, "g"}}},
+      WaitProbe{WaitStage::at_node, ref, process, 4, ref, 5, {{ref, process, "f"}, {ref, process, "g"}}, 6, 7},
       ClaimName{5, named, actor, "Counter", program},
       ReleaseName{named, actor},
       FindName{5, process, named},

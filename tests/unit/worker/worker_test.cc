@@ -513,5 +513,84 @@ TEST_F(WorkerTest, AProbeOfAWaitThatHasEndedIsNoDeadlock) {
   owner.release(ref, now);
 }
 
+struct WorkerWaits : WorkerTest {
+  /// A call of an actor that waits for so many of two refs, and the probes of its first round.
+  std::vector<wire::WaitProbe> wait_for(std::size_t needed) {
+    become_actor();
+    EXPECT_TRUE(worker.accept(actor_call(1), now));
+    refs = {owner.borrow({other, 3, 1}, false), owner.borrow({other, 4, 1}, false)};
+    worker.wait_begins(current(), refs, needed, true, now);
+    return round();
+  }
+  std::vector<wire::WaitProbe> round() {
+    now += std::chrono::seconds(1);
+    worker.on_timer(now);
+    std::vector<wire::WaitProbe> probes;
+    for (const auto& [to, probe] : take<wire::WaitProbe>()) probes.push_back(probe);
+    return probes;
+  }
+  void comes_back(wire::WaitProbe probe) {
+    probe.stage = wire::WaitStage::at_worker;
+    probe.hops.push_back({{caller, 1, 1}, {node, 9, 1}, "g"});
+    probe.ref = {other, 8, 1};
+    worker.on_message(other, probe, now);
+  }
+  ~WorkerWaits() override {
+    for (const RefHandle ref : refs) owner.release(ref, now);
+  }
+  std::vector<RefHandle> refs;
+};
+
+TEST_F(WorkerWaits, OneThatNeverComesIsEnoughWhereAllAreNeeded) {
+  const auto probes = wait_for(2);
+  ASSERT_EQ(probes.size(), 2u);
+  EXPECT_EQ(probes[0].ref, (RefId{other, 3, 1}));
+  EXPECT_EQ(probes[1].ref, (RefId{other, 4, 1}));
+  comes_back(probes[1]);
+  EXPECT_EQ(deadlocks.size(), 1u);
+}
+
+TEST_F(WorkerWaits, WhereOneOfSeveralDoesAllHaveToBeStuckAtOneTime) {
+  auto probes = wait_for(1);
+  ASSERT_EQ(probes.size(), 2u);
+  comes_back(probes[0]);
+  comes_back(probes[0]);
+  EXPECT_TRUE(deadlocks.empty()) << "the other one may come";
+  probes = round();
+  comes_back(probes[1]);
+  EXPECT_TRUE(deadlocks.empty()) << "that the first one is stuck was true a second ago";
+  comes_back(probes[0]);
+  EXPECT_EQ(deadlocks.size(), 1u);
+}
+
+TEST_F(WorkerWaits, ACallThatCanDoWithoutSomeIsNoStepOfAnotherOnesChain) {
+  wait_for(1);
+  wire::WaitProbe probe;
+  probe.stage = wire::WaitStage::at_worker;
+  probe.origin = {other, 5, 1};
+  probe.origin_process = other;
+  probe.hops.push_back({{other, 5, 1}, other, "h"});
+  probe.ref = {other, 8, 1};  // queues here behind the call that waits
+  worker.on_message(other, probe, now);
+  EXPECT_TRUE(take<wire::WaitProbe>().empty());
+}
+
+TEST_F(WorkerWaits, AStreamWhoseItemIsOnItsWayIsNoReasonToWaitForEver) {
+  wait_for(2);
+  wire::WaitProbe probe;
+  probe.stage = wire::WaitStage::at_worker;
+  probe.origin = {other, 5, 1};
+  probe.origin_process = other;
+  probe.hops.push_back({{other, 5, 1}, other, "h"});
+  probe.ref = current().header.result();
+  current().items = 3;
+  probe.items = 2;
+  worker.on_message(other, probe, now);
+  EXPECT_TRUE(take<wire::WaitProbe>().empty());
+  probe.items = 3;
+  worker.on_message(other, probe, now);
+  EXPECT_EQ(take<wire::WaitProbe>().size(), 2u);
+}
+
 }  // namespace
 }  // namespace mobula
