@@ -11,7 +11,7 @@ const std::set<std::string>& kinds_of_work() {
                                            "large",    "spawn",      "actor",     "store",       "share",     "linger",
                                            "die_once", "kill_actor", "broken",    "large_child", "store_far", "stream",
                                            "flaky",    "recycle",    "last_word", "claim",       "group",     "circle",
-                                           "hoard",    "resume",     "lineage",   "copied",      "kept"};
+                                           "hoard",    "resume",     "lineage",   "copied",      "kept",      "hungry"};
   return kinds;
 }
 
@@ -61,6 +61,8 @@ Result<Scenario> parse_scenario(const std::string& name, const std::string& text
       }
     } else if (key == "store") {
       read(scenario.world.store_objects);
+    } else if (key == "memory") {
+      read(scenario.world.memory_mb);
     } else if (key == "disk") {
       while (words >> word) {
         if (word == "objects") {

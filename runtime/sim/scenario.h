@@ -6,6 +6,7 @@
 //     slow node 2 factor 50
 //     work leaf 12 nested 2 ...    how many calls of each kind (see the list in scenario.cc)
 //     store 5                      large objects that fit into the memory of each; without it: any number
+//     memory 250                   MB of each machine, of which a hungry call takes 100; without it: any number
 //     disk objects 8 ms 20 failure 0.1 damage 0.1     what finds no room there goes to a disk like this
 //     status 4                     how often some node asks the head how the cluster stands
 //     within_ms 20                 the work is submitted, and the faults happen, in this time

@@ -63,6 +63,7 @@ SimNode::~SimNode() = default;
 
 void SimNode::start() {
   node_->start(now());
+  if (world_.options().memory_mb != 0) watch_memory();
   arm();
 }
 
@@ -175,7 +176,10 @@ void SimNode::bounce(const Frame& frame) {
   world_.probe("frame.bounced");
   wire::ProcessDied died{frame.to, {}};
   died.death.description = "is gone";
-  forward({FrameKind::message, node_process(id_), frame.from, 0, wire::encode(died)});
+  // After what the node tells of its death, which says how it died.
+  world_.events().after(milliseconds(5), [this, to = frame.from, bytes = wire::encode(died)] {
+    if (alive_) forward({FrameKind::message, node_process(id_), to, 0, bytes});
+  });
 }
 
 void SimNode::forward(Frame frame) {
@@ -409,6 +413,35 @@ Result<bool> SimNode::expect_object(const wire::ObjectLocation& location) {
   if (!local) return false;
   arriving_[location] = *local;
   return true;
+}
+
+// ---- the memory
+
+std::uint64_t SimNode::memory_of(const ProcessId& process) {
+  const SimProcess* found = find(process);
+  return found == nullptr ? 0 : found->memory_bytes();
+}
+
+void SimNode::watch_memory() {
+  if (!alive_) return;
+  const Time now = world_.events().now();
+  const std::uint64_t limit = world_.options().memory_mb << 20;
+  std::uint64_t used = 0;
+  for (const auto& [slot, process] : processes_) {
+    if (process->alive) used += process->memory_bytes();
+  }
+  if (used > limit) {
+    world_.probe("memory.short");
+    if (short_since_ == never) short_since_ = now;
+    if (now > short_since_ + milliseconds(100)) {
+      world_.violated(to_string(id_) + " was out of memory for so long that the kernel would have ended any process");
+    }
+  } else {
+    short_since_ = never;
+  }
+  node_->on_memory({used, limit, "this machine"}, now);
+  arm();
+  world_.events().after(milliseconds(5), [this] { watch_memory(); });
 }
 
 // ---- the disk

@@ -79,6 +79,7 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   bool keep_object(const wire::ObjectLocation& location) override { return store_.adopt(location, node_process(id_)); }
   void push_object(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) override;
   Result<bool> expect_object(const wire::ObjectLocation& location) override;
+  std::uint64_t memory_of(const ProcessId& process) override;
   bool has_room(std::uint64_t) override { return store_.has_room(); }
   Store store() override { return store_.store(); }
   void write_spill(std::uint64_t file, const std::vector<wire::ObjectLocation>& objects) override;
@@ -116,6 +117,7 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   wire::ReliableLink& link(NodeId peer);
   void arm();
   void check_capacity();
+  void watch_memory();
 
   World& world_;
   const NodeId id_;
@@ -140,6 +142,7 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   wire::StatusReply status_;
   std::size_t asked_ = 0, answered_ = 0;
   Time armed_ = never;
+  Time short_since_ = never;  // of memory
 };
 
 }  // namespace mobula::sim

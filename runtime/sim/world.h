@@ -39,6 +39,7 @@ struct WorldOptions {
   double disk_ms = 1;               // that it takes at most for one file
   double disk_failure = 0;          // of writes, by other reasons than being full
   double disk_damage = 0;           // of reads
+  std::uint64_t memory_mb = 0;      // of each node, which a hungry call takes 100 of; 0: any number
 };
 
 enum class FrameKind : std::uint8_t { call, reply, message };
