@@ -177,8 +177,8 @@ void SimNode::bounce(const Frame& frame) {
   wire::ProcessDied died{frame.to, {}};
   died.death.description = "is gone";
   // After what the node tells of its death, which says how it died.
-  world_.events().after(milliseconds(5), [this, to = frame.from, bytes = wire::encode(died)] {
-    if (alive_) forward({FrameKind::message, node_process(id_), to, 0, bytes});
+  world_.events().after(milliseconds(5), [this, to = frame.from, died] {
+    if (alive_) forward({FrameKind::message, node_process(id_), to, 0, wire::encode(died)});
   });
 }
 
@@ -310,7 +310,9 @@ void SimNode::on_datagram(const Bytes& datagram) {
 void SimNode::deliver(NodeId, std::span<const std::byte> payload) {
   RelayHeader header;
   std::memcpy(&header, payload.data(), sizeof header);
-  forward({static_cast<FrameKind>(header.kind), header.from, header.to, 0, Bytes(payload.subspan(sizeof header))});
+  Frame frame{static_cast<FrameKind>(header.kind), header.from, header.to, 0, {}};
+  frame.bytes.assign(payload.subspan(sizeof header));
+  forward(std::move(frame));
 }
 
 // ---- processes
