@@ -177,7 +177,7 @@ void SimNode::bounce(const Frame& frame) {
   wire::ProcessDied died{frame.to, {}};
   died.death.description = "is gone";
   // After what the node tells of its death, which says how it died.
-  world_.events().after(milliseconds(5), [this, to = frame.from, died] {
+  after(milliseconds(5), [this, to = frame.from, died] {
     if (alive_) forward({FrameKind::message, node_process(id_), to, 0, wire::encode(died)});
   });
 }
