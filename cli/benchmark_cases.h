@@ -85,10 +85,11 @@ bench::Case measured(std::string name, std::string about, bench::Measure measure
 }
 
 // One file each. The cases refer to the bed.
-void add_call_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);    ///< tasks and actor calls
-void add_start_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);   ///< processes: their start and their size
-void add_object_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);  ///< large values, and many
-void add_node_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);    ///< between two nodes
-void add_ray_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);     ///< what `ray microbenchmark` measures
+void add_call_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);      ///< tasks and actor calls
+void add_start_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);     ///< processes: their start and their size
+void add_object_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);    ///< large values, and many
+void add_node_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);      ///< between two nodes
+void add_together_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);  ///< collectives
+void add_ray_cases(BenchmarkBed& bed, std::vector<bench::Case>& cases);       ///< what `ray microbenchmark` measures
 
 }  // namespace mobula::cli

@@ -19,6 +19,7 @@ std::vector<bench::Case> all_cases(BenchmarkBed& bed) {
   add_call_cases(bed, cases);
   add_start_cases(bed, cases);
   add_object_cases(bed, cases);
+  add_together_cases(bed, cases);
   add_node_cases(bed, cases);
   add_ray_cases(bed, cases);
   for (bench::Case& floor : bed.floors.cases()) cases.push_back(std::move(floor));

@@ -1,217 +1,24 @@
-// Members meet in an actor, the hub: each sends what it brings (small values) or a Ref to it (large ones), and gets
-// what concerns it of all once all have come. A call that never ends ties each member to the hub: when its process dies
-// the runtime cancels the call, and the hub ends the collective.
+// One member's side. Members on one node meet at a board in their shared memory (collective_board.h); those of several
+// nodes through the hub (collective_hub.h), each node as one where values are small.
 #include <mobula/collective.h>
 
 #include <cstring>
-#include <map>
 #include <optional>
 
 #include <fmt/format.h>
 
-#include <mobula/signal.h>
+#include "runtime/client/collective_board.h"
+#include "runtime/client/collective_hub.h"
+#include "runtime/client/context.h"
 
 namespace mobula {
 namespace detail {
-namespace {
 
-// Above this a value is an object, and a reduction has two halves: each member combines a part of it.
-constexpr std::size_t small_bytes = 8192;
-
-constexpr const char* operations[] = {"barrier",    "all_reduce", "reduce",         "broadcast",
-                                      "all_gather", "gather",     "reduce_scatter", "scatter"};
-
-std::string describe(const CollectiveAsk& ask) {
-  std::string text = operations[static_cast<std::size_t>(ask.operation)];
-  if (ask.element == 0) return text;
-  constexpr const char* kinds[] = {"", "floating", "signed", "unsigned"};
-  text += fmt::format(" of {}", ask.same_count ? fmt::format("{} ", ask.count) : "");
-  text += fmt::format("{} numbers of {} bytes", kinds[ask.kind], ask.element);
-  constexpr const char* reductions[] = {"sum", "product", "min", "max", "mean"};
-  text += fmt::format(" ({})", reductions[ask.reduce]);
-  if (ask.root >= 0) text += fmt::format(" with root {}", ask.root);
-  return text;
-}
-
-bool agree(const CollectiveAsk& a, const CollectiveAsk& b) {
-  return a.operation == b.operation && a.deliver == b.deliver && a.root == b.root && a.kind == b.kind &&
-         a.element == b.element && a.reduce == b.reduce && (!a.same_count || a.count == b.count);
-}
-
-}  // namespace
-
-struct CollectivePart {
-  Array<std::byte> bytes;        // of a small one
-  Ref<Array<std::byte>> object;  // of a large one
-  template <class A>
-  void serialize(A& a) {
-    a(bytes, object);
-  }
-};
-struct CollectiveJoined {
-  bool one_node = true;
-};
-
-class CollectiveHub {
- public:
-  CollectiveHub(std::uint32_t size, std::chrono::nanoseconds timeout)
-      : size_(size), timeout_(timeout), members_(size) {}
-
-  Task<CollectiveJoined> join(std::uint32_t rank, std::string node) {
-    check();
-    if (members_[rank].joined) {
-      end(fmt::format("a second member joined with rank {}", rank));
-      check();
-    }
-    members_[rank].joined = true;
-    members_[rank].node = std::move(node);
-    if (++joined_ == size_) changed_.notify_all();
-    const Deadline deadline = deadline_after(timeout_);
-    while (joined_ < size_ && !broken_) {
-      const bool in_time = co_await wait(rank, deadline);
-      if (!in_time && joined_ < size_ && !broken_) {
-        end(fmt::format("after {} not all had joined: rank {} is missing", text_of_timeout(),
-                        missing([&](std::size_t r) { return members_[r].joined; })));
-      }
-    }
-    check();
-    CollectiveJoined told;
-    for (const Member& member : members_) told.one_node &= member.node == members_[0].node;
-    co_return told;
-  }
-
-  // Ends with the member.
-  Task<void> tie(std::uint32_t rank) {
-    try {
-      while (!members_[rank].left) co_await members_[rank].leaving->wait();
-    } catch (const TaskError& e) {
-      // (In-process nothing dies alone, and nothing can wait.)
-      if (e.code() == ErrorCode::cancelled) end(fmt::format("rank {} has died", rank));
-    }
-  }
-  Task<void> leave(std::uint32_t rank) {
-    members_[rank].left = true;
-    members_[rank].leaving->notify_all();
-    end(fmt::format("rank {} has left", rank));
-    co_return;
-  }
-
-  Task<std::vector<CollectivePart>> exchange(std::uint32_t rank, std::uint64_t number, CollectiveAsk ask,
-                                             std::vector<CollectivePart> parts) {
-    check();
-    Round& round = rounds_[number];
-    if (round.arrived == 0) {
-      round.ask = ask;
-      round.first = rank;
-      round.parts.resize(size_);
-      round.came.resize(size_);
-    } else if (!agree(round.ask, ask)) {
-      end(fmt::format("rank {} called {}, but rank {} called {}", round.first, describe(round.ask), rank,
-                      describe(ask)));
-      check();
-    }
-    round.parts[rank] = std::move(parts);
-    round.came[rank] = true;
-    if (++round.arrived == size_) changed_.notify_all();
-    const Deadline deadline = deadline_after(timeout_);
-    while (round.arrived < size_ && !broken_) {
-      const bool in_time = co_await wait(rank, deadline);
-      if (!in_time && round.arrived < size_ && !broken_) {
-        end(fmt::format("rank {} waited {} in {}, and rank {} did not come", rank, text_of_timeout(), describe(ask),
-                        missing([&](std::size_t r) { return round.came[r]; })));
-      }
-    }
-    if (round.arrived < size_) check();
-    std::vector<CollectivePart> told = share_of(round, rank);
-    if (++round.told == size_) rounds_.erase(number);
-    co_return told;
-  }
-
- private:
-  struct Member {
-    bool joined = false;
-    bool left = false;
-    std::string node{};
-    std::unique_ptr<Signal> leaving = std::make_unique<Signal>();
-  };
-  struct Round {
-    CollectiveAsk ask;
-    std::uint32_t first = 0;  // who came first
-    std::uint32_t arrived = 0, told = 0;
-    std::vector<std::vector<CollectivePart>> parts;  // by rank
-    std::vector<bool> came;
-  };
-
-  // A wait of a call from this member: cancelled, it has died.
-  Task<bool> wait(std::uint32_t rank, Deadline deadline) {
-    try {
-      const bool notified = co_await changed_.wait(time_left(deadline));
-      co_return notified;
-    } catch (const TaskError& e) {
-      if (e.code() == ErrorCode::cancelled) end(fmt::format("rank {} has died", rank));
-      throw;
-    }
-  }
-
-  static std::vector<CollectivePart> share_of(const Round& round, std::uint32_t rank) {
-    using Deliver = CollectiveAsk::Deliver;
-    std::vector<CollectivePart> out;
-    const auto root = static_cast<std::uint32_t>(round.ask.root);
-    switch (round.ask.deliver) {
-      case Deliver::all_to_root:
-        if (rank != root) break;
-        [[fallthrough]];
-      case Deliver::all_to_all:
-        for (const auto& parts : round.parts) out.insert(out.end(), parts.begin(), parts.end());
-        break;
-      case Deliver::root_to_all:
-        if (rank != root) out = round.parts[root];
-        break;
-      case Deliver::mine_of_each:
-        for (const auto& parts : round.parts) out.push_back(parts[rank]);
-        break;
-      case Deliver::mine_of_root:
-        out.push_back(round.parts[root][rank]);
-        break;
-    }
-    return out;
-  }
-
-  template <class Has>
-  std::size_t missing(const Has& has) const {
-    std::size_t rank = 0;
-    while (rank < size_ && has(rank)) ++rank;
-    return rank;
-  }
-  std::string text_of_timeout() const {
-    return fmt::format("{} ms", std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count());
-  }
-  void end(std::string why) {
-    if (broken_) return;
-    broken_ = std::move(why);
-    changed_.notify_all();
-  }
-  void check() const {
-    if (!broken_) return;
-    throw TaskError({.code = ErrorCode::collective_broken,
-                     .message = fmt::format("the collective of {} members has ended: {}. Make a new Collective, and "
-                                            "join it on all members",
-                                            size_, *broken_)});
-  }
-
-  const std::uint32_t size_;
-  const std::chrono::nanoseconds timeout_;
-  std::vector<Member> members_;
-  std::uint32_t joined_ = 0;
-  std::map<std::uint64_t, Round> rounds_;
-  std::optional<std::string> broken_;
-  Signal changed_;
-};
-
+// What members meet with: their Communicator's.
 class CollectiveMember {
  public:
-  CollectiveMember(Actor<CollectiveHub> hub, std::uint32_t rank, std::uint32_t size)
-      : hub_(std::move(hub)), rank_(rank), size_(size), tie_(hub_.call<&CollectiveHub::tie>(rank)) {}
+  CollectiveMember(Actor<CollectiveHub> hub, std::uint32_t rank, std::uint32_t size, std::chrono::nanoseconds timeout)
+      : hub_(std::move(hub)), rank_(rank), size_(size), timeout_(timeout), tie_(hub_.call<&CollectiveHub::tie>(rank)) {}
   ~CollectiveMember() {
     try {
       hub_.call<&CollectiveHub::leave>(rank_);
@@ -222,30 +29,75 @@ class CollectiveMember {
   CollectiveMember(const CollectiveMember&) = delete;
   CollectiveMember& operator=(const CollectiveMember&) = delete;
 
-  // What the hub answered. A TaskError that left it is its answer.
-  template <class T>
-  static T answer(const Ref<T>& ref) {
-    Result<T> result = ref.try_get();
-    if (result.ok()) return *std::move(result);
-    const Error& error = result.error();
-    if (error.code == ErrorCode::exception && !error.causes.empty()) throw TaskError(error.causes.front());
-    throw TaskError(error);
+  void join() {
+    const std::vector<std::uint32_t> nodes = answer(hub_.call<&CollectiveHub::join>(rank_, this_task().node));
+    for (std::uint32_t r = 0; r < size_; ++r) {
+      if (nodes[r] != nodes[rank_]) continue;
+      if (r == rank_) seat_ = static_cast<std::uint32_t>(here_.size());
+      here_.push_back(r);
+    }
+    const BoardShape shape = BoardShape::of(here_.size(), size_);
+    const CollectiveBoard::Waiting waiting{
+        .look = [this] { look(); }, .late = [this] { late(); }, .ended = [this] { throw_ended(); }};
+    if (here_.size() == 1) {  // alone here: memory of its own
+      const auto memory = std::make_shared<std::vector<Line>>(shape.size() / sizeof(Line) + 1);
+      board_.emplace(SharedMemory{memory->data()->bytes, shape.size(), memory}, shape, seat_, waiting);
+      return board_->clear();
+    }
+    Core& core = *hub_.base().core();
+    Ref<Array<std::byte>> given;
+    if (seat_ == 0) {
+      Encoded encoded;
+      encoded.object = core.allocate(shape.size());
+      const SharedMemory mine{encoded.object->data(), encoded.object->size(), encoded.object};
+      CollectiveBoard(mine, shape, seat_, waiting).clear();
+      given = Ref<Array<std::byte>>(&core, core.put(encoded));
+    }
+    memory_ = answer(hub_.call<&CollectiveHub::memory>(rank_, here_.front(), given));
+    board_.emplace(core.shared_memory(memory_.base().slot()), shape, seat_, waiting);
   }
 
-  void join() { one_node_ = answer(hub_.call<&CollectiveHub::join>(rank_, this_task().node)).one_node; }
+  bool one_node() const { return board_->shape().one_node(); }
+  // Where all members are on this node.
+  template <class Run>
+  void here(const CollectiveAsk& ask, const Run& run) {
+    begin(ask);
+    or_end([&] { run(BoardOperation{*board_, deadline_, [this] { compare_asks(); }, seat_}); });
+  }
+  std::uint32_t rank() const { return rank_; }
+  std::uint32_t size() const { return size_; }
 
-  CollectiveParts exchange(const CollectiveAsk& ask, const std::vector<std::span<const std::byte>>& mine) {
-    std::vector<CollectivePart> parts;
-    for (const std::span<const std::byte> bytes : mine) {
-      CollectivePart& part = parts.emplace_back();
-      if (bytes.size() <= small_bytes) {
-        part.bytes = Array<std::byte>(bytes);
-      } else {
-        part.object = Ref<Array<std::byte>>(hub_.base().core(), put(bytes));
-      }
+  // Between nodes: small values of the same size everywhere. Gives what each rank has.
+  std::vector<std::span<const std::byte>> exchange_small(const CollectiveAsk& ask, std::span<const std::byte> mine) {
+    begin(ask);
+    if (!mine.empty()) std::memcpy(board_->stage(), mine.data(), mine.size());
+    board_->say(ask, mine.size());
+    or_end([&] { board_->meet(deadline_, [&] { meet_outside(ask); }); });
+    compare_asks();
+    std::vector<std::span<const std::byte>> out;
+    for (std::uint32_t r = 0; r < size_; ++r) {
+      const CollectiveBoard::Letter& letter = board_->letter(r);
+      out.emplace_back(letter.text, letter.bytes);
     }
-    CollectiveParts out;
-    for (CollectivePart& part : answer(hub_.call<&CollectiveHub::exchange>(rank_, ++number_, ask, parts))) {
+    return out;
+  }
+  // After it: what a rank on this node brought, null for the others.
+  const std::byte* brought_here(std::uint32_t rank) const {
+    const auto seat = std::ranges::find(here_, rank);
+    return seat == here_.end() ? nullptr : board_->stage_of(static_cast<std::uint32_t>(seat - here_.begin()));
+  }
+
+  // Between nodes: values of any size, of each member or of the root. Those here agree first.
+  std::vector<Array<std::byte>> exchange(const CollectiveAsk& ask,
+                                         const std::vector<std::span<const std::byte>>& mine) {
+    begin(ask);
+    board_->say(ask, 0);
+    board_->meet(deadline_);
+    compare_asks();
+    CollectiveBrought brought{{rank_}, std::vector<std::vector<CollectivePart>>(1)};
+    for (const std::span<const std::byte> bytes : mine) brought.parts[0].push_back(part_of(bytes));
+    std::vector<Array<std::byte>> out;
+    for (CollectivePart& part : answer(hub_.call<&CollectiveHub::exchange>(number_, ask, brought))) {
       Array<std::byte> bytes = part.object ? part.object.get() : std::move(part.bytes);
       if (reinterpret_cast<std::uintptr_t>(bytes.data()) % 64 != 0 && !bytes.empty()) {
         ArrayBuilder<std::byte> aligned(bytes.size(), ArrayBuilder<std::byte>::OnHeap{});
@@ -257,17 +109,136 @@ class CollectiveMember {
     return out;
   }
 
+ private:
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+
+  // What the hub answered. A TaskError that left it is its answer.
+  template <class T>
+  T answer(const Ref<T>& ref) const {
+    Result<T> result = ref.try_get();
+    if (result.ok()) {
+      if constexpr (std::is_void_v<T>) {
+        return;
+      } else {
+        return *std::move(result);
+      }
+    }
+    const Error& error = result.error();
+    if (error.code == ErrorCode::exception && !error.causes.empty()) throw TaskError(error.causes.front());
+    if (error.code != ErrorCode::actor_died) throw TaskError(error);
+    throw TaskError(
+        {.code = ErrorCode::collective_broken,
+         .message = fmt::format("the collective of {} members has ended: the actor that knows them is gone. "
+                                "Make a new Collective, and join it on all members",
+                                size_),
+         .causes = {error}});
+  }
+
+  void begin(const CollectiveAsk& ask) {
+    if (ask.root >= static_cast<std::int32_t>(size_) || ask.root < -1) {
+      throw TaskError({.code = ErrorCode::invalid,
+                       .message = fmt::format("{} with root {}: the ranks are 0 to {}", describe(ask.operation),
+                                              ask.root, size_ - 1)});
+    }
+    ++number_;
+    operation_ = ask;
+    deadline_ = deadline_after(timeout_);
+  }
+  [[noreturn]] void end(const std::string& why) {
+    answer(hub_.call<&CollectiveHub::end>(why));
+    board_->end();
+    throw_ended();
+  }
+  [[noreturn]] void throw_ended() {
+    answer(hub_.call<&CollectiveHub::why>());
+    throw TaskError({.code = ErrorCode::collective_broken, .message = "the collective has ended"});
+  }
+
+  // Who leaves an operation in the middle of it ends the collective.
+  template <class Run>
+  void or_end(const Run& run) {
+    const auto tell = [&](const std::string& what) {
+      try {
+        hub_.call<&CollectiveHub::end>(fmt::format("rank {} left {}: {}", rank_, describe(operation_), what)).get();
+      } catch (const TaskError&) {
+        // It has ended.
+      }
+      board_->end();
+    };
+    try {
+      run();
+    } catch (const TaskError& e) {
+      tell(e.error().message);
+      throw;
+    } catch (const std::exception& e) {
+      tell(e.what());
+      throw;
+    }
+  }
+
+  // While waiting.
+  void look() {
+    Core& core = *hub_.base().core();
+    core.look();
+    std::vector<bool> ready(1);
+    const Slot tie[] = {tie_.base().slot()};
+    core.wait(tie, 1, Clock::now(), ready);
+    if (ready[0]) {
+      board_->end();
+      throw_ended();
+    }
+    const StopFlag* const stop = client::TaskScope::now().stop;
+    if (stop != nullptr && stop->raised()) end(fmt::format("the call of rank {} was cancelled", rank_));
+  }
+  void late() {
+    end(fmt::format("rank {} waited {} ms in {}, and rank {} did not come", rank_,
+                    std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count(), describe(operation_),
+                    here_[board_->missing()]));
+  }
+  void compare_asks() {
+    for (std::uint32_t seat = 1; seat < here_.size(); ++seat) {
+      if (agree(board_->ask_of(0), board_->ask_of(seat))) continue;
+      end(fmt::format("rank {} called {}, but rank {} called {}", here_[0], describe(board_->ask_of(0)), here_[seat],
+                      describe(board_->ask_of(seat))));
+    }
+  }
+
+  // By the first member of a node, for all of them.
+  void meet_outside(const CollectiveAsk& ask) {
+    CollectiveBrought brought{here_, {}};
+    for (std::uint32_t seat = 0; seat < here_.size(); ++seat) {
+      // Those who disagree will say so once they are told that all have come.
+      if (!agree(ask, board_->coming_ask_of(seat))) return;
+      brought.parts.push_back({CollectivePart{Array<std::byte>(board_->coming_from(seat)), {}}});
+    }
+    const auto all = answer(hub_.call<&CollectiveHub::exchange>(number_, ask, brought));
+    for (std::uint32_t r = 0; r < size_; ++r) {
+      // (Nobody there: nothing for this node.)
+      const Array<std::byte> none, &bytes = r < all.size() ? all[r].bytes : none;
+      CollectiveBoard::Letter& letter = board_->letter(r);
+      letter.bytes = bytes.size();
+      if (!bytes.empty()) std::memcpy(letter.text, bytes.data(), bytes.size());
+    }
+  }
+  CollectivePart part_of(std::span<const std::byte> bytes) {
+    if (bytes.size() <= small_collective_bytes) return {Array<std::byte>(bytes), {}};
+    Core& core = *hub_.base().core();
+    return {{}, Ref<Array<std::byte>>(&core, core.put(encode_value(core, scratch(), Array<std::byte>(bytes))))};
+  }
+
   const Actor<CollectiveHub> hub_;
   const std::uint32_t rank_, size_;
+  const std::chrono::nanoseconds timeout_;
   const Ref<void> tie_;
-  bool one_node_ = true;
-
- private:
-  Slot put(std::span<const std::byte> bytes) {
-    Core& core = *hub_.base().core();
-    return core.put(encode_value(core, scratch(), Array<std::byte>(bytes)));
-  }
-  std::uint64_t number_ = 0;
+  std::vector<std::uint32_t> here_;  // ranks on this node, by seat
+  std::uint32_t seat_ = 0;
+  Ref<Array<std::byte>> memory_;
+  std::optional<CollectiveBoard> board_;
+  std::uint64_t number_ = 0;  // of operations
+  CollectiveAsk operation_;   // the last one
+  Deadline deadline_{};
 };
 
 }  // namespace detail
@@ -279,43 +250,125 @@ Communicator::~Communicator() = default;
 Communicator::Communicator(std::unique_ptr<detail::CollectiveMember> member) : member_(std::move(member)) {}
 
 namespace {
-const detail::CollectiveMember& checked(const std::unique_ptr<detail::CollectiveMember>& member) {
+using Ask = detail::CollectiveAsk;
+using Spans = std::vector<std::span<const std::byte>>;
+using detail::BoardOperation;
+
+detail::CollectiveMember& checked(const std::unique_ptr<detail::CollectiveMember>& member) {
   if (member) return *member;
   throw TaskError({.code = ErrorCode::invalid,
                    .message = "this Communicator belongs to no collective: it comes from Collective::join(rank)"});
 }
+
+Spans in_parts(const detail::CollectiveMember& member, const Ask& what, std::span<const std::byte> values) {
+  Spans out;
+  const std::size_t count = values.size() / what.element;
+  const int size = static_cast<int>(member.size());
+  for (int r = 0; r < size; ++r) {
+    const std::size_t begin = detail::part_begin(count, size, r), end = detail::part_begin(count, size, r + 1);
+    out.push_back(values.subspan(begin * what.element, (end - begin) * what.element));
+  }
+  return out;
+}
+
+// Between nodes, the first half of a reduction: this member's part of all that was brought.
+Array<std::byte> combined_part(detail::CollectiveMember& member, Ask what, std::span<const std::byte> values,
+                               detail::Combine combine) {
+  const Spans mine = in_parts(member, what, values);
+  what.deliver = Ask::Deliver::mine_of_each;
+  const auto parts = member.exchange(what, mine);
+  std::vector<const std::byte*> from;
+  for (const Array<std::byte>& part : parts) from.push_back(part.data());
+  ArrayBuilder<std::byte> out(mine[member.rank()].size());
+  combine(out.data(), from, out.size() / what.element, static_cast<Reduce>(what.reduce));
+  return std::move(out).finish();
+}
 }  // namespace
 
 int Communicator::rank() const {
-  return static_cast<int>(checked(member_).rank_);
+  return static_cast<int>(checked(member_).rank());
 }
 int Communicator::size() const {
-  return static_cast<int>(checked(member_).size_);
-}
-bool Communicator::one_node() const {
-  return checked(member_).one_node_;
-}
-bool Communicator::small(std::size_t bytes) {
-  return bytes <= detail::small_bytes;
+  return static_cast<int>(checked(member_).size());
 }
 
 void Communicator::barrier() {
-  exchange({}, {});
+  auto& member = checked(member_);
+  if (!member.one_node()) return void(member.exchange_small({}, {}));
+  member.here({}, [](const BoardOperation& all) { all.barrier({}); });
 }
 
-detail::CollectiveParts Communicator::exchange(detail::CollectiveAsk what, const Spans& mine) {
-  checked(member_);
-  if (what.root >= size() || what.root < -1) {
-    throw TaskError(
-        {.code = ErrorCode::invalid,
-         .message = fmt::format("{} with root {}: the ranks are 0 to {}",
-                                detail::operations[static_cast<std::size_t>(what.operation)], what.root, size() - 1)});
+void Communicator::reduce_in_place(const Ask& what, std::span<std::byte> values, detail::Combine combine) {
+  auto& member = checked(member_);
+  if (member.one_node()) {
+    return member.here(what, [&](const BoardOperation& all) { all.reduce(what, values, combine); });
   }
-  return member_->exchange(what, mine);
+  const bool keeps = what.root < 0 || what.root == rank();
+  if (values.size() <= detail::small_collective_bytes) {
+    std::vector<const std::byte*> from;
+    for (const std::span<const std::byte> one : member.exchange_small(what, values)) from.push_back(one.data());
+    if (keeps) combine(values.data(), from, what.count, static_cast<Reduce>(what.reduce));
+    return;
+  }
+  const Array<std::byte> mine = combined_part(member, what, values, combine);
+  const auto parts = member.exchange(what, {mine.span()});
+  for (int r = 0; r < size() && keeps; ++r) {
+    const std::span<const std::byte> part = parts[static_cast<std::size_t>(r)];
+    std::ranges::copy(part, values.data() + share_begin(what.count, r) * what.element);
+  }
+}
+
+void Communicator::reduce_to_parts(const Ask& what, std::span<const std::byte> values, std::span<std::byte> part,
+                                   detail::Combine combine) {
+  auto& member = checked(member_);
+  if (member.one_node()) {
+    return member.here(what, [&](const BoardOperation& all) { all.reduce_to_parts(what, values, part, combine); });
+  }
+  std::ranges::copy(combined_part(member, what, values, combine), part.data());
+}
+
+void Communicator::broadcast_bytes(const Ask& what, std::span<std::byte> values) {
+  auto& member = checked(member_);
+  if (member.one_node()) {
+    return member.here(what, [&](const BoardOperation& all) { all.broadcast(what, values); });
+  }
+  const bool is_root = what.root == rank();
+  if (values.size() <= detail::small_collective_bytes) {
+    const auto letters = member.exchange_small(what, is_root ? values : std::span<std::byte>());
+    if (is_root) return;
+    const std::byte* here = member.brought_here(static_cast<std::uint32_t>(what.root));
+    if (!values.empty()) std::memcpy(values.data(), here != nullptr ? here : letters[0].data(), values.size());
+    return;
+  }
+  const auto parts = member.exchange(what, is_root ? Spans{values} : Spans{});
+  if (!is_root) std::ranges::copy(parts.at(0), values.begin());
+}
+
+void Communicator::gather_bytes(const Ask& what, std::span<const std::byte> mine, const detail::CollectiveRoom& room) {
+  auto& member = checked(member_);
+  if (member.one_node()) {
+    return member.here(what, [&](const BoardOperation& all) { all.gather(what, mine, room); });
+  }
+  int r = 0;
+  for (const Array<std::byte>& part : member.exchange(what, {mine})) {
+    std::ranges::copy(part, room(r++, part.size()));
+  }
+}
+
+void Communicator::scatter_bytes(const Ask& what, std::span<const std::byte> all, const detail::CollectiveRoom& room) {
+  auto& member = checked(member_);
+  const bool is_root = what.root == rank();
+  if (member.one_node()) {
+    return member.here(what, [&](const BoardOperation& at_board) {
+      at_board.scatter(what, is_root ? all : std::span<const std::byte>(), room);
+    });
+  }
+  const auto parts = member.exchange(what, is_root ? in_parts(member, what, all) : Spans{});
+  std::ranges::copy(parts.at(0), room(rank(), parts.at(0).size()));
 }
 
 Collective::Collective(const Runtime& rt, int size, const CollectiveOptions& options)
-    : size_(static_cast<std::uint32_t>(size)) {
+    : size_(static_cast<std::uint32_t>(size)), timeout_(options.timeout.count()) {
   if (size < 1) {
     throw TaskError(
         {.code = ErrorCode::invalid, .message = fmt::format("a collective of {} members: give a number from 1", size)});
@@ -332,7 +385,8 @@ Communicator Collective::join(int rank) const {
         {.code = ErrorCode::invalid,
          .message = fmt::format("joining a collective with rank {}: the ranks are 0 to {}", rank, size() - 1)});
   }
-  auto member = std::make_unique<detail::CollectiveMember>(hub_, static_cast<std::uint32_t>(rank), size_);
+  auto member = std::make_unique<detail::CollectiveMember>(hub_, static_cast<std::uint32_t>(rank), size_,
+                                                           std::chrono::nanoseconds(timeout_));
   member->join();
   return Communicator(std::move(member));
 }

@@ -428,9 +428,15 @@ class SharedGraph final : public GraphCore {
       Error error =
           ended.ok() ? Error{.code = ErrorCode::unavailable, .message = "its call was cancelled"} : ended.error();
       if (error.code == ErrorCode::exception && !error.causes.empty()) error = Error(error.causes.front());
+      const bool elsewhere = error.code == ErrorCode::invalid && !error.node.empty();
       broken_ = Error{
           .code = error.code,
-          .message = fmt::format("the graph has ended, because {} no longer serves it; make a new one", names_[i]),
+          .message =
+              elsewhere ? fmt::format("the actor of {} lives on node {}, and not on the node of the program that "
+                                      "made the graph: all of them share memory; place them on one "
+                                      "(Options::placement), or make the graph in a task that runs there",
+                                      names_[i], error.node)
+                        : fmt::format("the graph has ended, because {} no longer serves it; make a new one", names_[i]),
           .causes = {std::move(error)}};
       memory_.end();
     }

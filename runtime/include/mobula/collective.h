@@ -12,8 +12,9 @@
 // Every member calls the same operations in the same order; each call returns when all have made it. Results are the
 // same bytes on every member and in every run: elements are combined in the order of the ranks, however they travel.
 //
-// Small values travel in messages, large ones as objects in shared memory, which members on one node read where they
-// lie; between nodes each member fetches only the part that it combines.
+// Members on one node meet in shared memory, and large values pass through it in pieces that stay in the caches.
+// Between nodes one member of each node meets the others' in an actor; large values are objects, of which each member
+// fetches only the part that it combines.
 //
 // When a member dies, or leaves (its Communicator is destroyed, or join()ed again), or members call different things,
 // the collective ends for all: calls that wait and later ones throw ErrorCode::collective_broken, which names the rank
@@ -28,6 +29,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -43,7 +45,7 @@ enum class Reduce : std::uint8_t { sum, product, min, max, mean };
 
 struct CollectiveOptions {
   std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();  // of one operation, and of join()
-  Options actor{};                                                     // of the actor where members meet: a placement
+  Options actor{};  // of the actor that knows the members: a placement
 };
 
 namespace detail {
@@ -74,9 +76,6 @@ struct CollectiveAsk {
   bool same_count = true;
 };
 
-// Numbers that were brought, as they came: by rank.
-using CollectiveParts = std::vector<Array<std::byte>>;
-
 template <class T>
 constexpr std::uint8_t number_kind() {
   return std::is_floating_point_v<T> ? 1 : std::is_signed_v<T> ? 2 : 3;
@@ -95,46 +94,44 @@ constexpr std::size_t part_begin(std::size_t count, int size, int rank) {
   return count * static_cast<std::size_t>(rank) / static_cast<std::size_t>(size);
 }
 
-template <class T>
-std::span<const T> numbers(const Array<std::byte>& bytes) {
-  return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
-}
-template <Number T>
-std::span<const std::byte> bytes_of(std::span<const T> values) {
-  return std::as_bytes(values);
-}
-
 // out[i] = parts[0][i] op parts[1][i] op ...: in this order, so that the bytes do not depend on anything else.
 template <Number T>
-void combine(std::span<T> out, const std::vector<std::span<const T>>& parts, Reduce how) {
+void combine(T* out, std::span<const std::byte* const> parts, std::size_t count, Reduce how) {
   constexpr std::size_t block = 4096;  // stays in the cache while all parts are added
-  for (std::size_t from = 0; from < out.size(); from += block) {
-    const std::size_t to = std::min(out.size(), from + block);
-    std::copy(parts[0].begin() + static_cast<std::ptrdiff_t>(from), parts[0].begin() + static_cast<std::ptrdiff_t>(to),
-              out.begin() + static_cast<std::ptrdiff_t>(from));
+  for (std::size_t from = 0; from < count; from += block) {
+    const std::size_t n = std::min(count - from, block);
+    T* const acc = out + from;
+    std::copy_n(reinterpret_cast<const T*>(parts[0]) + from, n, acc);
     for (std::size_t p = 1; p < parts.size(); ++p) {
-      const T* const in = parts[p].data();
-      T* const acc = out.data();
+      const T* const in = reinterpret_cast<const T*>(parts[p]) + from;
       switch (how) {
         case Reduce::sum:
         case Reduce::mean:
-          for (std::size_t i = from; i < to; ++i) acc[i] = static_cast<T>(acc[i] + in[i]);
+          for (std::size_t i = 0; i < n; ++i) acc[i] = static_cast<T>(acc[i] + in[i]);
           break;
         case Reduce::product:
-          for (std::size_t i = from; i < to; ++i) acc[i] = static_cast<T>(acc[i] * in[i]);
+          for (std::size_t i = 0; i < n; ++i) acc[i] = static_cast<T>(acc[i] * in[i]);
           break;
         case Reduce::min:
-          for (std::size_t i = from; i < to; ++i) acc[i] = in[i] < acc[i] ? in[i] : acc[i];
+          for (std::size_t i = 0; i < n; ++i) acc[i] = in[i] < acc[i] ? in[i] : acc[i];
           break;
         case Reduce::max:
-          for (std::size_t i = from; i < to; ++i) acc[i] = acc[i] < in[i] ? in[i] : acc[i];
+          for (std::size_t i = 0; i < n; ++i) acc[i] = acc[i] < in[i] ? in[i] : acc[i];
           break;
       }
     }
     if (how != Reduce::mean) continue;
-    for (std::size_t i = from; i < to; ++i) out[i] = static_cast<T>(out[i] / static_cast<T>(parts.size()));
+    for (std::size_t i = 0; i < n; ++i) acc[i] = static_cast<T>(acc[i] / static_cast<T>(parts.size()));
   }
 }
+// The same, of numbers of some type. None of the parts is the result.
+using Combine = void (*)(std::byte* out, std::span<const std::byte* const> parts, std::size_t count, Reduce how);
+template <Number T>
+void combine_bytes(std::byte* out, std::span<const std::byte* const> parts, std::size_t count, Reduce how) {
+  combine(reinterpret_cast<T*>(out), parts, count, how);
+}
+// Where so many bytes of the member of this rank are to be copied to.
+using CollectiveRoom = std::function<std::byte*(int rank, std::size_t bytes)>;
 
 }  // namespace detail
 
@@ -154,13 +151,8 @@ class Communicator {
   // In place, the same length everywhere.
   template <detail::Number T>
   void all_reduce(std::span<T> values, Reduce how = Reduce::sum) {
-    if (small(values.size_bytes())) {
-      const auto parts = exchange(ask<T>(Operation::all_reduce, values.size(), how), {values_of(values)});
-      return detail::combine(values, spans<T>(parts), how);
-    }
-    const Array<T> mine = combined_part(std::span<const T>(values), how, Operation::all_reduce);
-    const auto parts = exchange(ask<T>(Operation::all_reduce, values.size(), how), {values_of(mine.span())});
-    for (int r = 0; r < size(); ++r) put_part(values, r, detail::numbers<T>(parts[static_cast<std::size_t>(r)]));
+    reduce_in_place(ask<T>(Operation::all_reduce, values.size(), how), std::as_writable_bytes(values),
+                    &detail::combine_bytes<T>);
   }
   template <detail::Dense M>
   void all_reduce(M& matrix, Reduce how = Reduce::sum) {
@@ -170,19 +162,9 @@ class Communicator {
   // The same, but only `root` gets the result; the others keep what they had.
   template <detail::Number T>
   void reduce(std::span<T> values, int root, Reduce how = Reduce::sum) {
-    if (small(values.size_bytes())) {
-      auto what = ask<T>(Operation::reduce, values.size(), how);
-      what.root = root, what.deliver = detail::CollectiveAsk::Deliver::all_to_root;
-      const auto parts = exchange(what, {values_of(values)});
-      if (rank() == root) detail::combine(values, spans<T>(parts), how);
-      return;
-    }
-    const Array<T> mine = combined_part(std::span<const T>(values), how, Operation::reduce);
     auto what = ask<T>(Operation::reduce, values.size(), how);
-    what.root = root, what.deliver = detail::CollectiveAsk::Deliver::all_to_root;
-    const auto parts = exchange(what, {values_of(mine.span())});
-    if (rank() != root) return;
-    for (int r = 0; r < size(); ++r) put_part(values, r, detail::numbers<T>(parts[static_cast<std::size_t>(r)]));
+    what.root = root, what.deliver = Deliver::all_to_root;
+    reduce_in_place(what, std::as_writable_bytes(values), &detail::combine_bytes<T>);
   }
   template <detail::Dense M>
   void reduce(M& matrix, int root, Reduce how = Reduce::sum) {
@@ -193,11 +175,8 @@ class Communicator {
   template <detail::Number T>
   void broadcast(std::span<T> values, int root) {
     auto what = ask<T>(Operation::broadcast, values.size());
-    what.root = root, what.deliver = detail::CollectiveAsk::Deliver::root_to_all;
-    std::vector<std::span<const std::byte>> mine;
-    if (rank() == root) mine.push_back(values_of(values));
-    const auto parts = exchange(what, mine);
-    if (rank() != root) std::ranges::copy(detail::numbers<T>(parts.at(0)), values.begin());
+    what.root = root, what.deliver = Deliver::root_to_all;
+    broadcast_bytes(what, std::as_writable_bytes(values));
   }
   template <detail::Dense M>
   void broadcast(M& matrix, int root) {
@@ -208,15 +187,13 @@ class Communicator {
   // nothing elsewhere.
   template <detail::Number T>
   std::vector<std::vector<T>> all_gather(std::span<const T> values) {
-    auto what = ask<T>(Operation::all_gather, values.size());
-    what.same_count = false;
-    return copies<T>(exchange(what, {values_of(values)}));
+    return gathered(ask<T>(Operation::all_gather, values.size()), values);
   }
   template <detail::Number T>
   std::vector<std::vector<T>> gather(std::span<const T> values, int root) {
     auto what = ask<T>(Operation::gather, values.size());
-    what.same_count = false, what.root = root, what.deliver = detail::CollectiveAsk::Deliver::all_to_root;
-    return copies<T>(exchange(what, {values_of(values)}));
+    what.root = root, what.deliver = Deliver::all_to_root;
+    return gathered(what, values);
   }
   template <class R>
   auto all_gather(const R& values) {
@@ -230,8 +207,10 @@ class Communicator {
   // This member's part of the combination: elements [share_begin(n), share_begin(n, rank() + 1)) of n.
   template <detail::Number T>
   std::vector<T> reduce_scatter(std::span<const T> values, Reduce how = Reduce::sum) {
-    const Array<T> mine = combined_part(values, how, Operation::reduce_scatter);
-    return {mine.begin(), mine.end()};
+    std::vector<T> part(share_begin(values.size(), rank() + 1) - share_begin(values.size()));
+    reduce_to_parts(ask<T>(Operation::reduce_scatter, values.size(), how), std::as_bytes(values),
+                    std::as_writable_bytes(std::span<T>(part)), &detail::combine_bytes<T>);
+    return part;
   }
   template <class R>
   auto reduce_scatter(const R& values, Reduce how = Reduce::sum) {
@@ -241,10 +220,13 @@ class Communicator {
   template <detail::Number T>
   std::vector<T> scatter(std::span<const T> values, int root) {
     auto what = ask<T>(Operation::scatter, 0);
-    what.root = root, what.deliver = detail::CollectiveAsk::Deliver::mine_of_root;
-    const auto parts = exchange(what, rank() == root ? in_parts(values) : Spans{});
-    const auto mine = detail::numbers<T>(parts.at(0));
-    return {mine.begin(), mine.end()};
+    what.root = root, what.deliver = Deliver::mine_of_root;
+    std::vector<T> mine;
+    scatter_bytes(what, std::as_bytes(values), [&](int, std::size_t bytes) {
+      mine.resize(bytes / sizeof(T));
+      return reinterpret_cast<std::byte*>(mine.data());
+    });
+    return mine;
   }
   template <class R>
   auto scatter(const R& values, int root) {
@@ -257,13 +239,18 @@ class Communicator {
 
  private:
   friend class Collective;
-  using Spans = std::vector<std::span<const std::byte>>;
   using Operation = detail::CollectiveAsk::Operation;
+  using Deliver = detail::CollectiveAsk::Deliver;
   explicit Communicator(std::unique_ptr<detail::CollectiveMember> member);
 
-  static bool small(std::size_t bytes);
-  bool one_node() const;
-  detail::CollectiveParts exchange(detail::CollectiveAsk what, const Spans& mine);
+  void reduce_in_place(const detail::CollectiveAsk& what, std::span<std::byte> values, detail::Combine combine);
+  void reduce_to_parts(const detail::CollectiveAsk& what, std::span<const std::byte> values, std::span<std::byte> part,
+                       detail::Combine combine);
+  void broadcast_bytes(const detail::CollectiveAsk& what, std::span<std::byte> values);
+  void gather_bytes(const detail::CollectiveAsk& what, std::span<const std::byte> mine,
+                    const detail::CollectiveRoom& room);
+  void scatter_bytes(const detail::CollectiveAsk& what, std::span<const std::byte> all,
+                     const detail::CollectiveRoom& room);
 
   template <class T>
   static detail::CollectiveAsk ask(Operation operation, std::size_t count, Reduce how = Reduce::sum) {
@@ -276,52 +263,16 @@ class Communicator {
     return what;
   }
   template <class T>
-  static std::span<const std::byte> values_of(std::span<T> values) {
-    return std::as_bytes(std::span<const T>(values));
-  }
-  template <class T>
-  static std::vector<std::span<const T>> spans(const detail::CollectiveParts& parts) {
-    std::vector<std::span<const T>> out;
-    for (const auto& part : parts) out.push_back(detail::numbers<T>(part));
-    return out;
-  }
-  template <class T>
-  static std::vector<std::vector<T>> copies(const detail::CollectiveParts& parts) {
+  std::vector<std::vector<T>> gathered(detail::CollectiveAsk what, std::span<const T> values) {
+    what.same_count = false;
     std::vector<std::vector<T>> out;
-    for (const std::span<const T> part : spans<T>(parts)) out.emplace_back(part.begin(), part.end());
+    gather_bytes(what, std::as_bytes(values), [&](int of_rank, std::size_t bytes) {
+      out.resize(static_cast<std::size_t>(size()));
+      std::vector<T>& part = out[static_cast<std::size_t>(of_rank)];
+      part.resize(bytes / sizeof(T));
+      return reinterpret_cast<std::byte*>(part.data());
+    });
     return out;
-  }
-  template <class T>
-  Spans in_parts(std::span<const T> values) const {
-    Spans out;
-    for (int r = 0; r < size(); ++r) {
-      const std::size_t begin = share_begin(values.size(), r), end = share_begin(values.size(), r + 1);
-      out.push_back(values_of(values.subspan(begin, end - begin)));
-    }
-    return out;
-  }
-  // The first half of a reduction: this member's part of all that was brought.
-  template <class T>
-  Array<T> combined_part(std::span<const T> values, Reduce how, Operation operation) {
-    const std::size_t begin = share_begin(values.size()), end = share_begin(values.size(), rank() + 1);
-    auto what = ask<T>(operation, values.size(), how);
-    detail::CollectiveParts parts;
-    std::vector<std::span<const T>> mine;
-    if (one_node()) {  // one object each, of which every member reads its part
-      parts = exchange(what, {values_of(values)});
-      for (const std::span<const T> part : spans<T>(parts)) mine.push_back(part.subspan(begin, end - begin));
-    } else {
-      what.deliver = detail::CollectiveAsk::Deliver::mine_of_each;
-      parts = exchange(what, in_parts(values));
-      mine = spans<T>(parts);
-    }
-    ArrayBuilder<T> out(end - begin);
-    detail::combine(out.span(), mine, how);
-    return std::move(out).finish();
-  }
-  template <class T>
-  void put_part(std::span<T> values, int r, std::span<const T> part) const {
-    std::ranges::copy(part, values.begin() + static_cast<std::ptrdiff_t>(share_begin(values.size(), r)));
   }
   template <class M>
   static std::span<typename M::Scalar> span_of(M& matrix) {
@@ -351,12 +302,13 @@ class Collective {
   explicit operator bool() const { return static_cast<bool>(hub_); }
   template <class A>
   void serialize(A& a) {
-    a(hub_, size_);
+    a(hub_, size_, timeout_);
   }
 
  private:
   Actor<detail::CollectiveHub> hub_;
   std::uint32_t size_ = 0;
+  std::int64_t timeout_ = 0;  // nanoseconds
 };
 
 }  // namespace mobula

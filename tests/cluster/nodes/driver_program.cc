@@ -15,6 +15,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/cluster/nodes/driver_together.h"
+
 namespace {
 
 // Has a process of its own.
@@ -224,10 +226,14 @@ int main(int argc, char** argv) {
   if (what == "lineage") return lineage(arguments.at(1), arguments.at(2));
   if (what == "resume") return resume(arguments.at(1), arguments.at(2));
   if (what == "prints") return prints(arguments.at(1), arguments.at(2));
+  if (what == "collective") return collective(arguments.at(1), arguments.at(2));
+  if (what == "graph") return graph(arguments.at(1), arguments.at(2));
   if (what == "join") return join(arguments.at(1), arguments.at(2));
   std::fprintf(
       stderr,
       "usage: cluster_driver busy N | squares ADDRESS KEYS N | spread ADDRESS KEYS PLACES | objects ADDRESS KEYS | "
-      "hoard ADDRESS KEYS | resume ADDRESS KEYS | lineage ADDRESS KEYS | prints ADDRESS KEYS | join ADDRESS KEYS\n");
+      "hoard ADDRESS KEYS | resume ADDRESS KEYS | lineage ADDRESS KEYS | prints ADDRESS KEYS | collective ADDRESS KEYS "
+      "| "
+      "graph ADDRESS KEYS | join ADDRESS KEYS\n");
   return 2;
 }

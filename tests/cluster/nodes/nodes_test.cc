@@ -154,6 +154,37 @@ TEST_F(TwoNodes, ResultsThatAreLostWithOneAreMadeAgainOnTheOther) {
   EXPECT_THAT(driver->output(), HasSubstr("here 3000000.0"));
 }
 
+TEST_F(TwoNodes, TheirActorsComputeTogether) {
+  auto head = start_head(2, keys());
+  auto node = start_node(2, keys());
+  ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
+  auto driver = start_driver({"collective", address(), keys()});
+  EXPECT_EQ(driver->wait(60s), 0) << driver->output() << head->output() << node->output();
+  const std::string& said = driver->output();
+  EXPECT_THAT(said, HasSubstr("joined on first second first second"));
+  EXPECT_THAT(said, HasSubstr("wrong:\nwrong:\nwrong:\nwrong:\n"));
+  const auto times = [&](const std::string& text) {
+    int n = 0;
+    for (auto at = said.find(text); at != std::string::npos; at = said.find(text, at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(times("rank 3 has died"), 6) << said;
+  EXPECT_EQ(times("collective_broken"), 10) << said;
+  EXPECT_THAT(said, HasSubstr("all_reduce of 50000 floating numbers of 4 bytes (sum)"));
+}
+
+TEST_F(TwoNodes, AGraphAcrossThemIsRefusedInWords) {
+  auto head = start_head(1, keys());
+  auto node = start_node(1, keys());
+  ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
+  auto driver = start_driver({"graph", address(), keys()});
+  EXPECT_EQ(driver->wait(60s), 0) << driver->output() << head->output() << node->output();
+  EXPECT_THAT(driver->output(), HasSubstr("graph: invalid: the actor of"));
+  EXPECT_THAT(driver->output(),
+              HasSubstr("lives on node second, and not on the node of the program that made the graph"));
+  EXPECT_THAT(driver->output(), HasSubstr("there: 12"));
+}
+
 TEST_F(TwoNodes, AWorkerThatIsKilledThereIsSurvived) {
   auto head = start_head(0, keys());
   auto node = start_node(2, keys());

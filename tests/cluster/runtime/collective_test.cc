@@ -101,6 +101,24 @@ class Member {
     test::leave(here);
     ring_.barrier();
   }
+  // Until the collective ends.
+  void for_ever(Marks::Name here, std::size_t n) {
+    std::vector<float> values(n, 1.0F);
+    for (int i = 0;; ++i) {
+      ring_.all_reduce(std::span(values), Reduce::max);
+      if (i == 3) test::leave(here);
+    }
+  }
+  // Each calls something else.
+  std::size_t gather_or_scatter() {
+    const std::vector<int> mine(100'000, ring_.rank());
+    if (ring_.rank() == 1) {
+      ring_.scatter(mine, 0);
+    } else {
+      ring_.all_gather(mine);
+    }
+    return mine.size();
+  }
   void dies() { raise(SIGKILL); }
   void leaves() { ring_ = Communicator(); }
 
@@ -241,6 +259,42 @@ TEST_F(Collectives, ADeathInTheMiddleOfAnOperationEndsItToo) {
   EXPECT_THAT(members[0].call<&Member::waits>(here).try_get(30s).error().describe(), HasSubstr("rank 1 has died"));
 }
 
+TEST_F(Collectives, ADeathBetweenThePiecesOfALargeValueEndsItToo) {
+  for (const std::size_t n : {std::size_t{10}, std::size_t{3'000'000}}) {
+    members.clear();
+    make(3);
+    const auto here = marks.name(n == 10 ? "small" : "large");
+    std::vector<Ref<void>> running;
+    for (const auto& member : members) running.push_back(member.call<&Member::for_ever>(here, n));
+    test::await(here, 3);
+    rt.kill(members[0]);
+    for (int rank : {1, 2}) {
+      EXPECT_THAT(running[static_cast<std::size_t>(rank)].try_get(30s).error().describe(),
+                  AllOf(HasSubstr("collective_broken"), HasSubstr("rank 0 has died")));
+    }
+  }
+}
+
+TEST_F(Collectives, AMemberWhoseCallIsCancelledEndsIt) {
+  make(2);
+  const auto here = marks.name("here");
+  const auto waits = members[0].call<&Member::waits>(here);
+  test::await(here);
+  rt.cancel(waits);
+  EXPECT_FALSE(waits.try_get(30s).ok());
+  EXPECT_THAT(members[1].call<&Member::waits>(here).try_get(30s).error().describe(),
+              AllOf(HasSubstr("collective_broken"), HasSubstr("rank 0")));
+}
+
+TEST_F(Collectives, MoreMembersThanProcessorsMeetAgainAndAgain) {
+  make(7);
+  for (int turn = 0; turn < 20; ++turn) {
+    for (const std::size_t n : {7, 20'000}) {
+      for (const auto& got : all<&Member::all_reduce<float>>(n)) expect_same_bytes(got, sum_in_order<float>(7, n));
+    }
+  }
+}
+
 TEST_F(Collectives, LeavingAndCallingDifferentThingsEndItToo) {
   make(2);
   const auto waiting = members[0].call<&Member::reduce>(std::size_t{4}, 0);
@@ -249,6 +303,14 @@ TEST_F(Collectives, LeavingAndCallingDifferentThingsEndItToo) {
     EXPECT_THAT(call.try_get(30s).error().describe(),
                 AllOf(HasSubstr("reduce of 4 signed numbers of 4 bytes (sum) with root 0"),
                       HasSubstr("reduce of 5 signed numbers of 4 bytes (sum) with root 0")));
+  }
+  members.clear();
+  make(2);
+  const auto gathers = members[0].call<&Member::gather_or_scatter>();
+  const auto scatters = members[1].call<&Member::gather_or_scatter>();
+  for (const auto& call : {gathers, scatters}) {
+    EXPECT_THAT(call.try_get(30s).error().describe(),
+                AllOf(HasSubstr("rank 0 called all_gather"), HasSubstr("rank 1 called scatter")));
   }
   members.clear();
   make(2);
