@@ -627,6 +627,11 @@ void WorkerProcess::destroy_instance(Lock& lock) {
   lock.lock();
 }
 
+std::shared_ptr<detail::Object> WorkerProcess::allocate(std::size_t bytes) {
+  environment_.allow_shared(bytes);
+  return ProcessCore::allocate(bytes);
+}
+
 void WorkerProcess::publish_name(const detail::FunctionEntry& entry) {
   if (named_ == &entry) return;
   named_ = &entry;

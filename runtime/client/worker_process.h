@@ -34,6 +34,7 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void* suspend(std::coroutine_handle<> waiting, detail::Deadline) override;
   void wake(void* call) override;
   void exit_actor() override;
+  std::shared_ptr<detail::Object> allocate(std::size_t bytes) override;
 
  private:
   explicit WorkerProcess(const ProcessSetup& setup);
@@ -105,7 +106,7 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void (*destroy_instance_)(void*) = nullptr;
   bool destroy_ = false;
   bool exit_ = false;
-  process::Environment environment_;              // of the task that runs, or of the actor
+  process::Environment environment_{true};        // of the task that runs, or of the actor
   const detail::FunctionEntry* named_ = nullptr;  // whose name is published
 
   std::deque<net::Call> parked_;                  // taken off a lane; their concurrency group is full

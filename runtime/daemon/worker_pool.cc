@@ -66,7 +66,9 @@ struct WorkerPool::Worker {
 
 WorkerPool::WorkerPool(EventLoop& loop, net::Segment& segment, WorkerSetup setup, std::shared_ptr<spdlog::logger> log,
                        WorkerPoolEvents& events)
-    : loop_(loop), segment_(segment), setup_(std::move(setup)), log_(std::move(log)), events_(events) {}
+    : loop_(loop), segment_(segment), setup_(std::move(setup)), log_(std::move(log)), events_(events) {
+  sweep_memory_groups();  // of those who were killed with their node
+}
 
 WorkerPool::~WorkerPool() {
   for (auto& program : programs_) {
@@ -76,6 +78,15 @@ WorkerPool::~WorkerPool() {
   for (auto& [slot, worker] : workers_) {
     if (worker->process.pid != 0) finish_output(*worker);
   }
+  sweep_memory_groups();
+}
+
+void WorkerPool::sweep_memory_groups() {
+  if (!memory_place_) {
+    // (Where a worker has made it possible since, it is possible now.)
+    if (const Result<process::MemoryPlace> place = process::memory_place(false); place.ok()) memory_place_ = *place;
+  }
+  if (memory_place_) process::sweep_memory_groups(*memory_place_);
 }
 
 Result<std::uint32_t> WorkerPool::open_program(const wire::Program& wanted) {
@@ -237,6 +248,16 @@ wire::ProcessDeath WorkerPool::explain(const Program& program, const Worker& wor
   } else {
     death.exit_status = WEXITSTATUS(status);
     death.description = fmt::format("exited with status {}", death.exit_status);
+  }
+  if (!memory_place_) sweep_memory_groups();
+  if (const auto limit = memory_place_ ? process::bury_memory_group(*memory_place_, pid) : std::nullopt) {
+    if (death.signal == SIGKILL) {
+      death.over_limit = true;
+      death.out_of_memory = fmt::format(
+          "the process (pid {}) and its children reached the memory limit of {} bytes (Options::memory_limit), and the "
+          "kernel killed it: give it more, or let it use less",
+          pid, *limit);
+    }
   }
   if (const auto crash = process::read_crash(segment_.crash_area(worker.peer.slot))) {
     // The zygote's own file: right even if the program has been rebuilt since.

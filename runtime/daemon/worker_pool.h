@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "runtime/daemon/event_loop.h"
 #include "runtime/daemon/worker_setup.h"
 #include "runtime/net/segment.h"
+#include "runtime/process/memory_group.h"
 #include "runtime/process/output.h"
 #include "runtime/process/zygote.h"
 #include "runtime/wire/message.h"
@@ -70,6 +72,7 @@ class WorkerPool {
   void finish_output(Worker& worker);
   void read_output(Worker& worker, int stream);
   void finished(std::uint32_t slot, wire::ProcessDeath death);
+  void sweep_memory_groups();
   wire::ProcessDeath explain(const Program& program, const Worker& worker, std::int32_t pid, int status);
 
   EventLoop& loop_;
@@ -77,6 +80,7 @@ class WorkerPool {
   const WorkerSetup setup_;
   const std::shared_ptr<spdlog::logger> log_;
   WorkerPoolEvents& events_;
+  std::optional<process::MemoryPlace> memory_place_;  // where workers with a limit have groups of their own
   std::vector<std::unique_ptr<Program>> programs_;
   std::map<std::uint32_t, std::unique_ptr<Worker>> workers_;  // by slot
   std::vector<net::Peer> failed_;                             // never started; to be reported from on_timer

@@ -83,7 +83,7 @@ void Node::Impl::on_process_exited(const ProcessId& process, const wire::Process
     ProgramEntry& program = programs_[worker.program];
     const bool never_started = !worker.state.started;
     preempted = worker.preempted;
-    death.out_of_memory = worker.out_of_memory;
+    if (!worker.out_of_memory.empty()) death.out_of_memory = worker.out_of_memory;
     end_lease(worker, now);
     workers_.erase(found);
     if (never_started && ++program.failed_starts >= max_failed_starts) {

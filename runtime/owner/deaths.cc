@@ -114,8 +114,14 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
         continue;
       }
       if (gone.death != nullptr && !gone.death->out_of_memory.empty()) {
-        out_of_memory(task_handle, std::move(error), gone.death->out_of_memory, now);
-        continue;
+        if (gone.death->over_limit) {
+          task->retries_left = 0;
+          error.code = ErrorCode::out_of_memory;
+          error.message = gone.death->out_of_memory;
+        } else {
+          out_of_memory(task_handle, std::move(error), gone.death->out_of_memory, now);
+          continue;
+        }
       }
       retry_or_fail(task_handle, std::move(error), now);
     }
@@ -153,7 +159,7 @@ void Owner::Impl::bury(const Gone& gone, Time now) {
       if (gone.death != nullptr && !gone.death->out_of_memory.empty()) {
         Error cause;
         cause.code = ErrorCode::out_of_memory;
-        cause.message = "the node killed it: " + gone.death->out_of_memory;
+        cause.message = (gone.death->over_limit ? "" : "the node killed it: ") + gone.death->out_of_memory;
         error.causes.push_back(std::move(cause));
       }
       actor_worker_died(ref, error, now);

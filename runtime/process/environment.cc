@@ -50,6 +50,7 @@ Result<void> Environment::enter(const Surroundings& wanted) {
     getrlimit(RLIMIT_DATA, &limit_);
     limited_to_ = std::min<rlim_t>(limit_.rlim_max, data_bytes() + wanted.memory);
     memory_ = wanted.memory;
+    confine(wanted.memory);
   }
   entered_ = true;
   return {};
@@ -58,6 +59,7 @@ Result<void> Environment::enter(const Surroundings& wanted) {
 void Environment::leave() {
   if (!entered_) return;
   entered_ = false;
+  if (memory_ != 0 && group_) group_->lift();
   memory_ = 0;
   clearenv();
   for (const std::string& variable : variables_) {
@@ -71,6 +73,16 @@ void Environment::leave() {
     if (fchdir(directory_.get()) != 0) std::abort();  // rather no worker than one in the wrong place
     directory_.reset();
   }
+}
+
+void Environment::confine(std::uint64_t bytes) {
+  if (!confines_) return;
+  if (!group_) {
+    Result<MemoryPlace> place = memory_place(true);
+    if (!place.ok()) return;
+    group_.emplace(*std::move(place));
+  }
+  (void)group_->limit(bytes, getpid());  // where that fails the limit of the process has to do
 }
 
 std::uint64_t Environment::limit_memory() {

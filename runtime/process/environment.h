@@ -6,12 +6,14 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <mobula/result.h>
 
 #include "runtime/process/fd.h"
+#include "runtime/process/memory_group.h"
 
 namespace mobula::process {
 
@@ -32,6 +34,11 @@ struct Surroundings {
 // directory belong to the whole process.
 class Environment {
  public:
+  // `confines`: the process is a worker, and with a limit on memory goes into a group of its own where there can be one
+  // (memory_group.h), so that what the limit of the process does not count is limited too: its children, memory that
+  // they share, files in memory.
+  explicit Environment(bool confines = false) : confines_(confines) {}
+
   // Takes them on; from here to leave() the process is changed. Fails with `invalid`, and changes nothing, where the
   // directory cannot be entered.
   Result<void> enter(const Surroundings& wanted);
@@ -45,8 +52,16 @@ class Environment {
   // gives Surroundings::memory, or 0 and then does nothing. Calls of several threads nest.
   std::uint64_t limit_memory();
   void lift_limit();
+  // So many bytes of the arena will be taken from the system by this process, and do not count. Any thread.
+  void allow_shared(std::uint64_t bytes) {
+    if (group_) group_->allow(bytes);
+  }
 
  private:
+  void confine(std::uint64_t bytes);
+
+  const bool confines_;
+  std::optional<MemoryGroup> group_;  // once it was needed; by the thread that enters
   bool entered_ = false;
   std::vector<std::string> variables_;  // as they were: NAME=VALUE
   Fd directory_;                        // as it was; invalid: not changed

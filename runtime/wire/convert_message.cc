@@ -199,6 +199,7 @@ struct Writer {
     b.setPreempted(m.death.preempted);
     b.setOutOfMemory(text(m.death.out_of_memory));
     b.setNodeName(text(m.death.node_name));
+    b.setOverLimit(m.death.over_limit);
   }
   void operator()(const NodeDied& m) {
     auto b = to.initNodeDied();
@@ -300,7 +301,8 @@ LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
 ProcessDied process_died(schema::ProcessDied::Reader r) {
   return {read(r.getProcess()),
           {r.getPid(), r.getSignal(), r.getExitStatus(), text(r.getDescription()), text(r.getBacktrace()),
-           r.getPreempted(), text(r.getOutOfMemory()), text(r.getNodeName())}};
+           r.getPreempted(), text(r.getOutOfMemory()), text(r.getNodeName()),
+           r.getOverLimit()}};
 }
 
 WaitProbe wait_probe(schema::WaitProbe::Reader r) {

@@ -121,6 +121,7 @@ struct ProcessDied {
   preempted @6 :Bool;
   outOfMemory @7 :Text;
   nodeName @8 :Text;
+  overLimit @9 :Bool;
 }
 struct NodeDied { node @0 :UInt64; reason @1 :Text; name @2 :Text; }
 struct NodeView {

@@ -31,6 +31,7 @@ struct ProcessDeath {
   bool preempted = false;     // the node took its resources for work of a higher priority: no fault of the task
   std::string out_of_memory;  // its node killed it before memory ran out: what was used, and why this one; else empty
   std::string node_name;      // of the node it was on
+  bool over_limit = false;    // that was a limit of its own: another attempt would end the same way
   bool operator==(const ProcessDeath&) const = default;
 };
 

@@ -151,9 +151,9 @@ struct Options {
   // inherit it. (What a library has read of a variable before, or keeps of it afterwards, is the library's.)
   std::map<std::string, std::string> env{};  // variables set beside those that there are
   std::string working_dir{};                 // entered; it has to exist where it runs, else ErrorCode::invalid
-  // T A: bytes that it may allocate beyond what its process had (private memory; the object arena does not count).
-  // Beyond that std::bad_alloc is thrown, and one that leaves it is ErrorCode::out_of_memory. 0: no limit. In-process
-  // (workers = 0) nothing limits it. See also max_worker_memory, which looks at the process after a call.
+  // T A: bytes beyond what its process had (not the object arena). More throws std::bad_alloc, out_of_memory once that
+  // leaves the call; more with children and shared memory ends the process by out_of_memory, where a cgroup can be
+  // written. 0, and in-process: no limit. See also max_worker_memory, which looks at the process after a call.
   std::uint64_t memory_limit = 0;
   friend bool operator==(const Options&, const Options&) = default;
 };

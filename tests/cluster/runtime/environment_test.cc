@@ -2,9 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -13,6 +16,7 @@
 
 #include <mobula/runtime.h>
 
+#include "runtime/process/memory_group.h"
 #include "tests/support/marks.h"
 
 extern char** environ;
@@ -186,6 +190,59 @@ TEST_F(WorkerEnvironments, AnActorsLimitHoldsOverItsCalls) {
   EXPECT_EQ(hoard.call<&Hoard::take_and_keep>(60).get(), 60u);
   EXPECT_EQ(hoard.call<&Hoard::take_and_keep>(60).try_get().error().code, ErrorCode::out_of_memory);
   EXPECT_GE(hoard.call<&Hoard::take_and_keep>(0).get(), 60u);
+}
+
+// Memory that no limit of one process counts: shared with its children.
+std::uint64_t take_shared(std::uint64_t bytes) {
+  auto* const memory =
+      static_cast<char*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  if (memory == MAP_FAILED) return 0;
+  std::memset(memory, 7, bytes);
+  munmap(memory, bytes);
+  return bytes;
+}
+struct Sharer {
+  std::uint64_t take(std::uint64_t bytes) { return take_shared(bytes); }
+  int pid() { return getpid(); }
+};
+std::vector<std::string> groups_of(const process::MemoryPlace& place, const std::string& process) {
+  std::vector<std::string> out;
+  for (const auto& entry : std::filesystem::directory_iterator(place.directory)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("mobula-" + process + "-")) out.push_back(name);
+  }
+  return out;
+}
+TEST(MemoryGroups, HoldWhatAProcessSharesWithItsChildren) {
+  const Result<process::MemoryPlace> place = process::memory_place(false);
+  if (!place.ok()) {
+    std::fprintf(stderr, "\n*** NOT TESTED: %s\n\n", place.error().message.c_str());
+    GTEST_SKIP() << place.error().message;
+  }
+  std::vector<std::string> processes{"1"};
+  // As one would be left by a node that was killed.
+  std::filesystem::create_directory(place->directory + "/mobula-1-1000");
+  {
+    const Runtime rt = Runtime::start({.workers = 2});
+    const auto on = rt.with({.max_restarts = 0, .memory_limit = 64 * MB});
+    EXPECT_EQ(on.remote<take_shared>(32 * MB).get(30s), 32 * MB);
+    const Error error = on.remote<take_shared>(300 * MB).try_get(30s).error();
+    EXPECT_EQ(error.code, ErrorCode::out_of_memory) << error.describe();
+    EXPECT_THAT(error.message, AllOf(HasSubstr("memory limit of 67108864 bytes"), HasSubstr("Options::memory_limit")));
+    EXPECT_THAT(error.attempt, 1);  // no second one: it would end in the same way
+    // Others have no such limit, also in the same process.
+    EXPECT_EQ(on.remote<take_shared>(32 * MB).get(30s), 32 * MB);
+    EXPECT_EQ(rt.remote<take_shared>(300 * MB).get(30s), 300 * MB);
+    EXPECT_EQ(rt.remote<take_shared>(300 * MB).get(30s), 300 * MB);
+    const auto actor = on.spawn<Sharer>(), other = on.spawn<Sharer>();
+    for (const auto& one : {actor, other}) processes.push_back(std::to_string(one.call<&Sharer::pid>().get(30s)));
+    EXPECT_EQ(groups_of(*place, processes.back()), std::vector{"mobula-" + processes.back() + "-67108864"});
+    EXPECT_EQ(actor.call<&Sharer::take>(32 * MB).get(30s), 32 * MB);
+    const Error death = actor.call<&Sharer::take>(300 * MB).try_get(30s).error();
+    EXPECT_EQ(death.code, ErrorCode::actor_died);
+    EXPECT_THAT(death.describe(), HasSubstr("memory limit of 67108864 bytes"));
+  }
+  for (const std::string& process : processes) EXPECT_THAT(groups_of(*place, process), testing::IsEmpty());
 }
 
 Array<char> sevens(std::uint64_t n) {

@@ -602,6 +602,21 @@ TEST_F(OwnerTasks, ATaskKilledForMemoryRunsAgainLaterAndLosesNoRetry) {
   release(ref);
 }
 
+TEST_F(OwnerTasks, ATaskThatReachedItsOwnLimitIsNotTriedAgain) {
+  const RefHandle ref = submit({.task_class = owner.task_class({.max_retries = -1})});
+  grant(worker_a);
+  begun.insert(1);
+  wire::ProcessDeath death;
+  death.signal = 9;
+  death.out_of_memory = "the process reached the memory limit of 100 bytes";
+  death.over_limit = true;
+  owner.on_process_died(worker_a, death, now);
+  ASSERT_EQ(owner.view(ref).state, RefState::error);
+  EXPECT_EQ(owner.view(ref).error->code, ErrorCode::out_of_memory);
+  EXPECT_EQ(owner.view(ref).error->message, death.out_of_memory);
+  release(ref);
+}
+
 TEST_F(OwnerTasks, WithoutRetriesBeingKilledForMemoryIsTheEnd) {
   const RefHandle ref = submit({.task_class = owner.task_class({.max_retries = 0})});
   const auto request = take<wire::LeaseRequest>().back().second;
