@@ -3,6 +3,7 @@
 #include <iostream>
 #include <numeric>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include <mobula/collective.h>
@@ -93,4 +94,15 @@ int main(int argc, char** argv) {
   for (auto& result : results) total += result.get();
   std::cout << total << '\n';
   // [/in-flight]
+
+  // [several]
+  const auto half = rt.spawn<Scale>(0.5), more = rt.spawn<Scale>(3.0);
+  const auto last = rt.spawn<Sum>();
+  mobula::Graph<std::tuple<double, double>(double)> both(rt, [&](mobula::GraphBuilder& build, mobula::Node<double> x) {
+    const auto first = build.call<&Scale::by>(half, x), second = build.call<&Scale::by>(more, x);  // side by side
+    return std::tuple{first, build.call<&Sum::of>(last, first, second)};
+  });
+  const auto [halved, sum_of_both] = both.execute(4).get();
+  std::cout << halved << ' ' << sum_of_both << '\n';  // 2 14
+  // [/several]
 }

@@ -137,9 +137,9 @@ class GraphMemory {
   GraphShape shape_;
 };
 
-// Spinning keeps a core from whoever makes the value, unless each party has one.
-net::SpinPolicy spin_policy(const GraphShape& shape) {
-  return net::SpinPolicy(std::thread::hardware_concurrency() >= shape.parties);
+// As lanes do: on one cpu spinning only keeps it from whoever makes the value; elsewhere the policy learns what helps.
+net::SpinPolicy spin_policy() {
+  return net::SpinPolicy(std::thread::hardware_concurrency() > 1);
 }
 
 Error too_large(std::string_view what, std::size_t size, std::size_t room) {
@@ -167,7 +167,7 @@ void serve_graph(void* object, const GraphPlan& plan) {
   Core& core = current_core();
   const SharedMemory shared = core.shared_memory(plan.memory.base().slot());
   const GraphMemory memory(shared, plan.shape);
-  net::SpinPolicy spin = spin_policy(plan.shape);
+  net::SpinPolicy spin = spin_policy();
   const StopFlag* const stop = client::TaskScope::now().stop;
   const std::string node = this_task().node;
   const auto over = [&] { return memory.ended() || (stop != nullptr && stop->raised()); };
@@ -266,7 +266,7 @@ Error gone() {
 // The results of executions that were read before they were asked for.
 class GraphResults {
  public:
-  using Value = std::variant<std::vector<std::byte>, Error>;
+  using Value = std::variant<std::vector<std::vector<std::byte>>, Error>;  // of each output
   void add(std::uint64_t execution, Value value) {
     if (forgotten_.erase(execution) == 0) values_.emplace(execution, std::move(value));
   }
@@ -286,11 +286,12 @@ class GraphResults {
   std::set<std::uint64_t> forgotten_;  // nobody waits for them
 };
 
-using Reader = std::function<void(std::span<const std::byte>)>;
+using Reader = std::function<void(GraphCore::Values)>;
 
 Result<void> hand_over(const GraphResults::Value& value, const Reader& read) {
   if (const auto* error = std::get_if<Error>(&value)) return *error;
-  read(std::get<std::vector<std::byte>>(value));
+  const auto& values = std::get<std::vector<std::vector<std::byte>>>(value);
+  read(std::vector<std::span<const std::byte>>(values.begin(), values.end()));
   return {};
 }
 
@@ -298,7 +299,7 @@ class SharedGraph final : public GraphCore {
  public:
   SharedGraph(Core& core, const GraphDraft& draft, const GraphShape& limits) : core_(&core) {
     std::vector<GraphPlan> plans = plan(draft, limits);
-    spin_ = spin_policy(shape_);
+    spin_ = spin_policy();
     object_ = core.allocate(GraphMemory::size(shape_));
     memory_ = GraphMemory({object_->data(), object_->size(), object_}, shape_);
     memory_.clear();
@@ -316,7 +317,7 @@ class SharedGraph final : public GraphCore {
   void begin() override {
     if (broken_) throw TaskError(*broken_);
     while (next_ - read_ >= shape_.slots) {
-      const Result<void> there = wait_for(Deadline::max(), [&] { return memory_.has_value(output_, read_); });
+      const Result<void> there = wait_for(Deadline::max(), [&] { return has_results(); });
       if (!there) throw TaskError(there.error());
       keep_next();
     }
@@ -356,22 +357,17 @@ class SharedGraph final : public GraphCore {
     if (const auto kept = results_.take(execution)) return hand_over(*kept, read);
     for (;;) {
       if (closed_) return gone();
-      const Result<void> there = wait_for(deadline, [&] { return memory_.has_value(output_, read_); });
+      const Result<void> there = wait_for(deadline, [&] { return has_results(); });
       if (!there) return there.error();
       if (read_ == execution) break;
       keep_next();
-    }
-    SlotHead& slot = memory_.slot(output_, read_);
-    if (slot.kind == Kind::error) {
-      Error error = wire::decode_error({GraphMemory::payload(slot), slot.size});
-      give_back();
-      return error;
     }
     struct GiveBack {
       SharedGraph* graph;
       ~GiveBack() { graph->give_back(); }
     } const after{this};
-    read({GraphMemory::payload(slot), slot.size});
+    if (std::optional<Error> error = look_at_results()) return *std::move(error);
+    read(values_);
     return {};
   }
   void forget(std::uint64_t execution) override { results_.forget(execution); }
@@ -387,14 +383,32 @@ class SharedGraph final : public GraphCore {
   }
 
  private:
-  void give_back() { memory_.give_back(output_, read_++, output_writer_); }
+  // Of the execution whose results are read.
+  bool has_results() const {
+    return std::ranges::all_of(outputs_, [&](const Output& out) { return memory_.has_value(out.channel, read_); });
+  }
+  // Sets values_, where they lie, or returns what one of the nodes threw.
+  std::optional<Error> look_at_results() {
+    values_.clear();
+    for (const std::uint32_t at : order_) {
+      SlotHead& slot = memory_.slot(outputs_[at].channel, read_);
+      const std::span<const std::byte> bytes(GraphMemory::payload(slot), slot.size);
+      if (slot.kind == Kind::error) return wire::decode_error(bytes);
+      values_.push_back(bytes);
+    }
+    return std::nullopt;
+  }
+  void give_back() {
+    for (const Output& out : outputs_) memory_.give_back(out.channel, read_, out.writer);
+    ++read_;
+  }
   void keep_next() {
-    SlotHead& slot = memory_.slot(output_, read_);
-    const std::span<const std::byte> bytes(GraphMemory::payload(slot), slot.size);
-    if (slot.kind == Kind::error) {
-      results_.add(read_, wire::decode_error(bytes));
+    if (std::optional<Error> error = look_at_results()) {
+      results_.add(read_, *std::move(error));
     } else {
-      results_.add(read_, std::vector<std::byte>(bytes.begin(), bytes.end()));
+      std::vector<std::vector<std::byte>> kept;
+      for (const std::span<const std::byte> bytes : values_) kept.emplace_back(bytes.begin(), bytes.end());
+      results_.add(read_, std::move(kept));
     }
     give_back();
   }
@@ -481,8 +495,12 @@ class SharedGraph final : public GraphCore {
         }
       }
     }
-    output_ = channel(draft.output, 0);
-    output_writer_ = party_of(draft.output);
+    for (const std::uint32_t node : draft.outputs) {
+      const std::uint32_t from = channel(node, 0);  // one of each node
+      const auto known = std::ranges::find(outputs_, from, &Output::channel);
+      order_.push_back(static_cast<std::uint32_t>(known - outputs_.begin()));
+      if (known == outputs_.end()) outputs_.push_back({from, party_of(node)});
+    }
     inputs_.resize(draft.inputs);
     for (const auto& [between, index] : channels) {
       if (between.first < draft.inputs) {
@@ -515,8 +533,13 @@ class SharedGraph final : public GraphCore {
   std::vector<std::uint32_t> readers_;              // of each channel
   std::vector<std::uint32_t> written_;              // channels that this program writes
   std::vector<std::vector<std::uint32_t>> inputs_;  // of each input: those that carry it
-  std::uint32_t output_ = 0, output_writer_ = 0;
-  std::vector<std::string> names_;  // of each actor: its first node
+  struct Output {
+    std::uint32_t channel, writer;
+  };
+  std::vector<Output> outputs_;
+  std::vector<std::uint32_t> order_;                // of the results: each one's place among the outputs
+  std::vector<std::span<const std::byte>> values_;  // results, while they are read
+  std::vector<std::string> names_;                  // of each actor: its first node
   std::shared_ptr<Object> object_;
   GraphMemory memory_;
   std::vector<Ref<void>> loops_;
@@ -551,7 +574,16 @@ class LocalGraph final : public GraphCore {
   }
   std::uint64_t commit() override {
     for (const GraphDraft::Step& step : draft_.steps) values_.push_back(run(step));
-    results_.add(next_, std::move(values_[draft_.output]));
+    std::vector<std::vector<std::byte>> results;
+    for (const std::uint32_t node : draft_.outputs) {
+      const Value& value = values_[node];
+      if (const auto* error = std::get_if<Error>(&value)) {
+        results_.add(next_, *error);
+        return next_++;
+      }
+      results.push_back(std::get<std::vector<std::byte>>(value));
+    }
+    results_.add(next_, std::move(results));
     return next_++;
   }
   Result<void> take(std::uint64_t execution, Deadline, const Reader& read) override {
@@ -562,14 +594,15 @@ class LocalGraph final : public GraphCore {
   void close() override { closed_ = true; }
 
  private:
-  GraphResults::Value run(const GraphDraft::Step& step) {
+  using Value = std::variant<std::vector<std::byte>, Error>;
+  Value run(const GraphDraft::Step& step) {
     std::vector<std::vector<std::byte>> arguments;
     for (const GraphDraft::Argument& argument : step.arguments) {
       if (!argument.node) {
         arguments.push_back(argument.bytes);
         continue;
       }
-      const GraphResults::Value& value = values_[*argument.node];
+      const Value& value = values_[*argument.node];
       if (std::holds_alternative<Error>(value)) return value;
       arguments.push_back(std::get<std::vector<std::byte>>(value));
     }
@@ -582,7 +615,7 @@ class LocalGraph final : public GraphCore {
   const GraphDraft draft_;
   const std::size_t room_;
   std::vector<std::byte> input_;
-  std::vector<GraphResults::Value> values_;  // of the nodes of the execution that runs
+  std::vector<Value> values_;  // of the nodes of the execution that runs
   GraphResults results_;
   std::uint64_t next_ = 0;
   bool closed_ = false;
@@ -598,14 +631,24 @@ std::shared_ptr<GraphCore> GraphCore::make(const Runtime& rt, GraphDraft draft, 
                      .message = fmt::format("max_in_flight = {}: give a number of executions from 1 to {}",
                                             options.max_in_flight, most_in_flight)});
   }
-  if (draft.output < draft.inputs) {
+  if (std::ranges::any_of(draft.outputs, [&](std::uint32_t node) { return node < draft.inputs; })) {
     throw TaskError({.code = ErrorCode::invalid,
                      .message = "the result of a graph is one of its inputs: it has to be the node of a call"});
   }
+  if (draft.outputs.empty()) {
+    throw TaskError({.code = ErrorCode::invalid, .message = "a graph without a result: return a node"});
+  }
+  const bool separate = draft.separate;
   const std::size_t room = std::max(options.max_value_bytes, least_bytes);
-  if (rt.in_process()) return std::make_shared<LocalGraph>(std::move(draft), room);
-  return std::make_shared<SharedGraph>(
-      rt.core(), draft, GraphShape{.slots = static_cast<std::uint32_t>(options.max_in_flight), .slot_bytes = room});
+  std::shared_ptr<GraphCore> core;
+  if (rt.in_process()) {
+    core = std::make_shared<LocalGraph>(std::move(draft), room);
+  } else {
+    core = std::make_shared<SharedGraph>(
+        rt.core(), draft, GraphShape{.slots = static_cast<std::uint32_t>(options.max_in_flight), .slot_bytes = room});
+  }
+  core->separate = separate;
+  return core;
 }
 
 }  // namespace mobula::detail

@@ -234,13 +234,16 @@ Node::Impl::Step Node::Impl::place(Request& request, Round& round, Time now) {
   }
   round.room -= wanted;
   // (The number of idle workers is that before those were taken for which others are being started.)
-  WorkerEntry* worker = idle_worker(request.program);
-  if (worker == nullptr) {
-    ++round.lacking[request.program];
-  } else {
-    grant(request, *worker, now);
-  }
+  if (WorkerEntry* worker = idle_worker(request.program, round)) grant(request, *worker, now);
   return Step::granted;
+}
+
+Node::Impl::WorkerEntry* Node::Impl::idle_worker(std::uint32_t program, Round& round) {
+  // Once there was none there is none in this round, and there may be many workers to look through.
+  const auto lacking = round.lacking.find(program);
+  WorkerEntry* const worker = lacking == round.lacking.end() ? idle_worker(program) : nullptr;
+  if (worker == nullptr) ++round.lacking[program];
+  return worker;
 }
 
 // The bundle is here, or will be: what it has, others cannot take.
@@ -260,11 +263,8 @@ Node::Impl::Step Node::Impl::place_in_bundle(Request& request, Round& round, Tim
     round.waiting = true;
     return Step::waits;
   }
-  WorkerEntry* worker = idle_worker(request.program);
-  if (worker == nullptr) {
-    ++round.lacking[request.program];
-    return Step::waits;
-  }
+  WorkerEntry* worker = idle_worker(request.program, round);
+  if (worker == nullptr) return Step::waits;
   grant(request, *worker, now);
   return Step::granted;
 }

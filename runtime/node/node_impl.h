@@ -127,6 +127,8 @@ class Node::Impl {
   /// No node of the view can run it: refuses it, or, where nodes may join, warns and lets it wait. True if refused.
   bool fits_nowhere(Request& request, const scheduler::Decision& decision);
   WorkerEntry* idle_worker(std::uint32_t program);
+  /// The same; where there is none the round notes that one is lacking.
+  WorkerEntry* idle_worker(std::uint32_t program, Round& round);
   WorkerEntry* worker_of(const LeaseId& lease);
   void end_lease(WorkerEntry& worker, Time now);
   void set_blocked(WorkerEntry& worker, bool blocked, Time now);

@@ -133,6 +133,11 @@ void handle(int signal, siginfo_t* info, void* data) {
 
 }  // namespace
 
+void prepare_crash_handler() {
+  std::array<void*, 2> warm;
+  backtrace(warm.data(), static_cast<int>(warm.size()));
+}
+
 void install_crash_handler(std::span<std::byte> area) {
   if (area.size() < sizeof(Record)) {
     throw std::invalid_argument(fmt::format("a crash area needs {} bytes, got {}", sizeof(Record), area.size()));
@@ -140,8 +145,7 @@ void install_crash_handler(std::span<std::byte> area) {
   record = reinterpret_cast<Record*>(area.data());
   clear_crash(area);
   // The first call loads the unwinder, which may allocate: not in a handler.
-  std::array<void*, 2> warm;
-  backtrace(warm.data(), static_cast<int>(warm.size()));
+  prepare_crash_handler();
 
   constexpr std::size_t stack_bytes = 64 * 1024;
   stack_t stack{};

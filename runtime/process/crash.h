@@ -30,6 +30,8 @@ inline constexpr std::size_t crash_area_bytes = 4096;
 // the process ends), by means that are safe in a signal handler, and then let the signal take its default course, core
 // dump included.
 void install_crash_handler(std::span<std::byte> area);
+// Loads what it needs, so that processes forked from this one need not.
+void prepare_crash_handler();
 
 // What a dead process left; nothing if it left nothing, or died while it wrote. The bytes are not trusted.
 std::optional<CrashReport> read_crash(std::span<const std::byte> area);

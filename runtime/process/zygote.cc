@@ -13,8 +13,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include "runtime/process/zygote_protocol.h"
 
@@ -65,9 +67,15 @@ pid_t spawn(const ZygoteOptions& options, int socket, int parent) {
   const std::string numbers = fmt::format("{}", options.inherited.size());
   std::array<const char*, 5> arguments = {name.c_str(), protocol::zygote_mark, numbers.c_str(), options.options.c_str(),
                                           nullptr};
+  // All symbols are bound now, once, instead of in every worker again.
+  std::vector<char*> variables;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) variables.push_back(*entry);
+  std::string bind_now = fmt::format("{}={}", protocol::bind_now, protocol::bind_now_ours);
+  if (std::getenv(protocol::bind_now) == nullptr) variables.push_back(bind_now.data());
+  variables.push_back(nullptr);
   pid_t pid = 0;
-  const int error =
-      posix_spawn(&pid, options.program.c_str(), &actions, &attributes, const_cast<char**>(arguments.data()), environ);
+  const int error = posix_spawn(&pid, options.program.c_str(), &actions, &attributes,
+                                const_cast<char**>(arguments.data()), variables.data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "runtime/base/fault_point.h"
+#include "runtime/process/crash.h"
 #include "runtime/process/fd.h"
 #include "runtime/process/output.h"
 #include "runtime/process/worker_start.h"
@@ -230,6 +231,10 @@ class ZygoteLoop {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   prctl(PR_SET_NAME, "mobula-zygote");
+  // The workers have the driver's environment, and nothing more.
+  const char* const bind_now = std::getenv(protocol::bind_now);
+  if (bind_now != nullptr && std::strcmp(bind_now, protocol::bind_now_ours) == 0) unsetenv(protocol::bind_now);
+  prepare_crash_handler();
   if (argc != 4) {
     std::fprintf(stderr, "mobula: %s is for mobula's own use; run the program without it\n", argv[1]);
     _exit(2);

@@ -22,6 +22,11 @@ struct ForkRequest {
 };
 inline constexpr int max_requests = 128;
 
+// The dynamic linker's variable, set for the zygote's start only, and the value by which it knows that it was not the
+// user who set it.
+inline constexpr const char* bind_now = "LD_BIND_NOW";
+inline constexpr const char* bind_now_ours = "mobula";
+
 // zygote -> node. `started` carries three descriptors: pidfd, stdout, stderr.
 enum class Kind : std::uint32_t { ready, started, exited, fork_failed };
 struct Event {

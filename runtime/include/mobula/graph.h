@@ -7,6 +7,9 @@
 //   });
 //   double y = graph.execute(3.0).get();
 //
+// A graph may have several results: Graph<std::tuple<A, B>(In...)> is built by a function that returns
+// std::tuple<Node<A>, Node<B>>, and an execution gives all of them as a tuple.
+//
 // While a graph lives its actors serve it alone: each runs its nodes in the order in which they were built, one
 // execution after the other, and other calls wait until the graph is gone. Up to max_in_flight executions are on their
 // way at once; a further one waits for the oldest. Values have at most max_value_bytes, hold no refs, and are copied
@@ -152,6 +155,16 @@ std::vector<std::byte> graph_once(T& object, GraphCode code, std::vector<std::ve
   return run_graph_step(&object, code, arguments, room);
 }
 
+// The nodes of a tuple of results; void of anything else.
+template <class R>
+struct NodesOf {
+  using type = void;
+};
+template <class... V>
+struct NodesOf<std::tuple<V...>> {
+  using type = std::tuple<Node<V>...>;
+};
+
 // A graph while it is built.
 struct GraphDraft {
   struct Argument {
@@ -174,7 +187,8 @@ struct GraphDraft {
   std::uint32_t inputs = 0;  // nodes 0 to inputs - 1
   std::vector<Step> steps;   // the nodes after them
   std::vector<Party> parties;
-  std::uint32_t output = 0;
+  std::vector<std::uint32_t> outputs;  // nodes
+  bool separate = false;               // the results are a tuple of theirs; else the value of the only one
 };
 
 // What executes it.
@@ -182,6 +196,7 @@ class GraphCore {
  public:
   static std::shared_ptr<GraphCore> make(const Runtime& rt, GraphDraft draft, const GraphOptions& options);
   virtual ~GraphCore() = default;
+  bool separate = false;  // see GraphDraft
 
   // One execution: begin, each input in its turn, commit.
   virtual void begin() = 0;
@@ -189,9 +204,9 @@ class GraphCore {
   virtual std::span<std::byte> input_room() = 0;
   virtual void input_written(std::size_t size) = 0;
   virtual std::uint64_t commit() = 0;
-  // The value of an execution, passed to `read` where it lies. Once.
-  virtual Result<void> take(std::uint64_t execution, Deadline,
-                            const std::function<void(std::span<const std::byte>)>& read) = 0;
+  // The values of an execution, one of each output, passed to `read` where they lie. Once.
+  using Values = std::span<const std::span<const std::byte>>;
+  virtual Result<void> take(std::uint64_t execution, Deadline, const std::function<void(Values)>& read) = 0;
   virtual void forget(std::uint64_t execution) = 0;
   virtual void close() = 0;
 };
@@ -283,11 +298,14 @@ class GraphResult {
       return Error{.code = ErrorCode::invalid, .message = "the result of this execution was taken already"};
     }
     std::optional<Result<R>> out;
-    const Result<void> taken = core_->take(execution_, deadline, [&](std::span<const std::byte> bytes) {
+    const Result<void> taken = core_->take(execution_, deadline, [&](detail::GraphCore::Values values) {
       if constexpr (std::is_void_v<R>) {
         out.emplace();
       } else {
-        Decoder d(bytes);
+        if constexpr (!std::is_void_v<typename detail::NodesOf<R>::type>) {
+          if (core_->separate) return void(out.emplace(each(values, std::make_index_sequence<std::tuple_size_v<R>>())));
+        }
+        Decoder d(values[0]);
         out.emplace(d.read<R>());
       }
     });
@@ -295,6 +313,10 @@ class GraphResult {
     core_.reset();
     if (!taken) return taken.error();
     return *std::move(out);
+  }
+  template <std::size_t... I>
+  static R each(detail::GraphCore::Values values, std::index_sequence<I...>) {
+    return R{Decoder(values[I]).template read<std::tuple_element_t<I, R>>()...};
   }
   std::shared_ptr<detail::GraphCore> core_;
   std::uint64_t execution_;
@@ -306,17 +328,24 @@ class Graph;
 template <class R, class... In>
 class Graph<R(In...)> {
  public:
-  // `build(GraphBuilder&, Node<In>...)` makes the calls and returns the node whose value an execution has. Returns at
-  // once: a busy actor begins when it is free.
+  // `build(GraphBuilder&, Node<In>...)` makes the calls and returns the node whose value an execution has, or a tuple
+  // of nodes. Returns at once: a busy actor begins when it is free.
   template <class Build>
   Graph(const Runtime& rt, const Build& build, const GraphOptions& options = {}) {
     detail::GraphDraft draft;
     draft.inputs = sizeof...(In);
     GraphBuilder builder(draft);
     const auto output = call_build(build, builder, std::index_sequence_for<In...>{});
-    static_assert(std::is_same_v<std::remove_const_t<decltype(output)>, Node<detail::Stored<R>>>,
-                  "mobula: the function that builds a Graph<R(In...)> returns a Node<R>");
-    draft.output = output.index;
+    using Output = std::remove_const_t<decltype(output)>;
+    if constexpr (std::is_same_v<Output, Node<detail::Stored<R>>>) {
+      draft.outputs = {output.index};
+    } else {
+      static_assert(std::is_same_v<Output, typename detail::NodesOf<R>::type>,
+                    "mobula: the function that builds a Graph<R(In...)> returns a Node<R>, or, where R is a "
+                    "std::tuple<A, B, ...>, a std::tuple<Node<A>, Node<B>, ...>");
+      std::apply([&](const auto&... node) { draft.outputs = {node.index...}; }, output);
+      draft.separate = true;
+    }
     core_ = detail::GraphCore::make(rt, std::move(draft), options);
   }
   Graph(Graph&&) noexcept = default;

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -173,6 +174,13 @@ struct Hoard {
 };
 
 constexpr std::uint64_t MB = 1 << 20;
+
+TEST_F(WorkerEnvironments, WorkersHaveTheVariablesOfTheProgram) {
+  std::vector<std::string> here = look().variables, there = rt.remote<look>().get(30s).variables;
+  std::ranges::sort(here);
+  std::ranges::sort(there);
+  EXPECT_EQ(there, here);
+}
 
 TEST_F(WorkerEnvironments, WhoeverTakesMoreThanTheLimitIsTold) {
   const auto on = rt.with({.memory_limit = 64 * MB});

@@ -10,6 +10,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <mobula/graph.h>
@@ -29,6 +30,7 @@ struct Stage {
   explicit Stage(double by = 1) : factor(by) {}
   double times(double x) { return factor * x; }
   double sum(double a, double b) { return a + b; }
+  std::tuple<double, double> pair(double x) { return {x, factor * x}; }
   double total(std::span<const double> values) { return std::accumulate(values.begin(), values.end(), factor); }
   std::vector<double> repeat(double x, int n) { return std::vector<double>(static_cast<std::size_t>(n), x); }
   std::string text(const std::string& a, std::string b) { return a + b; }
@@ -82,6 +84,38 @@ TEST_P(Graphs, ValuesBranchAndMeetAndStayWithinAnActor) {
     return build.call<&Stage::sum>(b, both, build.call<&Stage::sum>(a, y, 0.5));
   });
   for (int i = 0; i < 100; ++i) ASSERT_EQ(graph.execute(i, 10).get(), 8.0 * i + 10.5);
+}
+
+TEST_P(Graphs, SeveralResultsOfValuesThatFanOut) {
+  const auto a = rt.spawn<Stage>(2.0), b = rt.spawn<Stage>(3.0), c = rt.spawn<Stage>(5.0);
+  using Three = std::tuple<double, std::vector<double>, double>;
+  Graph<Three(double)> graph(rt, [&](GraphBuilder& build, Node<double> x) {
+    const auto doubled = build.call<&Stage::times>(a, x);  // to all three
+    const auto tripled = build.call<&Stage::times>(b, doubled);
+    const auto list = build.call<&Stage::repeat>(c, doubled, 2);
+    const auto sum = build.call<&Stage::sum>(a, tripled, build.call<&Stage::total>(b, list));
+    return std::tuple{doubled, list, sum};
+  });
+  std::vector<GraphResult<Three>> results;
+  for (int i = 0; i < 50; ++i) results.push_back(graph.execute(i));
+  for (int i = 49; i >= 0; --i) {
+    EXPECT_EQ(results[static_cast<std::size_t>(i)].get(),
+              (Three{2.0 * i, {2.0 * i, 2.0 * i}, 6.0 * i + 3.0 + 4.0 * i}));
+  }
+  // A node twice, and an error of one of them.
+  const auto d = rt.spawn<Stage>(), e = rt.spawn<Stage>();
+  Graph<std::tuple<double, double, double>(double)> twice(rt, [&](GraphBuilder& build, Node<double> x) {
+    const auto same = build.call<&Stage::times>(d, x), refused = build.call<&Stage::refuse>(e, x);
+    return std::tuple{same, refused, same};
+  });
+  EXPECT_EQ(twice.execute(4).get(), (std::tuple{4.0, 4.0, 4.0}));
+  EXPECT_THAT(twice.execute(-4).try_get().error().describe(), HasSubstr("a negative number"));
+  EXPECT_EQ(twice.execute(5).get(), (std::tuple{5.0, 5.0, 5.0}));
+  // A tuple that one method returns is one value.
+  const auto f = rt.spawn<Stage>(2.0);
+  Graph<std::tuple<double, double>(double)> pairs(
+      rt, [&](GraphBuilder& build, Node<double> x) { return build.call<&Stage::pair>(f, x); });
+  EXPECT_EQ(pairs.execute(3).get(), (std::tuple{3.0, 6.0}));
 }
 
 TEST_P(Graphs, ValuesOfManyKinds) {
