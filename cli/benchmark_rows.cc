@@ -39,7 +39,9 @@ void check_names(const std::vector<std::string>& only, const std::vector<bench::
   }
 }
 
-std::vector<bench::Case> chosen(std::vector<bench::Case> cases, const std::vector<std::string>& only) {
+}  // namespace
+
+std::vector<bench::Case> chosen_cases(std::vector<bench::Case> cases, const std::vector<std::string>& only) {
   if (only.empty()) return cases;
   check_names(only, cases);
   std::set<std::string> names;
@@ -55,7 +57,21 @@ std::vector<bench::Case> chosen(std::vector<bench::Case> cases, const std::vecto
   return cases;
 }
 
-}  // namespace
+bench::RunOptions run_options(const BenchmarkOptions& options, std::size_t cases) {
+  bench::RunOptions run;
+  run.trials = options.quick ? 1 : options.trials;
+  run.turns = options.quick ? 1 : run.turns;
+  run.trial_time = std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(options.quick ? 0.001 : options.seconds));
+  run.warm_up = options.quick ? std::chrono::nanoseconds(0) : run.trial_time / 4;
+  run.begins = [cases, tell = options.tell, trials = run.trials, time = run.trial_time](int trial) {
+    if (!tell) return;
+    const double minutes = static_cast<double>(cases) * std::chrono::duration<double>(time).count() / 60;
+    tell(trial == 0 ? fmt::format("{} rows, {} trials of about {:.1f} minutes", cases, trials, minutes)
+                    : fmt::format("trial {} of {}", trial, trials));
+  };
+  return run;
+}
 
 std::vector<bench::Case> benchmark_list() {
   BenchmarkBed bed;
@@ -67,25 +83,11 @@ std::vector<bench::Figures> benchmark_rows(const BenchmarkOptions& options) {
   bed.start.workers =
       options.workers > 0 ? options.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   bed.start.resources = {{"benchmark", 1000}};
-  const std::vector<bench::Case> cases = chosen(all_cases(bed), options.only);
+  const std::vector<bench::Case> cases = chosen_cases(all_cases(bed), options.only);
   bed.fork();
   bed.runtime.emplace(Runtime::start(bed.start));
 
-  bench::RunOptions run;
-  run.trials = options.quick ? 1 : options.trials;
-  run.turns = options.quick ? 1 : run.turns;
-  run.trial_time = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(options.quick ? 0.001 : options.seconds));
-  run.warm_up = options.quick ? std::chrono::nanoseconds(0) : run.trial_time / 4;
-  run.begins = [&](int trial) {
-    if (!options.tell) return;
-    const double minutes =
-        static_cast<double>(cases.size()) * std::chrono::duration<double>(run.trial_time).count() / 60;
-    options.tell(trial == 0
-                     ? fmt::format("{} rows, {} trials of about {:.1f} minutes", cases.size(), run.trials, minutes)
-                     : fmt::format("trial {} of {}", trial, run.trials));
-  };
-  return bench::run(cases, run);
+  return bench::run(cases, run_options(options, cases.size()));
 }
 
 std::optional<double> figure_of(const BenchmarkTarget& target, const std::vector<bench::Figures>& rows) {
@@ -103,6 +105,11 @@ std::optional<double> figure_of(const BenchmarkTarget& target, const std::vector
       return row->p50_us;
     case BenchmarkTarget::amount:
       return row->amount;
+    case BenchmarkTarget::over_floor_us: {
+      const auto floor = find(row->floor);
+      if (floor == rows.end() || !row->p50_us || !floor->p50_us) return std::nullopt;
+      return *row->p50_us - *floor->p50_us;
+    }
     case BenchmarkTarget::p99_to_floor: {
       const auto floor = find(row->floor);
       if (floor == rows.end() || !row->p99_us || !floor->p99_us) return std::nullopt;

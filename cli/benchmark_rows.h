@@ -25,9 +25,15 @@ std::vector<bench::Case> benchmark_list();
 /// has one thread: it forks. Throws UsageError for a name that is none.
 std::vector<bench::Figures> benchmark_rows(const BenchmarkOptions& options);
 
+/// Those whose name or group is among `only` (empty: all), and their floors. Throws UsageError for a name that is none.
+std::vector<bench::Case> chosen_cases(std::vector<bench::Case> cases, const std::vector<std::string>& only);
+
+/// How long and how often, as the options say; tells which trial begins.
+bench::RunOptions run_options(const BenchmarkOptions& options, std::size_t cases);
+
 /// What the project has promised itself of a row, and what Ray reaches on two cores (docs/internals/performance.md).
 struct BenchmarkTarget {
-  enum Figure { ratio, p99_to_floor, per_second, p50_us, amount };
+  enum Figure { ratio, p99_to_floor, over_floor_us, per_second, p50_us, amount };
   std::string text;  ///< of the figure, for people
   std::string row;
   Figure figure;

@@ -31,8 +31,13 @@ struct Case {
   /// Does it and returns the time that counts. The first call of all may prepare what the others need. Throws
   /// CannotMeasure where the machine does not allow it.
   std::function<std::chrono::nanoseconds()> once{};
+  /// Of what is held against a floor that counts another thing (floating-point operations, say): so many of the floor's
+  /// operations are in the latest call of `once`. The ratio is then the part of the floor's rate at which they were
+  /// done, the median over all calls; of a latency its inverse, how many times as long they took.
+  std::function<double()> work{};
   std::function<double()> amount{};  ///< instead of `once`, of Measure::amount
   std::string unit{};
+  std::function<std::string()> note{};  ///< asked at the end: what else people should know of it
 };
 
 /// Why a row has no figures on this machine, in words for people.
@@ -54,6 +59,7 @@ struct Figures {
   std::optional<double> amount;
   std::string unit;
   std::string missing;  ///< why there is nothing
+  std::string note;
 };
 
 struct RunOptions {

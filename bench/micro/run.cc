@@ -15,6 +15,7 @@ using std::chrono::nanoseconds;
 struct Series {
   std::vector<double> microseconds;  // of each call, where operations are timed one by one
   std::vector<double> trials;        // of each: operations a second, or the amount
+  std::vector<double> work;          // the floor's operations a second, of each call
   std::size_t n = 0;
   double operations = 0, seconds = 0;  // of the trial that runs
   nanoseconds spent{};                 // of wall time, in the trial that runs
@@ -78,6 +79,8 @@ class Runner {
       series.seconds += std::chrono::duration<double>(took).count();
       series.operations += what.operations;
       ++series.n;
+      if (what.work && took.count() > 0)
+        series.work.push_back(what.work() / std::chrono::duration<double>(took).count());
       if (timed_one_by_one(what)) {
         series.microseconds.push_back(std::chrono::duration<double, std::micro>(took).count() / what.operations);
       }
@@ -118,7 +121,9 @@ class Runner {
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto floor = by_name.find(all[i].floor);
-      if (floor != by_name.end()) all[i].ratio = ratio(cases_[i].measure, all[i], all[floor->second]);
+      if (floor == by_name.end()) continue;
+      all[i].ratio = cases_[i].work ? part_of(all[floor->second], cases_[i].measure, series_[i].work)
+                                    : ratio(cases_[i].measure, all[i], all[floor->second]);
     }
     return all;
   }
@@ -134,7 +139,8 @@ class Runner {
                 .n = series.n,
                 .amount = {},
                 .unit = what.unit,
-                .missing = series.missing};
+                .missing = series.missing,
+                .note = what.note && series.missing.empty() ? what.note() : ""};
     if (series.trials.empty()) return row;
     const auto count = static_cast<double>(series.trials.size());
     const double mean = std::accumulate(series.trials.begin(), series.trials.end(), 0.0) / count;
@@ -159,6 +165,12 @@ class Runner {
     if (!row.per_second || !floor.per_second) return std::nullopt;
     if (measure == Measure::rate || !row.p50_us || !floor.p50_us) return *row.per_second / *floor.per_second;
     return measure == Measure::speed ? *floor.p50_us / *row.p50_us : *row.p50_us / *floor.p50_us;
+  }
+
+  static std::optional<double> part_of(const Figures& floor, Measure measure, std::vector<double>& work) {
+    if (work.empty() || !floor.per_second) return std::nullopt;
+    const double part = percentile(work, 0.5) / *floor.per_second;
+    return measure == Measure::latency ? 1 / part : part;
   }
 
   const std::span<const Case> cases_;

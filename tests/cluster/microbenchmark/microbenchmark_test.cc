@@ -100,6 +100,61 @@ TEST(Microbenchmark, PrintsThePromisesForTheDocs) {
   EXPECT_THAT(text, testing::HasSubstr("`task_map` | at least 5000000 | - | not measured |"));
 }
 
+TEST(MicrobenchmarkOfLearning, PrintsEveryRowBesideItsFloorAsJson) {
+  const std::map<std::string, json> rows = by_name(json::parse(output_of("microbenchmark rl --quick --json")));
+  for (const char* row : {"cartpole_solved", "pendulum_300k", "ppo_sample_pass", "forward_b1", "vecenv_cartpole",
+                          "vecenv_pendulum", "vecenv_acrobot", "sampling_processes", "weights_broadcast", "sac_updates",
+                          "dqn_updates", "start_native", "start_torch", "sgemm"}) {
+    ASSERT_TRUE(rows.contains(row)) << row;
+  }
+  for (const auto& [name, row] : rows) {
+    if (row.contains("missing")) {  // built without LibTorch, or its module is not built
+      EXPECT_THAT(name, testing::AnyOf("start_torch", "load_libtorch"));
+      EXPECT_NE(row.at("missing"), "") << row;
+      continue;
+    }
+    if (!row.at("floor").is_null()) {
+      EXPECT_TRUE(rows.contains(row.at("floor"))) << row;
+      EXPECT_GT(row.at("ratio").get<double>(), 0) << row;
+    }
+    EXPECT_GT(row.at(row.contains("unit") ? "amount" : "per_second").get<double>(), 0) << row;
+  }
+  for (const char* of_products :
+       {"cartpole_solved", "pendulum_300k", "ppo_sample_pass", "sac_updates", "dqn_updates"}) {
+    EXPECT_EQ(rows.at(of_products).at("floor"), "sgemm");
+  }
+  // A policy of 64x64 forward is 2 x (4 x 64 + 64 x 64 + 64 x 2) operations; a latency's ratio is how many times as
+  // long as the floor takes for them.
+  const double operations = 2.0 * (4 * 64 + 64 * 64 + 64 * 2);
+  const double floor_us = 1e6 * operations / rows.at("sgemm").at("per_second").get<double>();
+  const json& forward = rows.at("forward_b1");
+  EXPECT_NEAR(forward.at("ratio").get<double>(), forward.at("p50_us").get<double>() / floor_us,
+              1e-6 * forward.at("ratio").get<double>());
+  EXPECT_THAT(rows.at("cartpole_solved").at("note"), testing::HasSubstr("of 1 seeds"));
+}
+
+TEST(MicrobenchmarkOfLearning, TellsOfPeersThatAreNotThere) {
+  ::setenv("MOBULA_PEERS_PYTHON", "python3", 1);
+  const json rows =
+      json::parse(output_of("microbenchmark rl --quick --only vecenv_cartpole --peers --json")).at("rows");
+  ::unsetenv("MOBULA_PEERS_PYTHON");
+  ASSERT_EQ(rows.at(0).at("name"), "vecenv_cartpole");
+  const json& peer = rows.at(0).at("peers").at(0);
+  EXPECT_EQ(peer.at("peer"), "envpool");
+  if (peer.contains("missing")) {
+    EXPECT_THAT(peer.at("missing"), testing::HasSubstr("envpool"));
+    EXPECT_TRUE(peer.at("times_as_fast").is_null());
+  } else {
+    EXPECT_GT(peer.at("times_as_fast").get<double>(), 0);
+  }
+}
+
+TEST(MicrobenchmarkOfLearning, PrintsThePromisesForTheDocs) {
+  const std::string text = output_of("microbenchmark rl --quick --only vecenv_pendulum --markdown");
+  EXPECT_THAT(text, testing::HasSubstr("| `vecenv_pendulum` | at least 18400000 |"));
+  EXPECT_THAT(text, testing::HasSubstr("| `start_native` | at most 100000 | - | not measured |"));
+}
+
 TEST(Microbenchmark, ListsItsRows) {
   const std::string list = output_of("microbenchmark --list");
   EXPECT_THAT(list, testing::ContainsRegex("task_sync_idle_1ms +mobula +zmq_ipc_rtt_idle_1ms +the same after"));

@@ -118,6 +118,24 @@ TEST_F(RunTest, ALatencyIsSoManyTimesItsFloorAndASpeedThatPartOfIt) {
   EXPECT_FALSE(rows[3].ratio);
 }
 
+// The floor counts floating-point operations, and the rows something that needs some of them.
+TEST_F(RunTest, WorkIsHeldAgainstTheFloorsRateByTheMedianCall) {
+  std::vector<Case> cases{taking("update", 1ms), taking("run", 2ms), taking("floor", 1ms)};
+  cases[0].measure = Measure::rate;
+  cases[2].measure = Measure::rate;
+  cases[2].operations = 1000;  // 1e6 a second
+  int calls = 0;
+  cases[0].work = [&] { return ++calls % 5 == 0 ? 1e9 : 250.0; };  // of 1 ms: a quarter of the floor's 1000
+  cases[1].work = [] { return 1000.0; };                           // in 2 ms: twice as long as the floor would take
+  cases[0].floor = cases[1].floor = "floor";
+  cases[1].note = [] { return "of seven"; };
+  const auto rows = run(cases, options());
+  EXPECT_THAT(rows[0].ratio, Optional(DoubleNear(0.25, 1e-9)));
+  EXPECT_THAT(rows[1].ratio, Optional(DoubleNear(2, 1e-9)));
+  EXPECT_EQ(rows[1].note, "of seven");
+  EXPECT_EQ(rows[0].note, "");
+}
+
 TEST_F(RunTest, IdlenessComesBeforeEachCallAndDoesNotCount) {
   std::vector<Case> cases{taking("call", 1ms)};
   cases[0].idle = 4ms;
