@@ -1,21 +1,23 @@
 // RLtools' PPO on Pendulum, 300,000 steps, as its own benchmark has it: 4 environments x 1,024 steps, 2 epochs, batches
 // of 256, 64x64. peers.py compiles it against the headers of the PyPI wheel, with OpenBLAS's dense layers where that is
 // installed, and reads the processor seconds from it.
+// Each header wants those before it.
+// clang-format off
 #include <rl_tools/operations/cpu_mux.h>
-#include <ctime>
-#include <iostream>
-// (the order matters)
-#include <rl_tools/nn/layers/standardize/operations_generic.h>
-#include <rl_tools/nn/operations_cpu_mux.h>
+#include <rl_tools/rl/environments/pendulum/operations_cpu.h>
 #include <rl_tools/nn/optimizers/adam/instance/operations_generic.h>
-#include <rl_tools/nn/optimizers/adam/operations_generic.h>
-#include <rl_tools/nn_models/mlp/operations_generic.h>
+#include <rl_tools/nn/operations_cpu_mux.h>
+#include <rl_tools/nn/layers/standardize/operations_generic.h>
 #include <rl_tools/nn_models/mlp_unconditional_stddev/operations_generic.h>
+#include <rl_tools/nn_models/mlp/operations_generic.h>
 #include <rl_tools/nn_models/sequential/operations_generic.h>
+#include <rl_tools/nn/optimizers/adam/operations_generic.h>
 #include <rl_tools/rl/algorithms/ppo/loop/core/config.h>
 #include <rl_tools/rl/algorithms/ppo/loop/core/operations_generic.h>
 #include <rl_tools/rl/components/on_policy_runner/operations_cpu.h>
-#include <rl_tools/rl/environments/pendulum/operations_cpu.h>
+// clang-format on
+#include <ctime>
+#include <iostream>
 
 #if defined(RL_TOOLS_BACKEND_ENABLE_OPENBLAS)
 extern "C" void openblas_set_num_threads(int);
