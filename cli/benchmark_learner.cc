@@ -75,20 +75,27 @@ Case row(std::string name, std::string about, Measure measure, double operations
   return out;
 }
 
-Case ppo_sample_pass() {
-  PpoOptions o{
-      .lr = 1e-3, .n_envs = 8, .n_steps = 32, .batch_size = 256, .n_epochs = 20, .gamma = 0.98, .gae_lambda = 0.8};
+Case ppo_sample_pass(int threads) {
+  PpoOptions o{.lr = 1e-3, .n_envs = 8, .n_steps = 32, .batch_size = 256, .n_epochs = 20, .gamma = 0.98};
+  o.learner_threads = threads;
   const double passes = o.n_epochs * o.n_envs * o.n_steps;
-  Case out = row("ppo_sample_pass",
-                 "a sample of CartPole in a minibatch of 256: forward, loss, backward, clipping, Adam; two networks of "
-                 "64x64, native learner, one core",
-                 Measure::rate, passes);
+  Case out =
+      row(threads == 1 ? "ppo_sample_pass" : "ppo_sample_pass_2_threads",
+          threads == 1 ? "a sample of CartPole in a minibatch of 256: forward, loss, backward, clipping, Adam; two "
+                         "networks of 64x64, native learner, one core"
+                       : "the same with learner_threads: 2, by the clock; its floor is by processor time",
+          Measure::rate, passes);
   const auto loop =
       Lazily([o] { return std::make_unique<Loop<CartPole, PpoLearner, PpoOptions>>(o, o.n_envs, o.n_steps); });
-  out.once = [loop] {
+  out.once = [loop, threads] {
     (*loop)->collect();
-    return bench::cpu_timed([&] { (*loop)->learn(); });
+    const auto learn = [&] { (*loop)->learn(); };
+    return threads == 1 ? bench::cpu_timed(learn) : bench::timed(learn);
   };
+  if (threads > 1) {
+    out.floor = "ppo_sample_pass";
+    return out;
+  }
   out.work = [passes] { return passes * actor_critic_operations(4, {64, 64}, 2).forward_and_back; };
   return out;
 }
@@ -178,7 +185,8 @@ PassOperations actor_critic_operations(int observation_size, const std::vector<i
 }
 
 void add_learner_cases(const LearningBed& bed, std::vector<Case>& cases) {
-  cases.push_back(ppo_sample_pass());
+  cases.push_back(ppo_sample_pass(1));
+  cases.push_back(ppo_sample_pass(2));
   cases.push_back(forward_b1());
   cases.push_back(sac(bed, "sac_updates", {256, 256}));
   cases.push_back(sac(bed, "sac_updates_64", {64, 64}));

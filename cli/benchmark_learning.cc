@@ -44,6 +44,7 @@ const std::vector<BenchmarkTarget>& learning_targets() {
        "RLtools 1.0-1.2 CPU s; 10.7-12 without BLAS"},
       {"PPO sample-pass, part of SGEMM's rate", "ppo_sample_pass", ratio, at_least, 0.5,
        "PyTorch 7.9 us a sample-pass"},
+      {"the same on two threads, times as fast", "ppo_sample_pass_2_threads", ratio, at_least, 1.7, ""},
       {"forward of 4-64-64-2, batch 1, us", "forward_b1", p50_us, at_most, 0.4, "PyTorch 44 us"},
       {"CartPole steps a CPU second", "vecenv_cartpole", per_second, at_least, 20e6, "EnvPool 0.42 million"},
       {"Pendulum steps a CPU second", "vecenv_pendulum", per_second, at_least, 18.4e6, "EnvPool 0.46 million"},

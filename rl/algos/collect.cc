@@ -7,6 +7,7 @@
 #include <string>
 
 #include "rl/algos/es/directions.h"
+#include "rl/algos/offpolicy/parameter_noise.h"
 
 namespace mobula::rl {
 namespace {
@@ -22,6 +23,25 @@ bool all_finite(const float* x, int n) {
   throw std::runtime_error(std::string("Collecting steps: environment ") + std::to_string(env) + " gave " + what +
                            " that is not finite, in its episode " + std::to_string(episode) +
                            ". rl::check_environment finds such faults.");
+}
+
+// Of policies without a value function: each environment follows a policy of its own.
+void sample_perturbed(AnyVecEnv& env, nn::Actor& actor, std::span<const float> parameters,
+                      const nn::Exploration& exploration, std::span<Random> random, std::span<float> states,
+                      std::span<float> actions, std::span<float> log_probs) {
+  const auto part = [envs = static_cast<std::size_t>(env.size())](auto table, std::size_t n) {
+    return table.subspan(n * (table.size() / envs), table.size() / envs);
+  };
+  std::vector<float> moved(parameters.size());
+  for (std::size_t n = 0; n < random.size(); ++n) {
+    const auto noise = episode_noise(actor, n, env.options().seed, env.options().first + static_cast<std::uint32_t>(n),
+                                     env.episodes()[n]);
+    const auto deviation = static_cast<float>(exploration.parameter_noise);
+    for (std::size_t k = 0; k < moved.size(); ++k) moved[k] = parameters[k] + deviation * noise[k];
+    if (!states.empty()) actor.bind_states(part(states, n));
+    actor.sample(moved, part(env.observations(), n), part(env.masks(), n), random.subspan(n, 1), exploration,
+                 part(actions, n).data(), &log_probs[n], nullptr);
+  }
 }
 
 }  // namespace
@@ -60,9 +80,15 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
     std::copy(observations.begin(), observations.end(), f.observations.begin() + at * width);
     std::copy(env.masks().begin(), env.masks().end(), f.masks.begin() + at * layout.mask_size);
     float* actions = f.actions.data() + at * layout.action_size;
-    if (state) actor.bind_states(states);
-    actor.sample(parameters, observations, env.masks(), random, exploration, actions, f.log_probs.data() + at,
-                 values ? f.values.data() + at : nullptr);
+    if (t == 0 || (exploration.resample_every > 0 && t % exploration.resample_every == 0)) actor.draw_noise(random);
+    if (exploration.parameter_noise > 0 && !exploration.uniform) {
+      sample_perturbed(env, actor, parameters, exploration, random, states, {actions, row * layout.action_size},
+                       f.log_probs.subspan(at, row));
+    } else {
+      if (state) actor.bind_states(states);
+      actor.sample(parameters, observations, env.masks(), random, exploration, actions, f.log_probs.data() + at,
+                   values ? f.values.data() + at : nullptr);
+    }
     env.step({actions, row * layout.action_size});
 
     std::copy(env.costs().begin(), env.costs().end(), f.costs.begin() + at * layout.costs);

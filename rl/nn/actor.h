@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "rl/nn/parameters.h"
 #include "rl/nn/policy.h"
@@ -19,7 +20,24 @@ struct Exploration {
   double noise = 0;         // deviation of the normal noise added to a deterministic policy's action, scaled to [-1, 1]
   double perturbation = 0;  // > 0: deviation of noise on the parameters, other noise for each environment (algos/es)
   bool uniform = false;     // actions are uniform over the space: before learning begins
+  // Of the Ornstein-Uhlenbeck process of a policy with correlated_noise, with `noise` as its sigma; see squashed.h.
+  double theta = 0.15, dt = 0.01;
+  // > 0: deviation of noise on the parameters that stays for an episode of an environment
+  // (offpolicy/parameter_noise.h).
+  double parameter_noise = 0;
+  int resample_every = 0;  // steps after which draw_noise() is called again; 0: once a rollout
   bool operator==(const Exploration&) const = default;
+};
+
+// What parameter noise draws for an episode, kept because drawing it again in each short rollout would be dear. Not
+// state: it follows from the key.
+struct PerturbationCache {
+  struct Entry {
+    std::uint64_t seed = 0;
+    std::uint32_t env = 0, episode = 0;
+    std::vector<float> noise;  // empty: nothing yet
+  };
+  std::vector<Entry> of_row;
 };
 
 // A policy that acts: scratch memory for passes through one kind of network, no parameters. Every row's results depend
@@ -39,6 +57,9 @@ class Actor {
   // there is a memory.
   virtual void bind_states(std::span<float>) {}
 
+  // For policies whose noise stays the same over several steps (state_dependent_noise): draws that of the rows that the
+  // following calls of sample() are about, one Random a row. Others do nothing.
+  virtual void draw_noise(std::span<Random>) {}
   // Draws an action for each row: observations [rows][observation_size], masks [rows][mask_size] or empty, one Random
   // a row. Writes actions [rows][action.dimensions], and log_probs and values [rows] unless these are null.
   virtual void sample(std::span<const float> parameters, std::span<const float> observations,
@@ -48,6 +69,8 @@ class Actor {
   virtual void mode(std::span<const float> parameters, std::span<const float> observations,
                     std::span<const std::uint8_t> masks, float* actions) = 0;
   virtual void values(std::span<const float> parameters, std::span<const float> observations, float* values) = 0;
+
+  PerturbationCache perturbations;
 };
 
 // The one for this kind of policy.

@@ -1,6 +1,7 @@
 #include "rl/nn/actor_critic.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "rl/nn/own_network.h"
 
@@ -20,7 +21,12 @@ ActorCritic::ActorCritic(const PolicySpec& spec)
       value_(kLd),
       chosen_(static_cast<std::size_t>(kLd) * 2 * spec.action.dimensions),
       categorical_(spec.action.sizes),
-      gaussian_(spec.action.dimensions) {
+      gaussian_(spec.action.dimensions),
+      spread_(spec.action.dimensions) {
+  if (policy_.continuous() && spec.state_dependent_noise) {
+    state_noise_.emplace(spec.hidden.back(), spec.action.dimensions);
+    variances_.assign(static_cast<std::size_t>(kLd) * spec.action.dimensions, 1.0f);
+  }
   if (policy_.own_network()) {
     own_heads_.resize(head_.size());
     return;
@@ -80,6 +86,14 @@ void ActorCritic::forward(const float* parameters, const float* observations, co
   }
 }
 
+void ActorCritic::draw_noise(std::span<Random> random) {
+  if (!state_noise_) return;
+  drawn_.clear();
+  for (Random& row : random) {
+    for (int k = 0; k < state_noise_->numbers(); ++k) drawn_.push_back(static_cast<float>(row.normal()));
+  }
+}
+
 void ActorCritic::sample(std::span<const float> parameters, std::span<const float> observations,
                          std::span<const std::uint8_t> masks, std::span<Random> random, const Exploration&,
                          float* actions, float* log_probs, float* values) {
@@ -88,14 +102,32 @@ void ActorCritic::sample(std::span<const float> parameters, std::span<const floa
   const int mask_size = policy_.spec().action.head_size();
   const int total = static_cast<int>(random.size());
   float* noise = chosen_.data() + kLd * dimensions;
-  if (policy_.continuous()) gaussian_.set_log_std(parameters.data() + policy_.log_std_offset());
+  if (state_noise_) {
+    state_noise_->set_log_std(parameters.data() + policy_.log_std_offset());
+  } else if (policy_.continuous()) {
+    gaussian_.set_log_std(parameters.data() + policy_.log_std_offset());
+  }
+  // Who acts step by step without draw_noise() gets noise of its own in each: of the same distribution.
+  const std::size_t numbers = state_noise_ ? static_cast<std::size_t>(state_noise_->numbers()) : 0;
+  const bool kept = state_noise_ && drawn_.size() == random.size() * numbers;
   for (int first = 0; first < total; first += kBlockRows) {
     const int rows = std::min(kBlockRows, total - first);
     forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width,
             masks.empty() ? nullptr : masks.data() + static_cast<std::size_t>(first) * mask_size, first, rows, true,
             values != nullptr);
+    const int width_of_features = state_noise_ ? padded(policy_.spec().hidden.back()) : 0;
+    const float* features = state_noise_ ? policy_.actor().features(actor_workspace_) : nullptr;
+    if (state_noise_) state_noise_->variances(features, width_of_features, rows, variances_.data(), kLd);
     for (int r = 0; r < rows; ++r) {
       for (int d = 0; d < dimensions; ++d) {
+        if (state_noise_) {
+          const float shift =
+              kept ? state_noise_->noise(features + static_cast<std::ptrdiff_t>(r) * width_of_features,
+                                         drawn_.data() + static_cast<std::size_t>(first + r) * numbers, d)
+                   : std::sqrt(variances_[d * kLd + r]) * static_cast<float>(random[first + r].normal());
+          chosen_[d * kLd + r] = head_[d * kLd + r] + shift;
+          continue;
+        }
         noise[d * kLd + r] =
             policy_.continuous() ? static_cast<float>(random[first + r].normal()) : random[first + r].uniform_float();
       }
@@ -107,7 +139,12 @@ void ActorCritic::sample(std::span<const float> parameters, std::span<const floa
         distribution.sample(noise + r, chosen_.data() + r, kLd);
         if (log_probs) store(log_prob + r, distribution.log_prob_of(chosen_.data() + r, kLd));
       };
-      policy_.continuous() ? draw(gaussian_) : draw(categorical_);
+      if (state_noise_) {
+        spread_.assign(head_.data() + r, variances_.data() + r, kLd);
+        if (log_probs) store(log_prob + r, spread_.log_prob_of(chosen_.data() + r, kLd));
+      } else {
+        policy_.continuous() ? draw(gaussian_) : draw(categorical_);
+      }
     }
     for (int r = 0; r < rows; ++r) {
       for (int d = 0; d < dimensions; ++d) {

@@ -1,9 +1,13 @@
 // Acting with the two networks of an actor-critic policy.
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "rl/nn/actor.h"
 #include "rl/nn/distribution.h"
 #include "rl/nn/mlp.h"
+#include "rl/nn/state_noise.h"
 
 namespace mobula::rl::nn {
 
@@ -15,6 +19,7 @@ class ActorCritic final : public Actor {
   bool has_values() const override { return policy_.spec().value_function; }
   int state_size() const override { return policy_.state_size(); }
   void bind_states(std::span<float> states) override { states_ = states; }
+  void draw_noise(std::span<Random> random) override;
   void sample(std::span<const float> parameters, std::span<const float> observations,
               std::span<const std::uint8_t> masks, std::span<Random> random, const Exploration& exploration,
               float* actions, float* log_probs, float* values) override;
@@ -34,6 +39,11 @@ class ActorCritic final : public Actor {
   AlignedVector<float> rows_, actor_rows_, critic_rows_, looked_at_, head_, own_heads_, value_, chosen_;
   Categorical<float> categorical_;
   DiagonalGaussian<float> gaussian_;
+  // With state-dependent noise.
+  std::optional<StateNoise<float>> state_noise_;
+  SpreadGaussian<float> spread_;
+  AlignedVector<float> variances_;
+  std::vector<float> drawn_;  // [row][numbers()] of draw_noise(); empty where nobody called it
 };
 
 }  // namespace mobula::rl::nn

@@ -69,6 +69,9 @@ class Mlp {
   void forward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, T* out,
                std::ptrdiff_t ldo) const;
 
+  // After forward(), where there is a hidden layer: what the last layer saw, [row][padded(hidden.back())].
+  const T* features(const Workspace& workspace) const { return workspace.hidden_.back().data(); }
+
   // Once before backward() whenever the parameters changed; `inputs`: for gradients with respect to x too.
   void prepare_backward(const T* parameters, Workspace& workspace, bool inputs = false) const;
 

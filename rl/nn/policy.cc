@@ -31,7 +31,11 @@ Policy<T>::Policy(const PolicySpec& spec) : spec_(spec) {
     add("actor", head, actor_memory_, actor_);
     if (spec.value_function) add("critic", 1, critic_memory_, critic_);
   }
-  if (continuous()) log_std_ = layout_.add("actor.log_std", 1, spec.action.dimensions);
+  if (continuous() && spec.state_dependent_noise) {
+    log_std_ = layout_.add("actor.log_std", spec.action.dimensions, spec.hidden.back());
+  } else if (continuous()) {
+    log_std_ = layout_.add("actor.log_std", 1, spec.action.dimensions);
+  }
   trainable_ = layout_.size();
   if (spec.normalize_observation) {
     mean_ = layout_.add("observation.mean", 1, spec.observation_size);
@@ -53,7 +57,12 @@ AlignedVector<T> Policy<T>::initial_parameters(std::uint64_t seed) const {
   }
   if (critic_memory_) critic_memory_->initialize(parameters.data(), random);
   if (critic_) critic_->initialize(parameters.data(), 1.0, random);
-  if (continuous()) std::fill_n(parameters.data() + log_std_, spec_.action.dimensions, T(spec_.log_std_init));
+  if (continuous()) {
+    const ParameterBlock& block = layout_.block("actor.log_std");
+    for (int r = 0; r < block.rows; ++r) {
+      std::fill_n(parameters.data() + block.offset + r * block.stride, block.columns, T(spec_.log_std_init));
+    }
+  }
   if (spec_.normalize_observation) std::fill_n(parameters.data() + scale_, spec_.observation_size, T(1));
   return parameters;
 }

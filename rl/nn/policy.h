@@ -38,7 +38,9 @@ struct PolicySpec {
   Memory memory = Memory::none;  // a layer with memory between the observation and the hidden layers
   int memory_units = 64;
   bool value_function = true;
-  std::string network = {};  // a library with a network of the user's in place of all that; see own_network.h
+  bool state_dependent_noise = false;  // of a box: gSDE, see state_noise.h
+  bool correlated_noise = false;       // who acts keeps an Ornstein-Uhlenbeck process; see squashed.h
+  std::string network = {};            // a library with a network of the user's in place of all that; see own_network.h
   // Of action values only.
   bool dueling = false;
   int atoms = 1;                // numbers that the value of an action is made of: itself, quantiles, or
@@ -52,7 +54,8 @@ inline constexpr float kObservationClip = 10.0f;
 // Where everything lies in the flat array, and the passes through it; holds no parameters. T is float or double.
 //
 // Blocks: actor.* and critic.* (with a shared trunk shared.* alone), each with its memory.* first where there is one;
-// actor.log_std (box actions only): these are learnt, `trainable()` numbers in all. After them, if the spec normalises
+// actor.log_std (box actions only; a number a dimension, or with state_dependent_noise a row of last hidden units a
+// dimension): these are learnt, `trainable()` numbers in all. After them, if the spec normalises
 // observations, observation.mean and observation.scale, which start as 0 and 1: the networks then see clip((observation
 // - mean) * scale, +-kObservationClip).
 class OwnNetwork;

@@ -59,8 +59,15 @@ void SquashedActor::sample(std::span<const float> parameters, std::span<const fl
           action = std::tanh(outputs_[d * kLd + r] + std * static_cast<float>(draw.normal()));
         } else {
           action = std::tanh(outputs_[d * kLd + r]);
-          if (exploration.noise > 0) action += static_cast<float>(exploration.noise * draw.normal());
+          if (exploration.noise > 0 && !spec.correlated_noise)
+            action += static_cast<float>(exploration.noise * draw.normal());
           action = std::clamp(action, -1.0f, 1.0f);
+        }
+        if (spec.correlated_noise && !exploration.uniform) {
+          float& x = states_[static_cast<std::size_t>(first + r) * dimensions + d];
+          x += static_cast<float>(-exploration.theta * exploration.dt * x +
+                                  exploration.noise * std::sqrt(exploration.dt) * draw.normal());
+          action = std::clamp(action + x, -1.0f, 1.0f);
         }
         actions[static_cast<std::size_t>(first + r) * dimensions + d] = from_unit(spec.action, action);
       }

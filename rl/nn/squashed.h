@@ -48,13 +48,17 @@ inline float to_unit(const ActionSpace& space, float x) {
 }
 
 // Of a squashed Gaussian or a deterministic policy: samples draw, or add normal noise of exploration.noise, clipped to
-// [-1, 1]. Log-probabilities are not needed by anyone and written as 0.
+// [-1, 1]. With correlated_noise both add an Ornstein-Uhlenbeck process instead, a number a dimension that is part of
+// the environment's memory and 0 where an episode begins (Uhlenbeck, Ornstein 1930; Lillicrap et al. 2016):
+//   x <- x - theta x dt + noise sqrt(dt) N(0, 1). Log-probabilities are not needed by anyone and written as 0.
 class SquashedActor final : public Actor {
  public:
   explicit SquashedActor(const PolicySpec& spec);
 
   const ParameterLayout& layout() const override { return net_.layout(); }
   bool has_values() const override { return false; }
+  int state_size() const override { return net_.spec().correlated_noise ? net_.spec().action.dimensions : 0; }
+  void bind_states(std::span<float> states) override { states_ = states; }
   void sample(std::span<const float> parameters, std::span<const float> observations,
               std::span<const std::uint8_t> masks, std::span<Random> random, const Exploration& exploration,
               float* actions, float* log_probs, float* values) override;
@@ -66,6 +70,7 @@ class SquashedActor final : public Actor {
   ActorNet<float> net_;
   Mlp<float>::Workspace workspace_;
   AlignedVector<float> outputs_;
+  std::span<float> states_;
 };
 
 // Of logits.

@@ -25,11 +25,13 @@ template <class Archive>
 void serialize(Archive& archive, PolicySpec& spec) {
   archive(spec.kind, spec.observation_size, spec.action, spec.hidden, spec.activation, spec.log_std_init,
           spec.normalize_observation, spec.shared_trunk, spec.memory, spec.memory_units, spec.value_function,
-          spec.network, spec.dueling, spec.atoms, spec.v_min, spec.v_max);
+          spec.state_dependent_noise, spec.correlated_noise, spec.network, spec.dueling, spec.atoms, spec.v_min,
+          spec.v_max);
 }
 template <class Archive>
 void serialize(Archive& archive, Exploration& exploration) {
-  archive(exploration.epsilon, exploration.noise, exploration.perturbation, exploration.uniform);
+  archive(exploration.epsilon, exploration.noise, exploration.perturbation, exploration.uniform, exploration.theta,
+          exploration.dt, exploration.parameter_noise, exploration.resample_every);
 }
 }  // namespace nn
 

@@ -70,6 +70,7 @@ std::string policy_section(const nn::PolicySpec& spec, std::span<const float> pa
   json["memory"] = kMemories[static_cast<int>(spec.memory)];
   json["memory_units"] = spec.memory_units;
   json["value_function"] = spec.value_function;
+  if (spec.state_dependent_noise) json["state_dependent_noise"] = true;
   if (!spec.network.empty()) json["network"] = spec.network;
   if (spec.kind != nn::PolicySpec::Kind::actor_critic) json["kind"] = kPolicies[static_cast<int>(spec.kind)];
   if (spec.kind == nn::PolicySpec::Kind::action_values) {
@@ -122,6 +123,7 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     policy.spec.memory = static_cast<nn::Memory>(which - kMemories);
     policy.spec.memory_units = json.value("memory_units", 64);
     policy.spec.value_function = json.value("value_function", true);
+    policy.spec.state_dependent_noise = json.value("state_dependent_noise", false);
     policy.spec.network = json.value("network", "");
     const std::string policy_kind = json.value("kind", kPolicies[0]);
     const auto* known = std::find(std::begin(kPolicies), std::end(kPolicies), policy_kind);

@@ -32,7 +32,9 @@ ActorCriticSettings settings_of(const EnvironmentInfo& info, const A2cOptions& o
           .max_grad_norm = o.max_grad_norm,
           .optimizer = optimizer_of(o),
           .learner = o.learner,
-          .device = o.device};
+          .device = o.device,
+          .threads = o.learner_threads,
+          .resample_every = o.sde_sample_freq};
 }
 
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const A2cOptions& options, std::uint64_t seed,
@@ -40,8 +42,12 @@ std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const A2cOpti
   return std::make_unique<ActorCriticLearner>(info, settings_of(info, options), seed, total_steps);
 }
 
-std::string problem_with(const A2cOptions& options, const EnvironmentInfo&) {
-  return problem_with_networks(options);
+std::string problem_with(const A2cOptions& options, const EnvironmentInfo& info) {
+  if (std::string problem = problem_with_networks(options); !problem.empty()) return problem;
+  if (std::string problem = problem_with_threads(options.learner_threads, options.learner); !problem.empty()) {
+    return problem;
+  }
+  return problem_with_state_noise(info, options.use_sde, options.learner, options.hidden);
 }
 
 }  // namespace mobula::rl

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <type_traits>
 
 #include "rl/nn/simd.h"
 
@@ -26,11 +27,12 @@ struct PpoGradient<T>::Totals {
 };
 
 template <class T>
-PpoGradient<T>::PpoGradient(const nn::Policy<T>& policy)
+PpoGradient<T>::PpoGradient(const nn::Policy<T>& policy, int threads)
     : policy_(policy),
       actor_workspace_(policy.actor().make_workspace()),
       categorical_(policy.spec().action.sizes),
       gaussian_(policy.spec().action.dimensions),
+      spread_(policy.spec().action.dimensions),
       observations_(static_cast<std::size_t>(kLd) * policy.spec().observation_size),
       actions_(static_cast<std::size_t>(kLd) * policy.spec().action.dimensions),
       head_(static_cast<std::size_t>(kLd) * policy.actor().shape().outputs),
@@ -38,6 +40,22 @@ PpoGradient<T>::PpoGradient(const nn::Policy<T>& policy)
       d_log_std_(static_cast<std::size_t>(nn::kLanes<T>) * policy.spec().action.dimensions),
       gradient_(policy.trainable()) {
   if (policy.has_critic()) critic_workspace_ = policy.critic().make_workspace();
+  if (policy.continuous() && policy.spec().state_dependent_noise) {
+    state_noise_.emplace(policy.spec().hidden.back(), policy.spec().action.dimensions);
+    variances_.resize(static_cast<std::size_t>(kLd) * policy.spec().action.dimensions);
+    d_variances_.resize(variances_.size());
+  }
+  if (threads > 1 && policy.has_critic() && !policy.actor_memory()) {
+    second_ = std::make_unique<SecondThread>();
+    second_observations_.resize(observations_.size());
+  }
+}
+
+template <class T>
+void PpoGradient<T>::set_deviations(const T* parameters) {
+  if (!policy_.continuous()) return;
+  const T* log_std = parameters + policy_.log_std_offset();
+  state_noise_ ? state_noise_->set_log_std(log_std) : gaussian_.set_log_std(log_std);
 }
 
 template <class T>
@@ -61,12 +79,12 @@ void PpoGradient<T>::begin(const T* parameters, bool memory) {
   std::fill(d_log_std_.begin(), d_log_std_.end(), T(0));
   policy_.actor().prepare_backward(parameters, actor_workspace_, memory);
   if (policy_.has_critic()) policy_.critic().prepare_backward(parameters, critic_workspace_, memory);
-  if (policy_.continuous()) gaussian_.set_log_std(parameters + policy_.log_std_offset());
+  set_deviations(parameters);
 }
 
 template <class T>
 PpoLossStats PpoGradient<T>::end(const Totals& totals, std::size_t samples, const PpoLoss& loss) {
-  if (policy_.continuous()) {
+  if (policy_.continuous() && !state_noise_) {
     for (int d = 0; d < policy_.spec().action.dimensions; ++d) {
       gradient_[policy_.log_std_offset() + d] = nn::sum_lanes<T>(nn::load(d_log_std_.data() + d * nn::kLanes<T>));
     }
@@ -84,13 +102,14 @@ PpoLossStats PpoGradient<T>::end(const Totals& totals, std::size_t samples, cons
 
 // Observations of at most a block of samples, and zeros up to whole vectors of rows.
 template <class T>
-void PpoGradient<T>::gather(const PpoBatch<T>& batch, std::span<const std::uint32_t> rows) {
+void PpoGradient<T>::gather(const PpoBatch<T>& batch, std::span<const std::uint32_t> rows,
+                            nn::AlignedVector<T>& observations) const {
   const int width = policy_.spec().observation_size, count = static_cast<int>(rows.size());
   for (int r = 0; r < count; ++r) {
     std::copy_n(batch.observations.data() + static_cast<std::size_t>(rows[r]) * width, width,
-                observations_.data() + r * width);
+                observations.data() + r * width);
   }
-  std::fill(observations_.data() + count * width, observations_.data() + whole_lanes<T>(count) * width, T(0));
+  std::fill(observations.data() + count * width, observations.data() + whole_lanes<T>(count) * width, T(0));
 }
 
 template <class T>
@@ -98,12 +117,30 @@ PpoLossStats PpoGradient<T>::compute(const T* parameters, const PpoBatch<T>& bat
                                      const PpoLoss& loss) {
   const Norm norm = advantage_norm(batch, rows, loss);
   begin(parameters, false);
-  Totals totals;
-  for (std::size_t first = 0; first < rows.size(); first += kLd) {
-    const auto part = rows.subspan(first, std::min<std::size_t>(kLd, rows.size() - first));
-    gather(batch, part);
-    block(parameters, batch, part, {observations_.data(), observations_.data(), policy_.spec().observation_size}, loss,
-          static_cast<T>(1.0 / static_cast<double>(rows.size())), norm, totals);
+  const T weight = static_cast<T>(1.0 / static_cast<double>(rows.size()));
+  const auto each_part = [&](nn::AlignedVector<T>& observations, const auto& use) {
+    const Inputs in{observations.data(), observations.data(), policy_.spec().observation_size};
+    for (std::size_t first = 0; first < rows.size(); first += kLd) {
+      const auto part = rows.subspan(first, std::min<std::size_t>(kLd, rows.size() - first));
+      gather(batch, part, observations);
+      use(part, in);
+    }
+  };
+  Totals totals, of_values;
+  if (second_) {
+    second_->start([&] {
+      each_part(second_observations_, [&](auto part, const Inputs& in) {
+        value_block(parameters, batch, part, in, loss, weight, of_values);
+      });
+    });
+    each_part(observations_, [&](auto part, const Inputs& in) {
+      policy_block(parameters, batch, part, in, loss, weight, norm, totals);
+    });
+    second_->finish();
+    totals.value_loss = of_values.value_loss;
+  } else {
+    each_part(observations_,
+              [&](auto part, const Inputs& in) { block(parameters, batch, part, in, loss, weight, norm, totals); });
   }
   return end(totals, rows.size(), loss);
 }
@@ -201,23 +238,22 @@ void PpoGradient<T>::evaluate(const T* parameters, const PpoBatch<T>& batch, int
   std::vector<std::uint32_t> columns(static_cast<std::size_t>(envs));
   std::iota(columns.begin(), columns.end(), 0u);
   remember(parameters, batch, steps, envs, columns, initial_states, ended);
-  if (policy_.continuous()) gaussian_.set_log_std(parameters + policy_.log_std_offset());
+  set_deviations(parameters);
   const std::span<const std::uint32_t> rows = sequence_rows_;  // those of the table, in its order
   alignas(64) T result[kLd];
   for (std::size_t first = 0; first < rows.size(); first += kLd) {
     const auto part = rows.subspan(first, std::min<std::size_t>(kLd, rows.size() - first));
     const int count = static_cast<int>(part.size()), lanes = whole_lanes<T>(count);
     Inputs in{observations_.data(), observations_.data(), policy_.spec().observation_size};
-    policy_.actor_memory() ? static_cast<void>(in = inputs_at(first)) : gather(batch, part);
+    policy_.actor_memory() ? static_cast<void>(in = inputs_at(first)) : gather(batch, part, observations_);
     policy_.actor().forward(parameters, in.actor, in.ld, lanes, actor_workspace_, head_.data(), kLd);
     choose(batch, part);
-    for (int r = 0; r < lanes; r += L) {
-      const auto log_prob = [&](auto& distribution) {
-        distribution.assign(head_.data() + r, kLd);
+    with_distribution(lanes, [&](auto& distribution, const auto& assign) {
+      for (int r = 0; r < lanes; r += L) {
+        assign(r);
         nn::store(result + r, distribution.log_prob_of(actions_.data() + r, kLd));
-      };
-      policy_.continuous() ? log_prob(gaussian_) : log_prob(categorical_);
-    }
+      }
+    });
     std::copy_n(result, count, log_probs.data() + first);
     const T* value = head_.data() + head_.size() - kLd;
     if (policy_.has_critic()) {
@@ -261,39 +297,66 @@ void PpoGradient<T>::choose(const PpoBatch<T>& batch, std::span<const std::uint3
   }
 }
 
+template <class T>
+template <class Use>
+void PpoGradient<T>::with_distribution(int lanes, const Use& use) {
+  if (state_noise_) {
+    const int width = nn::padded(policy_.spec().hidden.back());
+    state_noise_->variances(policy_.actor().features(actor_workspace_), width, lanes, variances_.data(), kLd);
+    use(spread_, [this](int r) { spread_.assign(head_.data() + r, variances_.data() + r, kLd); });
+  } else if (policy_.continuous()) {
+    use(gaussian_, [this](int r) { gaussian_.assign(head_.data() + r, kLd); });
+  } else {
+    use(categorical_, [this](int r) { categorical_.assign(head_.data() + r, kLd); });
+  }
+}
+
 // `weight` is 1 / samples of the minibatch; advantages are (A - shift) * scale. Rows of the inputs past the last, up to
 // whole vectors, are there and are finite.
 template <class T>
 void PpoGradient<T>::block(const T* parameters, const PpoBatch<T>& batch, std::span<const std::uint32_t> rows,
                            const Inputs& in, const PpoLoss& loss, T weight, const Norm& norm, Totals& totals) {
+  policy_block(parameters, batch, rows, in, loss, weight, norm, totals);
+  value_block(parameters, batch, rows, in, loss, weight, totals);
+}
+
+// With a shared trunk this leaves the way back to value_block().
+template <class T>
+void PpoGradient<T>::policy_block(const T* parameters, const PpoBatch<T>& batch, std::span<const std::uint32_t> rows,
+                                  const Inputs& in, const PpoLoss& loss, T weight, const Norm& norm, Totals& totals) {
   using V = nn::Vector<T>;
   constexpr int L = nn::kLanes<T>;
   const int count = static_cast<int>(rows.size());
   const int lanes = whole_lanes<T>(count);
 
   // Gather. Lanes past the last sample compute on zeros and get weight 0.
-  alignas(64) T weights[kLd] = {}, old_log_prob[kLd] = {}, old_value[kLd] = {}, advantage[kLd] = {}, target[kLd] = {};
-  alignas(64) T own_value[kLd], own_d_value[kLd];
-  // With a shared trunk the value is the head's last output.
-  const std::size_t last = head_.size() - kLd;
-  T* value = policy_.has_critic() ? own_value : head_.data() + last;
-  T* d_value = policy_.has_critic() ? own_d_value : d_head_.data() + last;
+  alignas(64) T weights[kLd] = {}, old_log_prob[kLd] = {}, advantage[kLd] = {};
   for (int r = 0; r < count; ++r) {
     const std::size_t from = rows[r];
     weights[r] = weight;
     old_log_prob[r] = batch.log_probs[from];
-    old_value[r] = batch.values[from];
     advantage[r] = (batch.advantages[from] - norm.shift) * norm.scale;
-    target[r] = batch.returns[from];
   }
 
   policy_.actor().forward(parameters, in.actor, in.ld, lanes, actor_workspace_, head_.data(), kLd);
   choose(batch, rows);
   const T low = static_cast<T>(1.0 - loss.clip_range), high = static_cast<T>(1.0 + loss.clip_range);
   const T limit = loss.ratio_limit > 0 ? static_cast<T>(loss.ratio_limit) : std::numeric_limits<T>::max();
-  const auto surrogate = [&](auto& distribution, const auto& backward) {
+  with_distribution(lanes, [&](auto& distribution, const auto& assign) {
+    using Distribution = std::remove_cvref_t<decltype(distribution)>;
+    const auto backward = [&](int r, V d_log_prob, V d_entropy) {
+      const T* actions = actions_.data() + r;
+      T* d_head = d_head_.data() + r;
+      if constexpr (std::is_same_v<Distribution, nn::SpreadGaussian<T>>) {
+        distribution.gradient(actions, kLd, d_log_prob, d_entropy, d_head, d_variances_.data() + r, kLd);
+      } else if constexpr (std::is_same_v<Distribution, nn::DiagonalGaussian<T>>) {
+        distribution.gradient(actions, kLd, d_log_prob, d_entropy, d_head, kLd, d_log_std_.data());
+      } else {
+        distribution.gradient(actions, kLd, d_log_prob, d_entropy, d_head, kLd);
+      }
+    };
     for (int r = 0; r < lanes; r += L) {
-      distribution.assign(head_.data() + r, kLd);
+      assign(r);
       const V w = nn::load(weights + r);
       const V used = w != T(0) ? nn::splat(T(1)) : V{};
       const V log_ratio = (distribution.log_prob_of(actions_.data() + r, kLd) - nn::load(old_log_prob + r)) * used;
@@ -303,7 +366,7 @@ void PpoGradient<T>::block(const T* parameters, const PpoBatch<T>& batch, std::s
       totals.entropy += distribution.entropy() * used;
       if (loss.policy == PpoLoss::Policy::log_probability) {
         totals.policy_loss -= a * (log_ratio + nn::load(old_log_prob + r)) * used;
-        backward(distribution, r, -a * w, nn::splat(static_cast<T>(-loss.ent_coef)) * w);
+        backward(r, -a * w, nn::splat(static_cast<T>(-loss.ent_coef)) * w);
         continue;
       }
       const V plain = a * ratio;
@@ -312,22 +375,39 @@ void PpoGradient<T>::block(const T* parameters, const PpoBatch<T>& batch, std::s
       totals.policy_loss -= (far ? a * limit : nn::minimum(plain, limited)) * used;
       totals.clipped += ((ratio < low) | (ratio > high)) ? used : V{};
       const V d_log_prob = (plain <= limited) & ~far ? -plain * w : V{};
-      backward(distribution, r, d_log_prob, nn::splat(static_cast<T>(-loss.ent_coef)) * w);
+      backward(r, d_log_prob, nn::splat(static_cast<T>(-loss.ent_coef)) * w);
     }
-  };
-  if (policy_.continuous()) {
-    surrogate(gaussian_, [this](const auto& distribution, int r, V d_log_prob, V d_entropy) {
-      distribution.gradient(actions_.data() + r, kLd, d_log_prob, d_entropy, d_head_.data() + r, kLd,
-                            d_log_std_.data());
-    });
-  } else {
-    surrogate(categorical_, [this](const auto& distribution, int r, V d_log_prob, V d_entropy) {
-      distribution.gradient(actions_.data() + r, kLd, d_log_prob, d_entropy, d_head_.data() + r, kLd);
-    });
+  });
+  if (state_noise_) {
+    state_noise_->gradient(policy_.actor().features(actor_workspace_), nn::padded(policy_.spec().hidden.back()), count,
+                           d_variances_.data(), kLd, gradient_.data() + policy_.log_std_offset());
   }
   if (policy_.has_critic()) {
     policy_.actor().backward(parameters, in.actor, in.ld, lanes, actor_workspace_, d_head_.data(), kLd,
                              gradient_.data(), in.d_actor, in.ld);
+  }
+}
+
+template <class T>
+void PpoGradient<T>::value_block(const T* parameters, const PpoBatch<T>& batch, std::span<const std::uint32_t> rows,
+                                 const Inputs& in, const PpoLoss& loss, T weight, Totals& totals) {
+  using V = nn::Vector<T>;
+  constexpr int L = nn::kLanes<T>;
+  const int count = static_cast<int>(rows.size());
+  const int lanes = whole_lanes<T>(count);
+  alignas(64) T weights[kLd] = {}, old_value[kLd] = {}, target[kLd] = {};
+  alignas(64) T own_value[kLd], own_d_value[kLd];
+  // With a shared trunk the value is the head's last output.
+  const std::size_t last = head_.size() - kLd;
+  T* value = policy_.has_critic() ? own_value : head_.data() + last;
+  T* d_value = policy_.has_critic() ? own_d_value : d_head_.data() + last;
+  for (int r = 0; r < count; ++r) {
+    const std::size_t from = rows[r];
+    weights[r] = weight;
+    old_value[r] = batch.values[from];
+    target[r] = batch.returns[from];
+  }
+  if (policy_.has_critic()) {
     policy_.critic().forward(parameters, in.critic, in.ld, lanes, critic_workspace_, own_value, kLd);
   }
   const T vf_coef = static_cast<T>(loss.vf_coef);

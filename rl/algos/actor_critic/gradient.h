@@ -3,20 +3,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "rl/algos/actor_critic/objective.h"
+#include "rl/algos/actor_critic/second_thread.h"
 #include "rl/nn/distribution.h"
 #include "rl/nn/policy.h"
+#include "rl/nn/state_noise.h"
 
 namespace mobula::rl {
 
-// Sums run in the order of the samples, in one thread.
+// Sums run in the order of the samples. With two threads the one has the policy's network and the other the value
+// function's, whose parameters and sums have nothing in common: so the bytes are those of one thread. (A shared trunk
+// and policies with memory are left to one.)
 template <class T>
 class PpoGradient final : public ActorCriticObjective<T> {
  public:
-  explicit PpoGradient(const nn::Policy<T>& policy);
+  explicit PpoGradient(const nn::Policy<T>& policy, int threads = 1);
 
   PpoLossStats compute(const T* parameters, const PpoBatch<T>& batch, std::span<const std::uint32_t> rows,
                        const PpoLoss& loss) override;
@@ -46,19 +52,32 @@ class PpoGradient final : public ActorCriticObjective<T> {
                 std::span<const std::uint32_t> columns, std::span<const T> initial_states,
                 std::span<const std::uint8_t> ended);
   Inputs inputs_at(std::size_t row);
-  void gather(const PpoBatch<T>& batch, std::span<const std::uint32_t> rows);
+  void gather(const PpoBatch<T>& batch, std::span<const std::uint32_t> rows, nn::AlignedVector<T>& observations) const;
   void choose(const PpoBatch<T>& batch, std::span<const std::uint32_t> rows);
   static Norm advantage_norm(const PpoBatch<T>& batch, std::span<const std::uint32_t> rows, const PpoLoss& loss);
   void begin(const T* parameters, bool memory);
   PpoLossStats end(const Totals& totals, std::size_t samples, const PpoLoss& loss);
   void block(const T* parameters, const PpoBatch<T>& batch, std::span<const std::uint32_t> rows, const Inputs& in,
              const PpoLoss& loss, T weight, const Norm& norm, Totals& totals);
+  void policy_block(const T* parameters, const PpoBatch<T>& batch, std::span<const std::uint32_t> rows,
+                    const Inputs& in, const PpoLoss& loss, T weight, const Norm& norm, Totals& totals);
+  void value_block(const T* parameters, const PpoBatch<T>& batch, std::span<const std::uint32_t> rows, const Inputs& in,
+                   const PpoLoss& loss, T weight, Totals& totals);
+  void set_deviations(const T* parameters);
+  // Gives what the samples first .. of the block are distributed as, after a forward pass of `lanes` rows.
+  template <class Use>
+  void with_distribution(int lanes, const Use& use);
 
   const nn::Policy<T>& policy_;
   typename nn::Mlp<T>::Workspace actor_workspace_, critic_workspace_;
   typename nn::Recurrent<T>::Workspace actor_memory_, critic_memory_;
   nn::Categorical<T> categorical_;
   nn::DiagonalGaussian<T> gaussian_;
+  std::optional<nn::StateNoise<T>> state_noise_;
+  nn::SpreadGaussian<T> spread_;
+  nn::AlignedVector<T> variances_, d_variances_;
+  std::unique_ptr<SecondThread> second_;
+  nn::AlignedVector<T> second_observations_;
   // Of a block: inputs [row][...], and component-major tables as in nn/distribution.h.
   nn::AlignedVector<T> observations_, actions_, head_, d_head_, d_log_std_;
   // Of whole sequences, time-major: observations, states before them, what the memories gave, gradients.

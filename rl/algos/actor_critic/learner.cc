@@ -44,6 +44,23 @@ std::string problem_with_networks(const std::string& learner, const std::string&
          "'; give the library that defines mobula_torch_network_v1";
 }
 
+std::string problem_with_state_noise(const EnvironmentInfo& info, bool use_sde, const std::string& learner,
+                                     const std::vector<int>& hidden) {
+  if (!use_sde) return {};
+  if (info.action.kind != ActionSpace::Kind::box) {
+    return "use_sde: state-dependent noise is for boxes of real numbers; this environment has choices. Leave use_sde "
+           "out";
+  }
+  if (learner != "native") return "use_sde: state-dependent noise needs learner: native";
+  if (hidden.empty()) return "hidden: state-dependent noise follows the last hidden layer; give one";
+  return {};
+}
+
+std::string problem_with_threads(int threads, const std::string& learner) {
+  if (threads == 1 || learner == "native") return {};
+  return "learner_threads: LibTorch has threads of its own; leave learner_threads out";
+}
+
 struct ActorCriticLearner::State {
   State(const EnvironmentInfo& info, const ActorCriticSettings& s, std::uint64_t run_seed, std::int64_t steps)
       : settings(s),
@@ -57,7 +74,7 @@ struct ActorCriticLearner::State {
         reward_normalizer(s.normalize_reward ? s.n_envs : 0, s.gamma) {}
 
   std::unique_ptr<ActorCriticObjective<float>> make_objective() const {
-    if (settings.learner != "torch") return std::make_unique<PpoGradient<float>>(policy);
+    if (settings.learner != "torch") return std::make_unique<PpoGradient<float>>(policy, settings.threads);
     return torch_objectives<float>().actor_critic(policy.spec(), policy.layout(), settings.device);
   }
   double now(const Schedule& schedule) const { return schedule.at(env_steps, total_steps); }
@@ -119,6 +136,9 @@ std::span<const float> ActorCriticLearner::behaviour(int ahead) const {
 }
 RolloutSize ActorCriticLearner::rollout() const {
   return {state_->settings.n_envs, state_->settings.n_steps, state_->policy.state_size()};
+}
+nn::Exploration ActorCriticLearner::exploration() const {
+  return {.resample_every = state_->settings.resample_every};
 }
 std::uint32_t ActorCriticLearner::rounds() const {
   return state_->settings.rounds;

@@ -50,6 +50,8 @@ struct ActorCriticSettings {
   double max_grad_norm = 0.5;
   OptimizerOptions optimizer = nn::AdamOptions{.eps = 1e-5};
   std::string learner = "native", device = "cpu";  // see torch_module.h
+  int threads = 1;                                 // of the native learner
+  int resample_every = 0;                          // of state-dependent noise
 };
 
 // Means over all minibatches of an update, unless said otherwise.
@@ -81,6 +83,7 @@ class ActorCriticLearner : public Learner {
   int lag() const override;
   std::span<const float> behaviour(int ahead = 0) const override;
   RolloutSize rollout() const override;
+  nn::Exploration exploration() const override;
   std::uint32_t rounds() const override;
 
   // Learns from one round: all environments in order. Also moves the normalisers on (those of the fragment first used
@@ -115,6 +118,7 @@ nn::PolicySpec actor_critic_spec(const EnvironmentInfo& info, const Options& opt
                 : options.memory == "gru" ? nn::Memory::gru
                                           : nn::Memory::none;
   spec.memory_units = options.memory_units;
+  if constexpr (requires { options.use_sde; }) spec.state_dependent_noise = options.use_sde;
   // Workers need not be in the same folder.
   if (!options.network.empty()) spec.network = std::filesystem::absolute(options.network);
   return spec;
@@ -127,5 +131,9 @@ template <class Options>
 std::string problem_with_networks(const Options& o) {
   return problem_with_networks(o.learner, o.device, o.network, o.memory);
 }
+// The same of use_sde and learner_threads.
+std::string problem_with_state_noise(const EnvironmentInfo& info, bool use_sde, const std::string& learner,
+                                     const std::vector<int>& hidden);
+std::string problem_with_threads(int threads, const std::string& learner);
 
 }  // namespace mobula::rl

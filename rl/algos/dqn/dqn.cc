@@ -10,7 +10,7 @@ namespace mobula::rl {
 namespace {
 
 OffPolicySettings settings_of(const DqnOptions& o) {
-  OffPolicySettings settings = OffPolicySettings::from(o);
+  OffPolicySettings settings = OffPolicySettings::from(o, 1);
   settings.beta = o.priority_beta;
   settings.replay.prioritized = o.prioritized;
   settings.replay.alpha = o.priority_alpha;

@@ -23,7 +23,8 @@ ActorCriticSettings common(const EnvironmentInfo& info, const Options& o) {
           .optimizer = o.optimizer == "adam" ? OptimizerOptions(nn::AdamOptions{.eps = o.optimizer_eps})
                                              : OptimizerOptions(nn::RmspropOptions{.eps = o.optimizer_eps}),
           .learner = o.learner,
-          .device = o.device};
+          .device = o.device,
+          .threads = o.learner_threads};
 }
 
 }  // namespace
@@ -57,10 +58,12 @@ std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const AppoOpt
 }
 
 std::string problem_with(const ImpalaOptions& options, const EnvironmentInfo&) {
-  return problem_with_networks(options);
+  if (std::string problem = problem_with_networks(options); !problem.empty()) return problem;
+  return problem_with_threads(options.learner_threads, options.learner);
 }
 std::string problem_with(const AppoOptions& options, const EnvironmentInfo&) {
-  return problem_with_networks(options);
+  if (std::string problem = problem_with_networks(options); !problem.empty()) return problem;
+  return problem_with_threads(options.learner_threads, options.learner);
 }
 
 }  // namespace mobula::rl

@@ -126,6 +126,7 @@ std::vector<std::byte> OffPolicyLearner::save() const {
     append_raw(bytes, optimizer->first_moments());
     append_raw(bytes, optimizer->second_moments());
   }
+  if (!own_state_.empty()) append_raw(bytes, std::span<const double>(own_state_));
   buffer_.save(bytes);
   return bytes;
 }
@@ -150,6 +151,11 @@ void OffPolicyLearner::load(std::span<const std::byte> bytes) {
     const std::size_t size = optimizers_[k]->first_moments().size();
     fits = moments[k].steps.size() == 1 && moments[k].first.size() == size && moments[k].second.size() == size;
   }
+  std::vector<double> own;
+  if (fits && !own_state_.empty()) {
+    take_raw(bytes, own);
+    fits = own.size() == own_state_.size();
+  }
   if (!fits) {
     throw std::runtime_error("Loading a " + name_ + " learner: the state is of a " + name + " learner with " +
                              std::to_string(parameters.size()) + " numbers; this one has " +
@@ -161,6 +167,7 @@ void OffPolicyLearner::load(std::span<const std::byte> bytes) {
   for (std::size_t k = 0; k < moments.size(); ++k) {
     optimizers_[k]->restore(moments[k].steps[0], moments[k].first, moments[k].second);
   }
+  own_state_ = std::move(own);
   env_steps_ = counters[0];
   updates_ = counters[1];
   iteration_ = static_cast<std::uint32_t>(counters[2]);

@@ -29,14 +29,18 @@ struct OffPolicySettings {
   ReplayOptions replay;
 
   template <class Options>
-  static OffPolicySettings from(const Options& o) {
+  static OffPolicySettings from(const Options& o, int action_dimensions) {
     OffPolicySettings s;
     s.lr = o.lr;
-    s.rollout = {o.n_envs, o.train_freq};
+    s.rollout = {.envs = o.n_envs, .steps = o.train_freq};
     s.gradient_steps = o.gradient_steps;
     s.batch_size = o.batch_size;
     s.learning_starts = o.learning_starts;
     s.iteration_steps = o.iteration_steps;
+    // What a process on actions is at lies in each environment's memory.
+    if constexpr (requires { o.exploration; }) {
+      if (o.exploration == "ornstein_uhlenbeck") s.rollout.state_size = action_dimensions;
+    }
     s.replay = {.capacity = static_cast<std::size_t>(o.buffer_size), .n_steps = o.n_steps, .gamma = o.gamma};
     return s;
   }
@@ -86,6 +90,7 @@ class OffPolicyLearner : public Learner {
 
   nn::AlignedVector<float> parameters_;
   ReplayBuffer buffer_;
+  std::vector<double> own_state_;  // numbers of the derived learner that are part of the state; always as many
 
  private:
   // A batch, as the hook wants it: so many steps of one environment.

@@ -30,7 +30,9 @@ ActorCriticSettings settings_of(const EnvironmentInfo& info, const PpoOptions& o
           .max_grad_norm = o.max_grad_norm,
           .optimizer = nn::AdamOptions{.eps = o.adam_eps},
           .learner = o.learner,
-          .device = o.device};
+          .device = o.device,
+          .threads = o.learner_threads,
+          .resample_every = o.sde_sample_freq};
 }
 
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const PpoOptions& options, std::uint64_t seed,
@@ -38,8 +40,12 @@ std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const PpoOpti
   return std::make_unique<PpoLearner>(info, options, seed, total_steps);
 }
 
-std::string problem_with(const PpoOptions& options, const EnvironmentInfo&) {
-  return problem_with_networks(options);
+std::string problem_with(const PpoOptions& options, const EnvironmentInfo& info) {
+  if (std::string problem = problem_with_networks(options); !problem.empty()) return problem;
+  if (std::string problem = problem_with_threads(options.learner_threads, options.learner); !problem.empty()) {
+    return problem;
+  }
+  return problem_with_state_noise(info, options.use_sde, options.learner, options.hidden);
 }
 
 }  // namespace mobula::rl

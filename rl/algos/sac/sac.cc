@@ -31,12 +31,14 @@ nn::PolicySpec policy_spec(const EnvironmentInfo& info, const SacOptions& option
   spec.action = info.action;
   spec.hidden = options.hidden;
   spec.activation = nn::activation_named(options.activation);
+  spec.correlated_noise = options.exploration == "ornstein_uhlenbeck";
   return spec;
 }
 
 SacBase::SacBase(const EnvironmentInfo& info, const SacOptions& options, std::uint64_t seed, std::int64_t total_steps,
                  std::size_t actor_size, std::size_t critics_size, double entropy)
-    : OffPolicyLearner("SAC", info, policy_spec(info, options), OffPolicySettings::from(options), seed, total_steps,
+    : OffPolicyLearner("SAC", info, policy_spec(info, options),
+                       OffPolicySettings::from(options, info.action.dimensions), seed, total_steps,
                        {"actor_loss", "critic_loss", "q_mean", "entropy", "ent_coef", "ent_coef_loss"}),
       options_(options),
       actor_size_(actor_size),
@@ -45,6 +47,14 @@ SacBase::SacBase(const EnvironmentInfo& info, const SacOptions& options, std::ui
       actor_adam_(add_optimizer(actor_size, options.adam_eps)),
       critic_adam_(add_optimizer(critics_size, options.adam_eps)),
       alpha_adam_(add_optimizer(nn::kPadding, options.adam_eps)) {}
+
+nn::Exploration SacBase::exploration() const {
+  nn::Exploration exploration = OffPolicyLearner::exploration();
+  if (spec().correlated_noise) exploration.noise = options_.exploration_noise;
+  exploration.theta = options_.noise_theta;
+  exploration.dt = options_.noise_dt;
+  return exploration;
+}
 
 void SacBase::set_networks(const nn::AlignedVector<float>& actor, const nn::AlignedVector<float>& critics) {
   nn::AlignedVector<float> all(actor.begin(), actor.end());
@@ -156,6 +166,11 @@ std::string problem_with(const SacOptions& options, const EnvironmentInfo& info)
   }
   if (info.mask_size > 0) {
     return "name: sac does not know action masks, which this environment has. ppo and dqn do";
+  }
+  if (options.exploration == "ornstein_uhlenbeck" && info.action.kind != ActionSpace::Kind::box) {
+    return "exploration: an ornstein_uhlenbeck process moves boxes of real numbers; this environment has choices. "
+           "Leave "
+           "exploration out";
   }
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
   return problem_with_learner(options.learner, options.device);

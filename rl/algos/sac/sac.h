@@ -19,6 +19,9 @@ nn::PolicySpec policy_spec(const EnvironmentInfo& info, const SacOptions& option
 // What both forms share. parameters() is the actor, the critics, log alpha (the first of kPadding numbers), the target
 // critics; policy() is the actor.
 class SacBase : public OffPolicyLearner {
+ public:
+  nn::Exploration exploration() const override;
+
  protected:
   SacBase(const EnvironmentInfo& info, const SacOptions& options, std::uint64_t seed, std::int64_t total_steps,
           std::size_t actor_size, std::size_t critics_size, double target_entropy);

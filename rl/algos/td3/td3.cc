@@ -1,7 +1,9 @@
 #include "rl/algos/td3/td3.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "rl/algos/offpolicy/parameter_noise.h"
 #include "rl/algos/torch_module.h"
 #include "rl/nn/polyak.h"
 
@@ -14,12 +16,14 @@ nn::PolicySpec policy_spec(const EnvironmentInfo& info, const Td3Options& option
   spec.action = info.action;
   spec.hidden = options.hidden;
   spec.activation = nn::activation_named(options.activation);
+  spec.correlated_noise = options.exploration == "ornstein_uhlenbeck";
   return spec;
 }
 
 Td3Learner::Td3Learner(const EnvironmentInfo& info, const Td3Options& options, std::uint64_t seed,
                        std::int64_t total_steps)
-    : OffPolicyLearner("TD3", info, policy_spec(info, options), OffPolicySettings::from(options), seed, total_steps,
+    : OffPolicyLearner("TD3", info, policy_spec(info, options),
+                       OffPolicySettings::from(options, info.action.dimensions), seed, total_steps,
                        {"actor_loss", "critic_loss", "q_mean"}),
       options_(options),
       native_(spec()),
@@ -36,11 +40,45 @@ Td3Learner::Td3Learner(const EnvironmentInfo& info, const Td3Options& options, s
   all.resize(2 * half());
   std::copy_n(all.begin(), half(), all.begin() + static_cast<std::ptrdiff_t>(half()));
   set_parameters(std::move(all), native_.actor().size());
+  if (options.exploration == "parameter") {
+    acting_ = nn::make_actor(spec());
+    own_state_ = {options.exploration_noise};
+  }
+}
+
+// By how much the actions of a perturbed policy differ on this batch decides how large the perturbation is from now on.
+void Td3Learner::adapt_noise(std::span<const float> observations) {
+  constexpr std::int64_t kUpdates = 50;  // between two such looks
+  if (!acting_ || (updates() + 1) % kUpdates != 0) return;
+  const std::size_t size = native_.actor().size();
+  std::vector<float> moved(size);
+  Random random = batch_random(3);
+  draw_parameter_noise(native_.actor().layout(), random, moved);
+  for (std::size_t k = 0; k < size; ++k) {
+    moved[k] = parameters_[k] + static_cast<float>(own_state_[0]) * moved[k];
+  }
+  const std::size_t numbers = observations.size() / static_cast<std::size_t>(spec().observation_size) *
+                              static_cast<std::size_t>(spec().action.dimensions);
+  std::vector<float> as_learnt(numbers), as_moved(numbers);
+  acting_->mode(policy(), observations, {}, as_learnt.data());
+  acting_->mode(moved, observations, {}, as_moved.data());
+  double squares = 0;
+  for (std::size_t k = 0; k < numbers; ++k) {
+    const double miss = nn::to_unit(spec().action, as_moved[k]) - nn::to_unit(spec().action, as_learnt[k]);
+    squares += miss * miss;
+  }
+  own_state_[0] = adapted(own_state_[0], std::sqrt(squares / static_cast<double>(numbers)), options_.exploration_noise);
 }
 
 nn::Exploration Td3Learner::exploration() const {
   nn::Exploration exploration = OffPolicyLearner::exploration();
+  if (options_.exploration == "parameter") {
+    exploration.parameter_noise = own_state_[0];
+    return exploration;
+  }
   exploration.noise = options_.exploration_noise;
+  exploration.theta = options_.noise_theta;
+  exploration.dt = options_.noise_dt;
   return exploration;
 }
 
@@ -62,6 +100,7 @@ std::vector<double> Td3Learner::update(ReplayBatch& batch, double lr) {
     const std::span<float> all(parameters_);
     nn::follow<float>(all.first(half()), options_.tau, all.subspan(half()));
   }
+  adapt_noise(batch.observations);
   return {last_actor_loss_, fit.loss, fit.q_mean};
 }
 
@@ -74,6 +113,9 @@ std::string problem_with(const Td3Options& options, const EnvironmentInfo& info)
   if (info.action.kind != ActionSpace::Kind::box) {
     return "name: td3 learns boxes of real numbers; this environment has choices. ppo, dqn and sac can learn one of N "
            "actions";
+  }
+  if (options.exploration == "parameter" && options.exploration_noise <= 0) {
+    return "exploration_noise: parameter noise needs to know how far it may move actions; give a positive number";
   }
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
   return problem_with_learner(options.learner, options.device);

@@ -23,6 +23,7 @@ class Td3Learner final : public OffPolicyLearner {
 
  private:
   std::vector<double> update(ReplayBatch& batch, double lr) override;
+  void adapt_noise(std::span<const float> observations);
   std::size_t half() const { return native_.actor().size() + native_.critics().size(); }
 
   const Td3Options options_;
@@ -31,7 +32,8 @@ class Td3Learner final : public OffPolicyLearner {
   Td3Objective<float>& objective_;
   nn::Adam<float>&actor_adam_, &critic_adam_;
   std::vector<float> noise_;
-  double last_actor_loss_ = 0;  // of this process: what is told for batches that leave the actor alone
+  std::unique_ptr<nn::Actor> acting_;  // with parameter noise, whose deviation is own_state_
+  double last_actor_loss_ = 0;         // of this process: what is told for batches that leave the actor alone
 };
 
 // What algorithms.h asks for.

@@ -34,8 +34,11 @@ struct A2cOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  bool use_sde = false;
+  int sde_sample_freq = 0;
   std::string learner = "native";
   std::string device = "cpu";
+  int learner_threads = 1;
   std::string network = "";
 
   void describe(Fields& f) {

@@ -41,6 +41,7 @@ struct ImpalaOptions {
   double log_std_init = 0.0;
   std::string learner = "native";
   std::string device = "cpu";
+  int learner_threads = 1;
   std::string network = "";
 
   void describe(Fields& f) {
@@ -112,6 +113,7 @@ struct AppoOptions {
   double log_std_init = 0.0;
   std::string learner = "native";
   std::string device = "cpu";
+  int learner_threads = 1;
   std::string network = "";
 
   void describe(Fields& f) {

@@ -29,7 +29,23 @@ void describe_network(Fields& f, Options& o) {
     {.choices = {"none", "lstm", "gru"}, .help = "A layer with memory between the observation and the hidden layers."});
   f("memory_units", o.memory_units, {.min = 1, .max = 65536, .help = "Units of that layer."});
   f("log_std_init", o.log_std_init, {.help = "Initial log standard deviation of continuous actions."});
+  if constexpr (requires { o.use_sde; }) {
+    f("use_sde", o.use_sde,
+      {.help = "Continuous actions explore by noise that depends on the state and is kept for some steps (gSDE)."});
+    f("sde_sample_freq", o.sde_sample_freq,
+      {.unit = "steps",
+       .min = 0,
+       .max = 1e7,
+       .help =
+           "Steps after which such noise is drawn anew; 0: with each rollout, which always begins with new noise."});
+  }
   describe_learner(f, o);
+  if constexpr (requires { o.learner_threads; }) {
+    f("learner_threads", o.learner_threads,
+      {.min = 1,
+       .max = 2,
+       .help = "Threads of the native learner; with 2 policy and value function have one each, with the same bytes."});
+  }
   f("network", o.network,
     {.help = "Library with a network of one's own, which the torch learner uses in place of all these."});
 }

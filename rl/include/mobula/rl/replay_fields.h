@@ -38,4 +38,12 @@ void describe(Fields& f, Options& o) {
      .help = "Steps of all environments after which progress is told; evaluations and checkpoints count these."});
 }
 
+/// Those of exploration by an Ornstein-Uhlenbeck process.
+template <class Options>
+void describe_process(Fields& f, Options& o) {
+  f("noise_theta", o.noise_theta,
+    {.unit = "1/s", .above = 0, .help = "How fast an ornstein_uhlenbeck process returns."});
+  f("noise_dt", o.noise_dt, {.unit = "s", .above = 0, .help = "Time of a step of such a process."});
+}
+
 }  // namespace mobula::rl::replay_fields

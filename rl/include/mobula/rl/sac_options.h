@@ -30,6 +30,10 @@ struct SacOptions {
   std::optional<double> ent_coef = {};
   double ent_coef_init = 1.0;
   std::optional<double> target_entropy = {};
+  std::string exploration = "policy";
+  double exploration_noise = 0.1;
+  double noise_theta = 0.15;
+  double noise_dt = 0.01;
   std::vector<int> hidden = {256, 256};
   std::string activation = "relu";
   double adam_eps = 1e-8;
@@ -44,6 +48,11 @@ struct SacOptions {
     f("ent_coef_init", ent_coef_init, {.above = 0, .help = "Where an adjusted weight of the entropy starts."});
     f("target_entropy", target_entropy,
       {.help = "Absent: minus the number of dimensions of a box, 98 % of the largest entropy of a choice."});
+    f("exploration", exploration,
+      {.choices = {"policy", "ornstein_uhlenbeck"},
+       .help = "While collecting: draws of the policy alone, or with a process on top (boxes only)."});
+    f("exploration_noise", exploration_noise, {.min = 0, .help = "Sigma of that process, on actions in [-1, 1]."});
+    replay_fields::describe_process(f, *this);
   }
 };
 

@@ -29,7 +29,10 @@ struct Td3Options {
   int policy_delay = 2;
   double target_policy_noise = 0.2;
   double target_noise_clip = 0.5;
+  std::string exploration = "normal";
   double exploration_noise = 0.1;
+  double noise_theta = 0.15;
+  double noise_dt = 0.01;
   std::vector<int> hidden = {400, 300};
   std::string activation = "relu";
   double adam_eps = 1e-8;
@@ -44,8 +47,16 @@ struct Td3Options {
     f("target_policy_noise", target_policy_noise,
       {.min = 0, .help = "Deviation of the noise on the target policy's actions, which are in [-1, 1]."});
     f("target_noise_clip", target_noise_clip, {.min = 0, .help = "Largest such noise."});
+    f("exploration", exploration,
+      {.choices = {"normal", "ornstein_uhlenbeck", "parameter"},
+       .help =
+           "Noise while collecting: on each action anew, a process on actions, or on the policy's parameters for an "
+           "episode."});
     f("exploration_noise", exploration_noise,
-      {.min = 0, .help = "Deviation of the noise on actions while collecting, which are in [-1, 1]."});
+      {.min = 0,
+       .help = "Deviation of the noise on actions while collecting, which are in [-1, 1]; sigma of a process; how far "
+               "parameter noise moves actions."});
+    replay_fields::describe_process(f, *this);
   }
 };
 
