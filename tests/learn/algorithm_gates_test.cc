@@ -5,10 +5,9 @@
 #include <mobula/runtime.h>
 
 #include <array>
-#include <iostream>
-#include <string>
 
 #include "rl/envs/cartpole.h"
+#include "tests/learn/runs.h"
 
 namespace mobula::rl {
 namespace {
@@ -30,23 +29,15 @@ struct StatelessCartPole {
 
 void passes(const EnvironmentSpec& env, const AlgorithmOptions& algorithm, std::int64_t steps, double wanted) {
   Runtime runtime = Runtime::start({.workers = 0});
-  int good = 0;
-  for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    TrainOptions options;
-    options.env = env;
-    options.algorithm = algorithm;
-    options.seed = seed;
-    options.workers = 0;
-    options.write = false;
-    options.stop.env_steps = steps;
-    options.evaluate.episodes = 100;
-    const TrainResult result = train(runtime, options);
-    const double score = find(*result.find("trained"), "return")->value;
-    std::cout << "seed " << seed << ": " << score << " after " << result.progress.env_steps << " steps, "
-              << result.cpu_seconds << " s of processor time\n";
-    good += score >= wanted;
-  }
-  EXPECT_GE(good, 4) << "of 5 seeds reach " << wanted;
+  TrainOptions options;
+  options.experiment = env.name;
+  options.env = env;
+  options.algorithm = algorithm;
+  options.workers = 0;
+  options.write = false;
+  options.stop.env_steps = steps;
+  options.evaluate.episodes = 100;
+  EXPECT_GE(seeds_that_reach(runtime, options, wanted, 5), 4) << "of 5 seeds reach " << wanted;
 }
 
 TEST(Gates, A2cReaches500OnCartPoleIn500kSteps) {

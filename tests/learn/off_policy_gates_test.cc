@@ -21,6 +21,10 @@ TEST(OffPolicyGate, QrDqnSolvesCartPole) {
   auto& dqn = std::get<DqnOptions>(options.algorithm);
   dqn.value_head = "quantile";
   dqn.atoms = 10;
+  // What the paper and SB3-contrib have for quantiles: Adam's epsilon 0.01 / batch, gradients not clipped. With DQN's
+  // 1e-8 and a norm of 10 only one of five seeds got there.
+  dqn.adam_eps = 0.01 / dqn.batch_size;
+  dqn.max_grad_norm = 1e9;
   EXPECT_GE(seeds_that_reach(runtime, options, 475, 5), 4);
 }
 

@@ -1,13 +1,21 @@
 // Runs of the examples, and what they reach.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <mobula/rl/train.h>
 #include <mobula/runtime.h>
 
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "rl/algos/algorithms.h"
 #include "rl/train/experiment.h"
 #include "runtime/config/config.h"
 #include "tests/support/paths.h"
@@ -22,17 +30,52 @@ inline TrainOptions example(const std::string& name) {
   return options;
 }
 
+// A gate's runs, as a line of the file that MOBULA_GATE_RESULTS names; tools/learning_page makes tables and curves of
+// them.
+inline void record_gate(const TrainOptions& options, double wanted, const nlohmann::json& seeds) {
+  const char* file = std::getenv("MOBULA_GATE_RESULTS");
+  if (file == nullptr) return;
+  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  const nlohmann::json line{{"gate", std::string(test->test_suite_name()) + "." + test->name()},
+                            {"algorithm", name_of(options.algorithm)},
+                            {"environment", options.experiment},
+                            {"wanted", wanted},
+                            {"seeds", seeds}};
+  std::ofstream(file, std::ios::app) << line.dump() << '\n';
+}
+
 // How many of the seeds 0 .. seeds - 1 reach the return on the held-out episodes, deterministically.
 inline int seeds_that_reach(Runtime& runtime, TrainOptions options, double wanted, int seeds) {
   int reached = 0;
+  nlohmann::json all = nlohmann::json::array();
   for (int seed = 0; seed < seeds; ++seed) {
     options.seed = static_cast<std::uint64_t>(seed);
-    const TrainResult result = train(runtime, options);
+    std::vector<std::pair<std::int64_t, double>> curve;  // the mean return of the last 100 training episodes
+    std::int64_t first = -1;                             // when that reached what is wanted
+    Callbacks callbacks;
+    callbacks.on_rollout = [&](const RolloutEvent& event) {
+      if (event.progress.episodes < 20) return;
+      const std::int64_t steps = event.progress.env_steps;
+      if (curve.empty() || steps - curve.back().first >= options.stop.env_steps / 40) {
+        curve.emplace_back(steps, event.return_mean);
+      }
+      if (first < 0 && event.progress.episodes >= 100 && event.return_mean >= wanted) first = steps;
+    };
+    const TrainResult result = train(runtime, options, callbacks);
     const Estimate mean = *find(*result.find("trained"), "return");
     std::cout << options.experiment << ", seed " << seed << ": " << mean.value << " [" << mean.low << ", " << mean.high
-              << "] after " << result.progress.env_steps << " steps\n";
+              << "] after " << result.progress.env_steps << " steps, " << result.cpu_seconds
+              << " s of processor time; in training first at " << first << '\n';
     reached += mean.value >= wanted;
+    nlohmann::json points = nlohmann::json::array();
+    for (const auto& [steps, value] : curve) points.push_back({steps, std::round(value * 10) / 10});
+    all.push_back({{"seed", seed},
+                   {"score", std::round(mean.value * 10) / 10},
+                   {"steps", result.progress.env_steps},
+                   {"first", first},
+                   {"curve", points}});
   }
+  record_gate(options, wanted, all);
   return reached;
 }
 

@@ -19,12 +19,17 @@ namespace {
 TEST(CartPole, IsSolvedWithinTheStepsOfTheExampleOnNineOfTenSeeds) {
   Runtime runtime = Runtime::start({.workers = 0});
   int solved = 0, good = 0;
+  nlohmann::json seeds = nlohmann::json::array();
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     TrainOptions options = example("cartpole.yaml");
     options.seed = seed;
     std::int64_t solved_at = -1;
+    nlohmann::json curve = nlohmann::json::array();
     Callbacks callbacks;
     callbacks.on_rollout = [&](const RolloutEvent& event) {
+      if (event.progress.iteration % 10 == 9) {
+        curve.push_back({event.progress.env_steps, std::round(10 * event.return_mean) / 10});
+      }
       if (solved_at < 0 && event.progress.episodes >= 100 && event.return_mean >= 475) {
         solved_at = event.progress.env_steps;
       }
@@ -34,7 +39,13 @@ TEST(CartPole, IsSolvedWithinTheStepsOfTheExampleOnNineOfTenSeeds) {
     std::cout << "seed " << seed << ": solved after " << solved_at << " steps, " << held_out << " held-out\n";
     solved += solved_at > 0;
     good += held_out >= 475;
+    seeds.push_back({{"seed", seed},
+                     {"score", held_out},
+                     {"steps", result.progress.env_steps},
+                     {"first", solved_at},
+                     {"curve", curve}});
   }
+  record_gate(example("cartpole.yaml"), 475, seeds);
   EXPECT_GE(solved, 9);
   EXPECT_GE(good, 9);
 }

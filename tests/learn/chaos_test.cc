@@ -1,0 +1,83 @@
+// Chaos: a random worker is killed every fifth iteration and environments crash once in ten thousand steps. PPO and
+// APPO learn all the same, in at most a quarter more steps than in calm.
+#include <gtest/gtest.h>
+#include <mobula/rl/train.h>
+#include <mobula/runtime.h>
+#include <unistd.h>
+
+#include <iostream>
+
+#include "tests/learn/kill_worker.h"
+
+namespace mobula::rl {
+namespace {
+
+struct Reached {
+  std::int64_t steps = 0;  // until the mean return of the last 100 episodes was 450, over all seeds
+  int kills = 0;
+  std::int64_t restarts = 0;
+};
+
+Reached reach(const AlgorithmOptions& algorithm, bool chaos, std::int64_t most) {
+  constexpr int kSeeds = 5;
+  Random random(static_cast<std::uint64_t>(getpid()), Stream::user);
+  Reached all;
+  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+    TrainOptions options;
+    options.env = *find_environment(chaos ? "chaos_cartpole" : "cartpole");
+    if (chaos) options.env.config = "crash_step: 0.0001\ncrash_reset: 0.001\n";
+    options.algorithm = algorithm;
+    options.seed = seed;
+    options.workers = 2;
+    options.write = false;
+    options.stop = {.env_steps = most, .return_mean = 450};
+    options.evaluate.episodes = 1;
+    Callbacks callbacks;
+    callbacks.on_update = [&](const UpdateEvent& event) {
+      if (chaos && event.progress.iteration % 5 == 4) all.kills += kill_a_worker(random);
+    };
+    const TrainResult result = train(options, callbacks);
+    EXPECT_EQ(result.stopped_by, "return_mean") << "seed " << seed << (chaos ? ", chaos" : ", calm");
+    all.steps += result.progress.env_steps;
+    all.restarts += result.progress.env_restarts;
+  }
+  std::cout << (chaos ? "chaos: " : "calm: ") << all.steps << " steps of " << kSeeds << " seeds, " << all.kills
+            << " workers killed, " << all.restarts << " environments made anew\n";
+  return all;
+}
+
+void learns_in_chaos(const AlgorithmOptions& algorithm, std::int64_t most) {
+  const Reached calm = reach(algorithm, false, most);
+  const Reached chaos = reach(algorithm, true, most);
+  EXPECT_LE(static_cast<double>(chaos.steps), 1.25 * static_cast<double>(calm.steps));
+  EXPECT_GE(chaos.kills, 20);
+  EXPECT_GT(chaos.restarts, 0);
+}
+
+TEST(Chaos, PpoLearnsWhileWorkersDieAndEnvironmentsCrash) {
+  learns_in_chaos(PpoOptions{.lr = Schedule::linear(1e-3, 0),
+                             .n_envs = 8,
+                             .n_steps = 32,
+                             .batch_size = 256,
+                             .n_epochs = 20,
+                             .gamma = 0.98,
+                             .gae_lambda = 0.8,
+                             .clip_range = Schedule::linear(0.2, 0)},
+                  100'000);
+}
+
+TEST(Chaos, AppoLearnsWhileWorkersDieAndEnvironmentsCrash) {
+  learns_in_chaos(AppoOptions{.lr = 1e-3,
+                              .n_envs = 8,
+                              .n_steps = 64,
+                              .batch_size = 256,
+                              .n_epochs = 8,
+                              .clip_range = 0.2,
+                              .gamma = 0.98,
+                              .ent_coef = 0.0,
+                              .max_grad_norm = 0.5},
+                  250'000);
+}
+
+}  // namespace
+}  // namespace mobula::rl
