@@ -2,17 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "runtime/daemon/private_folder.h"
 
 namespace mobula::cli {
 
 void add_cluster_options(CLI::App& app, ClusterOptions& options) {
-  app.add_option("--address", options.address, "Work on the cluster of this `mobula head`")
-      ->type_name("HOST:PORT")
+  app.add_option("--address", options.address,
+                 "Work on the cluster of this `mobula head`, or of the one that wrote this --address-file")
+      ->type_name("HOST:PORT|@FILE")
       ->envname("MOBULA_ADDRESS");
-  app.add_option("--keys", options.keys, "Copy of the file that `mobula head` wrote; needed with an address")
+  app.add_option("--keys", options.keys,
+                 "Copy of the file that `mobula head` wrote; needed with an address that is not @FILE")
       ->type_name("FILE")
       ->envname("MOBULA_KEYS");
 }
@@ -25,6 +30,9 @@ void add_trusted_network(CLI::App& app, bool& trusted) {
 }
 
 void add_member_options(CLI::App& app, MemberOptions& options) {
+  app.add_option("--address-file", options.address_file,
+                 "Write the address here once others can use it, for --join @FILE, --address @FILE and `mobula stop`")
+      ->type_name("FILE");
   app.add_option_function<std::vector<std::string>>(
          "--label",
          [&options](const std::vector<std::string>& given) {
@@ -63,6 +71,38 @@ void set_member_options(const MemberOptions& options, daemon::NodeLoopOptions& l
   loop.spill_directory = options.spill_directory;
   loop.memory_threshold = options.memory_threshold;
   if (options.memory_threshold == 1) loop.memory_check = {};
+}
+
+ClusterOptions named_cluster(const ClusterOptions& options, const std::string& what) {
+  if (options.address.empty()) {
+    throw UsageError(
+        fmt::format("{}: name the head of a cluster by --address HOST:PORT or @FILE (or $MOBULA_ADDRESS); what runs on "
+                    "this machine alone ends with its program",
+                    what));
+  }
+  const auto found = daemon::head_at(options.address, options.keys, {});
+  if (!found) throw UsageError(fmt::format("{}: {}", what, found.error().message));
+  if (found->keys.empty()) {
+    throw UsageError(
+        fmt::format("{}: --keys FILE (or $MOBULA_KEYS) is missing: a copy of the file that `mobula head` wrote", what));
+  }
+  return {found->address, found->keys};
+}
+
+void Announcement::listens(const daemon::NodeLoop& loop, const std::string& head, const std::string& keys) {
+  record_.reset();
+  address_.reset();
+  self_ = daemon::this_daemon();
+  self_.address = loop.address();
+  self_.head = head;
+  self_.keys = std::filesystem::absolute(keys);
+  self_.name = loop.name();
+  daemon::private_folder(daemon::run_folder()).value();
+  record_ = std::make_unique<daemon::AddressFile>(daemon::own_record(), self_);
+}
+
+void Announcement::ready() {
+  if (!file_.empty()) address_ = std::make_unique<daemon::AddressFile>(file_, self_);
 }
 
 Runtime start_runtime(const ClusterOptions& options, int workers) {

@@ -25,6 +25,7 @@ Command add_node(CLI::App& program);
 Command add_replay(CLI::App& program);
 Command add_why(CLI::App& program);
 Command add_status(CLI::App& program);
+Command add_stop(CLI::App& program);
 Command add_microbenchmark(CLI::App& program);
 
 /// Exit statuses that scripts rely on.

@@ -130,6 +130,7 @@ int command_line(int argc, char** argv) {
   commands.push_back(cli::add_replay(program));
   commands.push_back(cli::add_why(program));
   commands.push_back(cli::add_status(program));
+  commands.push_back(cli::add_stop(program));
 #endif
 #ifdef MOBULA_CLI_MICROBENCHMARK
   commands.push_back(cli::add_microbenchmark(program));

@@ -54,7 +54,10 @@ int run_head(const HeadOptions& options) {
   loop.keys = options.keys;
   loop.host = options.host;
   loop.port = options.port;
+  Announcement announcement(options.member);
   daemon::serve(loop, [&](daemon::NodeLoop& node) {
+    announcement.listens(node, "", options.keys);
+    announcement.ready();
     write_result(
         fmt::format("mobula head: {} listens on {} with {} cpus\n"
                     "  keys     {} (copy it to the other machines; whoever has it can run code on all of them)\n"
@@ -62,6 +65,9 @@ int run_head(const HeadOptions& options) {
                     "  to use   mobula::Runtime::start({{.address = \"{}\", .keys = \"{}\"}})\n",
                     node.name(), node.address(), options.cpus, options.keys, node.address(), options.keys,
                     node.address(), options.keys));
+    if (options.host.empty()) {
+      write_message("mobula head: only this machine can join; for several machines give --host ADDRESS or INTERFACE\n");
+    }
   });
   return done;
 }
@@ -74,7 +80,8 @@ Command add_head(CLI::App& program) {
   app->add_option("--port", options->port, "TCP port to listen on; 0: any that is free")
       ->check(whole_number(0, 65535))
       ->capture_default_str();
-  app->add_option("--host", options->host, "Address or interface to listen on; default: all");
+  app->add_option("--host", options->host,
+                  "Address or interface to listen on, 0.0.0.0: all; default: 127.0.0.1, this machine alone");
   app->add_option("--keys", options->keys, "File of the cluster's keys; written if it is not there")
       ->capture_default_str();
   app->add_option("--cpus", options->cpus, "Worker slots of this machine; 0: none")
@@ -90,9 +97,10 @@ Command add_head(CLI::App& program) {
   app->footer(
       "Examples:\n"
       "  mobula head\n"
+      "  mobula head --host eth0 --port 0 --address-file head.address\n"
       "  mobula head --host 10.0.0.1 --port 6390 --keys mobula.keys --cpus 8\n"
       "  mobula head --cpus 0                     (lends no worker: only keeps the cluster together)\n"
-      "Ctrl-C ends it; what runs elsewhere goes on without it.");
+      "Ctrl-C or `mobula stop` end it; what runs elsewhere goes on without it.");
   return {app, [options] { return run_head(*options); }};
 }
 

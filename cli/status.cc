@@ -129,24 +129,17 @@ Json status_json(const std::string& address, const wire::StatusReply& status) {
 }
 
 int run(const Arguments& arguments) {
-  if (arguments.cluster.address.empty()) {
-    throw UsageError(
-        "status: name the head of a cluster by --address HOST:PORT (or $MOBULA_ADDRESS); what runs on "
-        "this machine alone ends with its program");
-  }
-  if (arguments.cluster.keys.empty()) {
-    throw UsageError("status: --keys FILE (or $MOBULA_KEYS) is missing: a copy of the file that `mobula head` wrote");
-  }
+  const ClusterOptions cluster = named_cluster(arguments.cluster, "status");
   const auto patience = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.wait));
-  const auto status = daemon::ask_status(arguments.cluster.address, arguments.cluster.keys, patience);
+  const auto status = daemon::ask_status(cluster.address, cluster.keys, patience);
   if (!status) {
     if (status.error().code == ErrorCode::invalid) throw UsageError(status.error().message);
     throw std::runtime_error(status.error().message);
   }
   if (arguments.output.json) {
-    write_json_line(status_json(arguments.cluster.address, *status));
+    write_json_line(status_json(cluster.address, *status));
   } else {
-    write_result(status_text(arguments.cluster.address, *status));
+    write_result(status_text(cluster.address, *status));
   }
   return done;
 }

@@ -27,10 +27,7 @@ Command add_why(CLI::App& program) {
       "  mobula why 'n5f3a/3.1#17.2' --address HEAD:6390 --keys mobula.keys\n"
       "From C++: runtime.explain(ref).");
   return {app, [options] {
-            if (options->cluster.address.empty()) {
-              throw UsageError("why: of which cluster? Give --address HOST:PORT and --keys FILE of its head");
-            }
-            const Runtime rt = start_runtime(options->cluster, 1);
+            const Runtime rt = start_runtime(named_cluster(options->cluster, "why"), 1);
             write_result(rt.explain(options->subject));
             return done;
           }};

@@ -14,10 +14,14 @@
 #include "runtime/client/driver.h"
 #include "runtime/client/in_process.h"
 #include "runtime/client/worker_process.h"
+#include "runtime/daemon/address_file.h"
 #include "runtime/process/worker_start.h"
 
 namespace mobula {
 namespace {
+
+// How long the file of an address may take to appear.
+constexpr Duration file_patience = std::chrono::seconds(10);
 
 [[noreturn]] void refuse(std::string message) {
   throw TaskError({.code = ErrorCode::invalid, .message = "Runtime::start: " + std::move(message)});
@@ -67,7 +71,10 @@ Runtime Runtime::start(const StartOptions& options) {
         "executed again, and init is where they begin)");
   }
   check(options);
-  const std::string address = given_or(options.address, "MOBULA_ADDRESS");
+  const auto head = daemon::head_at(given_or(options.address, "MOBULA_ADDRESS"), given_or(options.keys, "MOBULA_KEYS"),
+                                    file_patience);
+  if (!head) refuse(head.error().message);
+  const std::string& address = head->address;
   const int workers = options.workers.value_or(address.empty() ? available_cpus() : 0);
   if (workers == 0 && address.empty()) return Runtime(*client::InProcessCore::start(), true);
   if (client::TaskScope::core() != nullptr) {
@@ -76,7 +83,7 @@ Runtime Runtime::start(const StartOptions& options) {
   return Runtime(*client::DriverCore::start({.cpus = static_cast<std::uint32_t>(workers),
                                              .resources = {options.gpus, options.memory, options.resources},
                                              .address = address,
-                                             .keys = given_or(options.keys, "MOBULA_KEYS"),
+                                             .keys = head->keys,
                                              .trusted_network = given_or({}, "MOBULA_TRUSTED_NETWORK") == "1",
                                              .name = options.name,
                                              .object_memory = options.object_memory.value_or(0),

@@ -109,14 +109,18 @@ class Cluster::Impl final : public wire::LinkSink {
     if (!options.host.empty()) {
       const std::string interface = address_of_interface(options.host);
       router.host = interface.empty() ? options.host : interface;
+    } else {
+      // Nobody said that other machines may call: only where the head is, if that is not this machine.
+      const std::string towards = options.is_head ? std::string() : address_towards(options.head);
+      router.host = towards.empty() ? "127.0.0.1" : towards;
     }
     router_ = std::make_unique<net::Router>(
         router, net::Router::Handlers{
                     .on_frame = [this](NodeId from, std::span<const std::byte> frame) { on_datagram(from, frame); },
                     .on_event = [this](const net::RouterEvent& event) { on_event(event); },
                 });
-    host_ = options.host.empty() ? std::string() : router.host;
-    if (host_.empty() || host_ == "0.0.0.0")
+    host_ = router.host;
+    if (host_ == "0.0.0.0" || host_ == "::")
       host_ = options.is_head ? address_of_interface("") : address_towards(options.head);
     if (host_.empty()) host_ = "127.0.0.1";
     watch_ = loop.watch(router_->fd(), [] {});  // the caller calls process() whenever the loop wakes

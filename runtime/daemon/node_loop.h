@@ -39,7 +39,8 @@ struct NodeLoopOptions {
 
   // For a cluster of several machines. `keys` empty: alone, no socket is opened.
   std::string keys;
-  std::string host;                                   // to listen on; empty: all interfaces
+  // To listen on; empty: for the head 127.0.0.1, for others the address from which the head is reached.
+  std::string host;
   std::uint16_t port = 0;                             // 0: any
   std::string head;                                   // HOST:PORT to join, unless is_head
   bool trusted_network = false;                       // large objects go in the clear, to nodes that say so too

@@ -165,8 +165,8 @@ struct StartOptions {
   std::optional<double> gpus{};               // that tasks may ask for; default: those of this machine (/dev/nvidia*)
   std::optional<std::uint64_t> memory{};      // bytes that tasks may ask for; default: what is available less the arena
   std::map<std::string, double> resources{};  // names of your own and how much of each there is: {{"licence", 2}}
-  std::string address{};  // HOST:PORT of `mobula head`; empty: $MOBULA_ADDRESS, else a cluster of its own
-  std::string keys{};     // file written by `mobula head`, needed with an address; empty: $MOBULA_KEYS
+  std::string address{};  // HOST:PORT of `mobula head`, or its "@FILE"; empty: $MOBULA_ADDRESS, else its own cluster
+  std::string keys{};     // file written by `mobula head`, needed with HOST:PORT; empty: $MOBULA_KEYS
   std::string name{};     // name of this node in errors and logs; default: the host's name
   std::map<std::string, std::string> labels{};  // of this node, for Placement::labels
   std::string decision_log{};  // file to which this node's scheduling decisions are appended; see `mobula replay`

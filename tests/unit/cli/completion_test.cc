@@ -102,6 +102,7 @@ TEST_F(Completion, OffersNamesAfterConfigAndWordsThatAnOptionTakes) {
   EXPECT_THAT(offered({"evaluate", "run", "--render", ""}), ElementsAre("svg", "text"));
   EXPECT_THAT(offered({"head", "--log-level", "w"}), ElementsAre("warning"));
   EXPECT_THAT(offered({"completion", ""}), ElementsAre("bash", "fish", "zsh"));
+  EXPECT_THAT(offered({"stop", "--"}), ElementsAre("--all", "--grace", "--help", "--json"));
 }
 
 TEST_F(Completion, WorksInBash) {
