@@ -58,6 +58,12 @@ void add_member_options(CLI::App& app, MemberOptions& options) {
          "Where large values go that find no room in memory; '' for nowhere; default: a folder for temporary files")
       ->type_name("FOLDER")
       ->expected(1);
+  app.add_option_function<std::string>(
+         "--program-cache", [&options](const std::string& folder) { options.program_cache = folder; },
+         "Where programs are kept that come from other machines; '' to run none that is not installed here; default: "
+         "the user's cache")
+      ->type_name("FOLDER")
+      ->expected(1);
   app.add_option("--memory-threshold", options.memory_threshold,
                  "Part of the memory in use from which on tasks are killed before the kernel does it; 1: never")
       ->check(number_in(0.01, 1))
@@ -69,6 +75,7 @@ void set_member_options(const MemberOptions& options, daemon::NodeLoopOptions& l
   loop.decision_log = options.decision_log;
   loop.object_memory = options.object_memory;
   loop.spill_directory = options.spill_directory;
+  loop.program_cache = options.program_cache;
   loop.memory_threshold = options.memory_threshold;
   if (options.memory_threshold == 1) loop.memory_check = {};
 }

@@ -33,7 +33,7 @@ struct MemberOptions {
   std::map<std::string, std::string> labels;
   std::string decision_log;
   std::uint64_t object_memory = 0;
-  std::optional<std::string> spill_directory;
+  std::optional<std::string> spill_directory, program_cache;
   double memory_threshold = 0.95;
 };
 

@@ -562,6 +562,8 @@ void ProcessCore::on_frame(net::Peer from, std::span<const std::byte> bytes) {
     case daemon::FrameKind::call:
     case daemon::FrameKind::output:
     case daemon::FrameKind::offer:
+    case daemon::FrameKind::ask:
+    case daemon::FrameKind::answer:
       break;  // these go from node to node
   }
 }

@@ -48,7 +48,8 @@ int WorkerProcess::main(const process::WorkerStart& start) {
         .segment = segment,
         .self = {start.slot, start.generation},
         .arena = std::make_shared<object::Arena>(told.arena, start.slot),
-        .program = {process::program_path(), fmt::format("{:016x}", process::build_id_of_program())},
+        // Named as its node was asked for it: the file may have come from another machine and lie elsewhere here.
+        .program = {std::string(process::program_name()), fmt::format("{:016x}", process::build_id_of_program())},
         .cpus = 0,
         .idle_lease_keep = nested_lease_keep};
     auto* worker = new WorkerProcess(setup);

@@ -23,6 +23,8 @@ enum class FrameKind : std::uint8_t {
   call = 3,     // a call frame, on its way to another node
   output = 4,   // from node to node: lines that a worker printed for a driver there
   offer = 5,    // from node to node: a BulkOffer, ahead of the FetchObject that it is for
+  ask = 6,      // to a node, from another one or from a command: a Question (runtime/daemon/inquiry.h)
+  answer = 7,   // ... and back: its Answer
 };
 
 struct LaneHeader {

@@ -23,9 +23,12 @@
 #include "runtime/daemon/embedded.h"
 #include "runtime/daemon/event_loop.h"
 #include "runtime/daemon/frame.h"
+#include "runtime/daemon/inquiry.h"
 #include "runtime/daemon/lane_sender.h"
 #include "runtime/daemon/log.h"
 #include "runtime/daemon/output_writer.h"
+#include "runtime/daemon/private_folder.h"
+#include "runtime/daemon/program_store.h"
 #include "runtime/daemon/spill_disk.h"
 #include "runtime/daemon/transfers.h"
 #include "runtime/daemon/worker_pool.h"
@@ -165,6 +168,7 @@ class NodeLoop::Impl final : public NodeSink,
   }
   void node_disconnected(NodeId node) override {
     if (control_) control_->on_disconnected(node, now_);
+    if (visitors_.erase(node) > 0) cluster_->forget(node);
   }
   void head_found(NodeId head) override;
   void given_up() override { expelled("it was not heard of for too long"); }
@@ -180,6 +184,12 @@ class NodeLoop::Impl final : public NodeSink,
   void on_disk_done(SpillDisk::Done&& done);
   void on_message(const ProcessId& from, wire::Message&& message);
   void on_output(const ProcessId& owner, std::span<const std::byte> payload);
+  // ---- questions
+  void on_question(const ProcessId& from, std::span<const std::byte> payload);
+  Answer answer_to(const ProcessId& from, const Question& question);
+  bool send_inquiry(NodeId to, FrameKind kind, const Bytes& payload);
+  void fetch_programs();
+
   void print(int stream, std::string_view lines) { (stream == 1 ? output_ : errors_).write(lines); }
   void tell_died(const ProcessId& whom, const ProcessId& dead, const char* why);
 
@@ -201,7 +211,12 @@ class NodeLoop::Impl final : public NodeSink,
   LaneSender sender_;
   std::unique_ptr<Bulk> bulk_;
   Transfers transfers_;
-  std::unique_ptr<SpillDisk> disk_;  // null: objects stay in memory
+  std::unique_ptr<SpillDisk> disk_;       // null: objects stay in memory
+  std::optional<ProgramStore> programs_;  // of a member of a cluster
+  std::optional<ProgramFetches> fetches_;
+  NodeId asking_;                                // whose frame is being handled
+  std::map<std::string, NodeId> program_asker_;  // who asked first for workers of this build
+  std::set<NodeId> visitors_;                    // that only asked
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Control> control_;
@@ -264,13 +279,19 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
   }
   segment_.set_pid(self_, getpid());
   segment_.set_pid(driver_, getpid());
+  if (!options.keys.empty()) {
+    programs_.emplace(options.program_cache.value_or(program_cache_folder().string()));
+    programs_->know(program_.build_id, "/proc/self/exe");
+    fetches_.emplace(*programs_, id_);
+  }
   pool_ = std::make_unique<WorkerPool>(loop_, segment_,
                                        WorkerSetup{.node = id_,
                                                    .node_name = name_,
                                                    .log_level = options.log_level,
                                                    .segment = segment_.descriptors(),
                                                    .arena = arena_.descriptor()},
-                                       log_, *this);
+                                       log_, *this,
+                                       programs_ && options.program_cache != std::string() ? &*programs_ : nullptr);
   // The zygote takes milliseconds to be executed: meanwhile the rest is made.
   if (options.has_driver && options.cpus > 0) pool_->warm_up(pool_->open_program(program_).value());
   doorbell_ = loop_.watch(endpoint_.event_fd(), [] {});
@@ -394,6 +415,7 @@ void NodeLoop::Impl::send_call(const ProcessId& worker, std::span<const std::byt
 // A refusal is told to who asks, but one who gets workers elsewhere has no error to show it in: it is also logged,
 // once.
 Result<std::uint32_t> NodeLoop::Impl::open_program(const wire::Program& program) {
+  if (asking_ && fetches_) program_asker_[program.build_id] = asking_;
   auto opened = pool_->open_program(program);
   if (!opened.ok() && refused_.insert(program).second) log_->warn("{}", opened.error().message);
   return opened;
@@ -521,13 +543,21 @@ void NodeLoop::Impl::frame_arrived(NodeId from, std::span<const std::byte> bytes
     log_->error("node {} sent a frame of {} bytes that is not for this node", to_string(from), bytes.size());
     return;
   }
+  asking_ = from;
   deliver(*frame->relay, *frame, bytes);
+  asking_ = {};
 }
 
 void NodeLoop::Impl::deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
   if (frame.header.kind == FrameKind::output) return on_output(relay.to, frame.payload);
   if (frame.header.kind == FrameKind::offer) {
     if (relay.from.node != id_) transfers_.on_offer(relay.from.node, frame.payload);
+    return;
+  }
+  if (frame.header.kind == FrameKind::ask) return on_question(relay.from, frame.payload);
+  if (frame.header.kind == FrameKind::answer) {
+    const auto answer = decode_answer(frame.payload);
+    if (answer && fetches_) fetches_->on_answer(relay.from.node, *answer);
     return;
   }
   if (relay.to.slot == 0) {
@@ -564,6 +594,7 @@ void NodeLoop::Impl::on_message(const ProcessId& from, wire::Message&& message) 
   if (const auto* died = std::get_if<wire::NodeDied>(&message); died != nullptr && died->node != id_) {
     if (!control_) log_death(died->node, died->reason);
     transfers_.node_died(died->node);
+    if (fetches_) fetches_->lost(died->node, "it has died: " + died->reason);
     node_->on_message(from, message, now_);
     if (keeper_) keeper_->on_node_died(died->node, died->reason, now_);
     if (cluster_) cluster_->drop(died->node);
@@ -623,6 +654,7 @@ void NodeLoop::Impl::peers(const std::vector<wire::NodeView>& nodes) {
       log_->info("node {} ({}) at {} is a member, with {}", node.name, to_string(node.node), node.address,
                  node.total.empty() ? "no cpus (a driver)" : to_string(node.total));
   }
+  for (const wire::NodeView& node : nodes) visitors_.erase(node.node);
   peers_ = nodes;
 }
 
@@ -677,6 +709,63 @@ void NodeLoop::Impl::on_output(const ProcessId& owner, std::span<const std::byte
     if (cluster_->send(next.node, {as_part(header), as_part(relay), payload}, now_)) return;
   }
   print(payload[0] == std::byte{2} ? 2 : 1, {reinterpret_cast<const char*>(payload.data()) + 1, payload.size() - 1});
+}
+
+// ---- questions
+// ----------------------------------------------------------------------------------------------------------
+
+void NodeLoop::Impl::on_question(const ProcessId& from, std::span<const std::byte> payload) {
+  const bool member = std::ranges::any_of(peers_, [&](const auto& peer) { return peer.node == from.node; });
+  if (!member) visitors_.insert(from.node);
+  const auto question = decode_question(payload);
+  if (!question) {
+    log_->error("a question of {} bytes from {} cannot be read", payload.size(), to_string(from));
+    return;
+  }
+  send_inquiry(from.node, FrameKind::answer, encode(answer_to(from, *question)));
+}
+
+Answer NodeLoop::Impl::answer_to(const ProcessId&, const Question& question) {
+  Answer answer{.id = question.id, .number = 0, .error = {}, .rows = {}};
+  if (question.topic == Topic::program && programs_) return programs_->chunk(question);
+  answer.error = "it does not know this question: another version of mobula runs there";
+  return answer;
+}
+
+bool NodeLoop::Impl::send_inquiry(NodeId to, FrameKind kind, const Bytes& payload) {
+  const LaneHeader header{.kind = kind, .relayed = 1};
+  const Relay relay{node_process(id_), node_process(to)};
+  return cluster_ && cluster_->send(to, {as_part(header), as_part(relay), payload}, now_);
+}
+
+// Brings what workers wait for.
+void NodeLoop::Impl::fetch_programs() {
+  if (!fetches_) return;
+  for (const std::string& build_id : pool_->take_wanted()) {
+    // Drivers first: they run what they ask for.
+    std::vector<NodeId> members;
+    for (const bool passing : {true, false}) {
+      for (const wire::NodeView& peer : peers_) {
+        if (peer.passing == passing) members.push_back(peer.node);
+      }
+    }
+    fetches_->want(build_id, program_asker_[build_id], members);
+  }
+  for (bool again = true; again;) {
+    again = false;
+    for (const ProgramFetches::Ask& ask : fetches_->take_asks()) {
+      again = true;
+      if (!send_inquiry(ask.to, FrameKind::ask, encode(ask.question))) fetches_->lost(ask.to, "there is no way to it");
+    }
+  }
+  for (const ProgramFetches::End& end : fetches_->take_ends()) {
+    if (end.file.ok()) {
+      log_->info("the program of build-id {} came from another machine: {}", end.build_id, *end.file);
+      pool_->program_here(end.build_id, *end.file);
+    } else {
+      pool_->program_missing(end.build_id, end.file.error().message);
+    }
+  }
 }
 
 // ---- the loop
@@ -735,6 +824,7 @@ bool NodeLoop::Impl::step() {
     if (cluster_ && cluster_->next_timer() <= now_) cluster_->on_timer(now_);
     const bool received = cluster_ && cluster_->process(now_);
     transfers_.pump();
+    fetch_programs();
     sender_.flush();
     run_background();
     output_.flush();

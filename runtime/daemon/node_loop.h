@@ -34,6 +34,10 @@ struct NodeLoopOptions {
   double memory_threshold = 0.95;
   Duration memory_check = std::chrono::milliseconds(250);
 
+  // Where files of programs are kept that came from other machines. Unset: a folder of this user's cache; empty: such
+  // programs cannot run here.
+  std::optional<std::string> program_cache;
+
   bool is_head = true;      // run Control
   bool has_driver = false;  // this process is a driver: slot 1 is its, and its program is prestarted
 

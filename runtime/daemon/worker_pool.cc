@@ -40,6 +40,9 @@ struct WorkerPool::Program : process::ZygoteEvents {
   std::size_t workers = 0;
   Time idle_since{};
   std::string broken;  // why its zygote cannot start; empty: it can
+  // Of one whose file is not here (`executable` is empty): what is in its place, why it did not come, who waits for it.
+  std::string absent, missing;
+  std::vector<net::Peer> waiting;
 
   Program(WorkerPool& owner, std::uint32_t index, wire::Program program, std::string file)
       : pool(owner), number(index), wire(std::move(program)), executable(std::move(file)) {}
@@ -65,8 +68,13 @@ struct WorkerPool::Worker {
 };
 
 WorkerPool::WorkerPool(EventLoop& loop, net::Segment& segment, WorkerSetup setup, std::shared_ptr<spdlog::logger> log,
-                       WorkerPoolEvents& events)
-    : loop_(loop), segment_(segment), setup_(std::move(setup)), log_(std::move(log)), events_(events) {
+                       WorkerPoolEvents& events, ProgramStore* programs)
+    : loop_(loop),
+      segment_(segment),
+      setup_(std::move(setup)),
+      log_(std::move(log)),
+      events_(events),
+      store_(programs) {
   sweep_memory_groups();  // of those who were killed with their node
 }
 
@@ -99,32 +107,68 @@ Result<std::uint32_t> WorkerPool::open_program(const wire::Program& wanted) {
     }
     return program->number;
   }
-  std::string executable = wanted.path;
+  std::string executable, absent;
   if (wanted.build_id == hex(process::build_id_of_program())) {
     executable = "/proc/self/exe";  // right even if the file has been replaced since this process began
   } else {
     try {
       const std::string found = hex(process::build_id_of_file(wanted.path));
-      if (found != wanted.build_id) {
-        return Error{.code = ErrorCode::build_mismatch,
-                     .message = fmt::format(
-                         "cannot start workers of {} on this node: its build-id here is {}, the driver runs {}; "
-                         "install the same file on both machines",
-                         wanted.path, found, wanted.build_id),
-                     .node = setup_.node_name};
+      if (found == wanted.build_id) {
+        executable = wanted.path;
+      } else {
+        absent = fmt::format("its build-id here is {}, the driver runs {}", found, wanted.build_id);
       }
     } catch (const std::runtime_error& error) {
-      return Error{.code = ErrorCode::build_mismatch,
-                   .message = fmt::format(
-                       "cannot start workers of {} (build-id {}) on this node: {}; install the program at the same "
-                       "path on all machines",
-                       wanted.path, wanted.build_id, error.what()),
-                   .node = setup_.node_name};
+      absent = fmt::format("{} (wanted: build-id {})", error.what(), wanted.build_id);
     }
+    if (executable.empty() && store_ != nullptr) executable = store_->cached(wanted.build_id);
+  }
+  if (executable.empty() && (store_ == nullptr || !is_build_id(wanted.build_id))) {
+    return Error{.code = ErrorCode::build_mismatch,
+                 .message = fmt::format(
+                     "cannot start workers of {} on this node: {}; install the same file at this path on all machines",
+                     wanted.path, absent),
+                 .node = setup_.node_name};
   }
   const auto number = static_cast<std::uint32_t>(programs_.size());
   programs_.push_back(std::make_unique<Program>(*this, number, wanted, std::move(executable)));
+  programs_.back()->absent = std::move(absent);
+  if (store_ != nullptr && !programs_.back()->executable.empty())
+    store_->know(wanted.build_id, programs_.back()->executable);
   return number;
+}
+
+std::vector<std::string> WorkerPool::take_wanted() {
+  return std::exchange(wanted_, {});
+}
+
+void WorkerPool::program_here(const std::string& build_id, const std::string& file) {
+  for (auto& program : programs_) {
+    if (program->wire.build_id != build_id || !program->executable.empty()) continue;
+    program->executable = file;
+    store_->know(build_id, file);
+    warm_up(program->number);
+    for (const net::Peer& worker : std::exchange(program->waiting, {})) {
+      if (program->zygote) {
+        program->zygote->fork_worker(worker.slot, worker.generation);
+      } else {
+        fail_start(worker);
+      }
+    }
+  }
+}
+
+void WorkerPool::program_missing(const std::string& build_id, const std::string& why) {
+  for (auto& program : programs_) {
+    if (program->wire.build_id != build_id || !program->executable.empty()) continue;
+    program->missing = fmt::format("{}, and {}", program->absent, why);
+    for (const net::Peer& worker : std::exchange(program->waiting, {})) fail_start(worker);
+  }
+}
+
+void WorkerPool::fail_start(const net::Peer& worker) {
+  failed_.push_back(worker);
+  failed_due_ = std::min(failed_due_, steady_now() + failure_pause);
 }
 
 void WorkerPool::start_zygote(Program& program) {
@@ -140,7 +184,7 @@ void WorkerPool::start_zygote(Program& program) {
 
 void WorkerPool::warm_up(std::uint32_t number) {
   Program& program = *programs_.at(number);
-  if (program.zygote || !program.broken.empty()) return;
+  if (program.zygote || !program.broken.empty() || program.executable.empty()) return;
   try {
     start_zygote(program);
   } catch (const std::runtime_error& error) {
@@ -159,9 +203,11 @@ void WorkerPool::start_worker(std::uint32_t number, const net::Peer& slot) {
   ++program.workers;
   if (program.zygote) {
     program.zygote->fork_worker(slot.slot, slot.generation);
+  } else if (program.executable.empty()) {
+    if (program.waiting.empty()) wanted_.push_back(program.wire.build_id);
+    program.waiting.push_back(slot);
   } else {
-    failed_.push_back(slot);
-    failed_due_ = std::min(failed_due_, steady_now() + failure_pause);
+    fail_start(slot);
   }
 }
 
@@ -208,8 +254,7 @@ void WorkerPool::Program::on_fork_failed(std::uint32_t slot, std::uint32_t gener
   if (at == pool.workers_.end() || at->second->peer.generation != generation) return;
   pool.log_->error("cannot fork a worker of {}: {}", wire.path, std::strerror(error));
   // Reported after a pause: what is short of processes or memory must not be asked again at once.
-  pool.failed_.push_back(at->second->peer);
-  pool.failed_due_ = std::min(pool.failed_due_, steady_now() + failure_pause);
+  pool.fail_start(at->second->peer);
 }
 
 void WorkerPool::Program::on_gone(const std::string& reason) {
@@ -221,8 +266,7 @@ void WorkerPool::Program::on_gone(const std::string& reason) {
   }
   for (Worker* worker : orphans) {
     if (worker->process.pid == 0) {
-      pool.failed_.push_back(worker->peer);
-      pool.failed_due_ = std::min(pool.failed_due_, steady_now() + failure_pause);
+      pool.fail_start(worker->peer);
       continue;
     }
     // The kernel kills it with its zygote; it is reported dead once it is, so that no task runs twice at a time.
@@ -326,7 +370,8 @@ void WorkerPool::on_timer(Time now) {
       const auto at = workers_.find(peer.slot);
       if (at == workers_.end()) continue;
       const Program& program = *programs_[at->second->program];
-      death.description = "could not be started" + (program.broken.empty() ? std::string() : ": " + program.broken);
+      const std::string& why = program.broken.empty() ? program.missing : program.broken;
+      death.description = "could not be started" + (why.empty() ? std::string() : ": " + why);
       finished(peer.slot, std::move(death));
     }
   }

@@ -15,6 +15,7 @@
 #include "runtime/base/ids.h"
 #include "runtime/base/time.h"
 #include "runtime/daemon/event_loop.h"
+#include "runtime/daemon/program_store.h"
 #include "runtime/daemon/worker_setup.h"
 #include "runtime/net/segment.h"
 #include "runtime/process/memory_group.h"
@@ -43,8 +44,10 @@ class WorkerPoolEvents {
 // The worker processes of a node: for each program one zygote, and what becomes of the processes forked from it.
 class WorkerPool {
  public:
+  // With `programs`, a program whose file is not here is looked for there, and else wanted (take_wanted()); without,
+  // it cannot run.
   WorkerPool(EventLoop& loop, net::Segment& segment, WorkerSetup setup, std::shared_ptr<spdlog::logger> log,
-             WorkerPoolEvents& events);
+             WorkerPoolEvents& events, ProgramStore* programs = nullptr);
   // Ends all workers and zygotes; nothing is reported about them but what they printed last.
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
@@ -56,6 +59,11 @@ class WorkerPool {
   void warm_up(std::uint32_t program);
   // Asks for a process in this slot. Answered by worker_started or worker_exited, later.
   void start_worker(std::uint32_t program, const net::Peer& slot);
+  // Build-ids that workers wait for and nobody brings yet. Each is answered by program_here or program_missing.
+  std::vector<std::string> take_wanted();
+  void program_here(const std::string& build_id, const std::string& file);
+  // Its workers end before they are started, for this reason. It is wanted again with the next one.
+  void program_missing(const std::string& build_id, const std::string& why);
   // SIGKILL, as soon as it is started.
   void kill(const net::Peer& worker);
 
@@ -67,6 +75,7 @@ class WorkerPool {
   struct Program;
   struct Worker;
   void start_zygote(Program& program);
+  void fail_start(const net::Peer& worker);
   void poll_zygote(Program& program);
   /// What is still in its pipes, the last line without its end included.
   void finish_output(Worker& worker);
@@ -81,9 +90,11 @@ class WorkerPool {
   const std::shared_ptr<spdlog::logger> log_;
   WorkerPoolEvents& events_;
   std::optional<process::MemoryPlace> memory_place_;  // where workers with a limit have groups of their own
+  ProgramStore* const store_;
   std::vector<std::unique_ptr<Program>> programs_;
   std::map<std::uint32_t, std::unique_ptr<Worker>> workers_;  // by slot
-  std::vector<net::Peer> failed_;                             // never started; to be reported from on_timer
+  std::vector<std::string> wanted_;
+  std::vector<net::Peer> failed_;  // never started; to be reported from on_timer
   Time failed_due_ = never;
   bool paused_ = false;
   Time resume_at_ = never;

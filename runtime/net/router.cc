@@ -21,14 +21,13 @@ namespace {
 
 using Kind = RouterEvent::Kind;
 
-constexpr std::uint8_t protocol_version = 1;
 constexpr int linger_ms = 100;
 
 /// In front of every message.
 struct Prefix {
   enum Type : std::uint8_t { frame = 1, hello = 2, welcome = 3 };
   char magic[2] = {'M', 'b'};
-  std::uint8_t version = protocol_version;
+  std::uint8_t version = 0;
   std::uint8_t type = frame;
   std::uint32_t port = 0;  ///< hello, welcome: where the sender listens
   std::uint64_t node = 0;  ///< frame: whom it is for; hello, welcome: who speaks
@@ -234,7 +233,7 @@ class Router::Impl {
     if (found == peers_.end()) return SendStatus::unknown;
     const Peer& peer = found->second;
     Message message(bytes);
-    const Prefix prefix{.type = Prefix::frame, .node = to.value};
+    const Prefix prefix{.version = options_.version, .type = Prefix::frame, .node = to.value};
     std::memcpy(message.data(), &prefix, sizeof(prefix));
     std::byte* at = message.data() + sizeof(Prefix);
     for (const Bytes& part : parts) {
@@ -413,10 +412,11 @@ class Router::Impl {
     const std::string address = join_address(body.property("Peer-Address"), std::to_string(hello.port));
     // The descriptor may have belonged to an earlier connection whose end is still to be heard of.
     watch_inbound();
-    if (hello.version != protocol_version) {
+    if (hello.version != options_.version) {
+      say_welcome(from);  // so that it learns of the difference too
       tell(Kind::refused, from, address,
            "it speaks version " + std::to_string(hello.version) + " of the protocol, this node " +
-               std::to_string(protocol_version) + "; use one build everywhere");
+               std::to_string(options_.version) + "; use one build everywhere");
       return;
     }
     say_welcome(from);
@@ -475,9 +475,9 @@ class Router::Impl {
   void welcomed(Dealer& dealer, const Prefix& prefix) {
     const NodeId node{prefix.node};
     std::string wrong;
-    if (prefix.version != protocol_version) {
+    if (prefix.version != options_.version) {
       wrong = "it speaks version " + std::to_string(prefix.version) + " of the protocol, this node " +
-              std::to_string(protocol_version) + "; use one build everywhere";
+              std::to_string(options_.version) + "; use one build everywhere";
     } else if (node == options_.self) {
       wrong = "this node itself listens there";
     } else if (dealer.expected && dealer.expected != node) {
@@ -504,7 +504,7 @@ class Router::Impl {
   }
 
   void introduce(Message& message, Prefix::Type type) const {
-    const Prefix prefix{.type = type, .port = port_, .node = options_.self.value};
+    const Prefix prefix{.version = options_.version, .type = type, .port = port_, .node = options_.self.value};
     std::memcpy(message.data(), &prefix, sizeof(prefix));
   }
 

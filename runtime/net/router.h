@@ -18,6 +18,7 @@ struct RouterOptions {
   Keys keys;
   std::string host = "0.0.0.0";  ///< interface or address to listen on
   std::uint16_t port = 0;        ///< 0: any that is free
+  std::uint8_t version = 1;      ///< of the protocol; both sides have to speak the same
   int queue_frames = 4096;       ///< waiting in each direction of a connection; more is refused with `full`
   std::size_t frame_bytes = std::size_t{64} << 20;  ///< the largest frame that is sent or accepted
 };

@@ -134,6 +134,15 @@ TEST_F(RouterTest, AWrongKeysFileIsRefusedAndBothSidesSaySo) {
 }
 
 // One who knows the head's public key (it is no secret) but holds another pair gets through the first step only.
+TEST_F(RouterTest, AnotherVersionIsRefusedAndBothSidesNameTheDifference) {
+  Node head(1, keys_), node(2, keys_, 0, {.version = 9});
+  node.router->connect(head.address());
+  ASSERT_TRUE(run({&head, &node}, [&] { return head.find(Kind::refused) && node.find(Kind::handshake_failed); }));
+  EXPECT_THAT(head.find(Kind::refused)->reason, HasSubstr("speaks version 9 of the protocol, this node 1"));
+  EXPECT_THAT(node.find(Kind::handshake_failed)->reason, HasSubstr("speaks version 1 of the protocol, this node 9"));
+  EXPECT_FALSE(head.find(Kind::connected));
+}
+
 TEST_F(RouterTest, TheRightAddressAndPublicKeyAreNotEnough) {
   Node head(1, keys_);
   Keys forged = Keys::generate();
