@@ -7,6 +7,7 @@
 #include <array>
 
 #include "rl/envs/cartpole.h"
+#include "rl/envs/pendulum.h"
 #include "tests/learn/runs.h"
 
 namespace mobula::rl {
@@ -64,6 +65,19 @@ TEST(Gates, RecurrentPpoReaches450OnStatelessCartPoleIn100kSteps) {
                     .activation = "relu",
                     .memory = "lstm"},
          100'000, 450);
+}
+
+TEST(Gates, PpoWithStateDependentNoiseSwingsThePendulumUpIn100kSteps) {
+  passes(environment<Pendulum>("pendulum_gsde"),
+         PpoOptions{.lr = 1e-3,
+                    .n_envs = 4,
+                    .n_steps = 1024,
+                    .batch_size = 64,
+                    .n_epochs = 10,
+                    .gamma = 0.9,
+                    .use_sde = true,
+                    .sde_sample_freq = 4},
+         100'000, -172 - 104);
 }
 
 TEST(Gates, AppoReaches450OnCartPoleIn250kSteps) {
