@@ -14,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include "cli/cluster_commands.h"
 #include "cli/command.h"
 #include "cli/completion.h"
 #include "cli/options.h"
@@ -131,6 +132,11 @@ int command_line(int argc, char** argv) {
   commands.push_back(cli::add_why(program));
   commands.push_back(cli::add_status(program));
   commands.push_back(cli::add_stop(program));
+  commands.push_back(cli::add_stack(program));
+  commands.push_back(cli::add_logs(program));
+  commands.push_back(cli::add_timeline(program));
+  commands.push_back(cli::add_submit(program));
+  commands.push_back(cli::add_jobs(program));
 #endif
 #ifdef MOBULA_CLI_MICROBENCHMARK
   commands.push_back(cli::add_microbenchmark(program));

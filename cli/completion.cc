@@ -23,7 +23,7 @@ void keep_matching(Words& words, const std::string& prefix) {
   std::erase_if(words, [&](const auto& word) { return !word.starts_with(prefix); });
 }
 
-enum class Wanted { yaml, folders };
+enum class Wanted { yaml, folders, files };
 
 /// Files and folders that begin with the prefix, as a shell would offer them.
 Words paths(const std::string& prefix, Wanted wanted) {
@@ -43,6 +43,8 @@ Words paths(const std::string& prefix, Wanted wanted) {
     std::error_code ignored;
     if (at->is_directory(ignored)) {
       found.push_back(folder + entry + "/");
+    } else if (wanted == Wanted::files) {
+      found.push_back(folder + entry);
     } else if (wanted == Wanted::yaml && (entry.ends_with(".yaml") || entry.ends_with(".yml"))) {
       found.push_back(folder + entry);
     }
@@ -133,6 +135,7 @@ Words positionals(const CLI::App& app, const std::string& prefix) {
   const std::string command = app.get_name();
   if (command == "train" || command == "tune") return paths(prefix, Wanted::yaml);
   if (command == "evaluate") return paths(prefix, Wanted::folders);
+  if (command == "submit" || command == "stop") return paths(prefix, Wanted::files);
   if (command == "config") {
     Words names;
     for (const auto& part : whole_schema()) {

@@ -1,19 +1,20 @@
 // mobula status: how a cluster stands, asked of its head.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "cli/cluster.h"
+#include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/table.h"
-#include "runtime/daemon/ask_head.h"
 
 namespace mobula::cli {
 namespace {
@@ -21,10 +22,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Arguments {
-  ClusterOptions cluster;
+  AskOptions ask;
   OutputOptions output;
-  double wait = 5;
 };
+
+// How long the members have to say what the head does not know of them.
+constexpr Duration details_patience = std::chrono::seconds(2);
+
+using Details = std::vector<Asker::Told>;
 
 double units(std::int64_t amount) {
   return static_cast<double>(amount) / static_cast<double>(Resources::unit);
@@ -128,18 +133,97 @@ Json status_json(const std::string& address, const wire::StatusReply& status) {
           {"waiting", waiting}, {"members", members},      {"gone", gone}};
 }
 
-int run(const Arguments& arguments) {
-  const ClusterOptions cluster = named_cluster(arguments.cluster, "status");
-  const auto patience = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.wait));
-  const auto status = daemon::ask_status(cluster.address, cluster.keys, patience);
-  if (!status) {
-    if (status.error().code == ErrorCode::invalid) throw UsageError(status.error().message);
-    throw std::runtime_error(status.error().message);
+std::string seconds_text(const std::string& seconds) {
+  return age(static_cast<std::int64_t>(std::strtod(seconds.c_str(), nullptr) * 1000));
+}
+
+double gigabytes_of(const daemon::Row& row, std::size_t i) {
+  return number(row, i) / 1e9;
+}
+
+/// What waits and why, actors, and memory: empty tables are left out.
+std::string details_text(const Details& details) {
+  std::vector<std::vector<std::string>> memory{{"memory of", "in use", "workers of actors"}},
+      waiting{{"waits at", "for", "since", "asked by", "why"}},
+      actors{{"actor at", "process", "last call", "calls", "memory", "owner"}},
+      names{{"name", "namespace", "class", "owner"}};
+  std::string silent;
+  for (const auto& [name, node, answer] : details) {
+    if (!answer.error.empty()) silent += fmt::format("{} did not say more: {}\n", name, answer.error);
+    std::size_t of_actors = 0;
+    for (const auto& row : answer.rows) of_actors += field(row, 0) == "actor" ? 1 : 0;
+    for (const auto& row : answer.rows) {
+      const std::string& kind = field(row, 0);
+      if (kind == "memory") {
+        memory.push_back({name, fmt::format("{:.3g} of {:.3g} GB", gigabytes_of(row, 1), gigabytes_of(row, 2)),
+                          std::to_string(of_actors)});
+      } else if (kind == "request") {
+        waiting.push_back(
+            {name,
+             fmt::format("{} {} with {}", field(row, 2), field(row, 4) == "1" ? "actor" : "worker(s)", field(row, 3)),
+             seconds_text(field(row, 5)), field(row, 1), field(row, 6)});
+      } else if (kind == "actor") {
+        actors.push_back({name, fmt::format("{} (pid {})", field(row, 1), field(row, 2)), field(row, 3), field(row, 4),
+                          fmt::format("{:.3g} GB", gigabytes_of(row, 6)), field(row, 5)});
+      } else if (kind == "name") {
+        names.push_back({field(row, 1), field(row, 2), field(row, 3), field(row, 4)});
+      }
+    }
   }
+  std::string text;
+  for (const auto* table : {&memory, &waiting, &actors, &names}) {
+    if (table->size() > 1) text += "\n" + aligned(*table);
+  }
+  return silent.empty() ? text : text + "\n" + silent;
+}
+
+void add_details(Json& status, const Details& details) {
+  Json memory = Json::array(), pending = Json::array(), actors = Json::array(), names = Json::array();
+  for (const auto& [name, node, answer] : details) {
+    for (const auto& row : answer.rows) {
+      const std::string& kind = field(row, 0);
+      if (kind == "memory") {
+        memory.push_back({{"node", name}, {"used", number(row, 1)}, {"limit", number(row, 2)}, {"of", field(row, 3)}});
+      } else if (kind == "request") {
+        pending.push_back({{"node", name},
+                           {"owner", field(row, 1)},
+                           {"workers", number(row, 2)},
+                           {"resources", field(row, 3)},
+                           {"actor", field(row, 4) == "1"},
+                           {"seconds", number(row, 5)},
+                           {"why", field(row, 6)}});
+      } else if (kind == "actor") {
+        actors.push_back({{"node", name},
+                          {"process", field(row, 1)},
+                          {"pid", number(row, 2)},
+                          {"last_call", field(row, 3)},
+                          {"calls", number(row, 4)},
+                          {"owner", field(row, 5)},
+                          {"bytes", number(row, 6)}});
+      } else if (kind == "name") {
+        names.push_back({{"name", field(row, 1)},
+                         {"namespace", field(row, 2)},
+                         {"class", field(row, 3)},
+                         {"owner", field(row, 4)}});
+      }
+    }
+  }
+  status["memory"] = memory;
+  status["pending"] = pending;
+  status["actors"] = actors;
+  status["names"] = names;
+}
+
+int run(const Arguments& arguments) {
+  Asker asker(arguments.ask, "status");
+  const daemon::Question question{.id = 0, .topic = daemon::Topic::details, .number = 0, .words = {}};
+  const Details details = asker.ask(question, std::min(arguments.ask.patience(), details_patience));
   if (arguments.output.json) {
-    write_json_line(status_json(cluster.address, *status));
+    Json status = status_json(asker.address(), asker.status());
+    add_details(status, details);
+    write_json_line(status);
   } else {
-    write_result(status_text(cluster.address, *status));
+    write_result(status_text(asker.address(), asker.status()) + details_text(details));
   }
   return done;
 }
@@ -147,12 +231,10 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Command add_status(CLI::App& program) {
-  auto* app = program.add_subcommand("status", "Show the nodes of a cluster, what they have free and what waits");
+  auto* app = program.add_subcommand(
+      "status", "Show the nodes of a cluster, what they have free, actors, memory, what waits and why");
   auto arguments = std::make_shared<Arguments>();
-  add_cluster_options(*app, arguments->cluster);
-  app->add_option("--wait", arguments->wait, "Seconds to wait for the head to answer")
-      ->check(number_in(0.1, 3600))
-      ->capture_default_str();
+  add_ask_options(*app, arguments->ask);
   app->add_flag("--json", arguments->output.json, "For programs: one object, on one line");
   app->footer(
       "Examples:\n"

@@ -63,6 +63,7 @@ struct CallRun final : detail::Invocation {
   Outcome outcome;
   std::coroutine_handle<> waiting;  // of a suspended coroutine; null: it can be resumed
   RefHandle waits_for;              // none: for a Signal
+  Time began{};                     // when it was taken off its lane
   Time sleeps_until{};              // ... with this limit
   std::optional<Error> deadlock;    // its wait can never end
   bool blocked = false;             // the Worker was told that it waits

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <string>
 #include <utility>
@@ -129,6 +130,8 @@ void WorkerProcess::start(Lock& lock, const net::Call& lane, const wire::CallFra
   }
   CallRun& run = *free_runs_.back();
   free_runs_.pop_back();
+  run.began = now_;
+  segment_->set_running({self_.slot, self_.generation}, ++running_, run.began.time_since_epoch().count());
   call->shell = &run;
   run.call = call;
   run.lane = lane;
@@ -472,8 +475,10 @@ void WorkerProcess::finish(CallRun& run) {
     interrupted_ = std::ranges::any_of(runs_, [](const auto& other) { return other->deadlock.has_value(); });
   }
   run.call->shell = nullptr;
-  worker_.finish(*run.call, run.outcome.kind, run.outcome.payload, run.outcome.contained, steady_now(),
-                 run.outcome.flags);
+  const Time ended = steady_now();
+  if (segment_->tracing()) trace(run, ended);
+  segment_->set_running({self_.slot, self_.generation}, --running_, ended.time_since_epoch().count());
+  worker_.finish(*run.call, run.outcome.kind, run.outcome.payload, run.outcome.contained, ended, run.outcome.flags);
   for (const RefHandle ref : run.outcome.contained) owner_->release(ref, now_);
   run.outcome.contained.clear();
   run.dependency_values.clear();
@@ -481,6 +486,17 @@ void WorkerProcess::finish(CallRun& run) {
   run.extras.reset();
   run.call = nullptr;
   free_runs_.push_back(&run);
+}
+
+void WorkerProcess::trace(const CallRun& run, Time ended) {
+  net::Segment::TraceEvent event;
+  event.begin = run.began.time_since_epoch().count();
+  event.end = ended.time_since_epoch().count();
+  event.pid = pid_;
+  event.attempt = run.call->header.attempt;
+  const std::string_view name = run.info.name;
+  std::memcpy(event.name, name.data(), std::min(name.size(), sizeof(event.name) - 1));
+  segment_->trace({self_.slot, self_.generation}, event);
 }
 
 void WorkerProcess::adopt_manners(CallRun& run) {

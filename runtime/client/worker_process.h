@@ -52,6 +52,7 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   static void run_function(CallRun& run);
   void leave_or_wait(Lock& lock, CallRun& run);
   void finish(CallRun& run);
+  void trace(const CallRun& run, Time ended);
   void fail(Outcome& outcome, const Error& error);
   std::uint8_t retry_flags(const CallRun& run, const Error& error) const;
   // `lost`: where its bytes were, if they are not there any more.
@@ -98,6 +99,7 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   Worker worker_;
   std::vector<std::unique_ptr<CallRun>> runs_;
   std::vector<CallRun*> free_runs_;
+  std::uint32_t running_ = 0;                 // calls taken and not answered
   std::shared_ptr<const CallExtras> extras_;  // the latest, and its bytes
   std::vector<std::byte> extras_bytes_;
   std::map<const detail::FunctionEntry*, std::uint32_t> counted_calls_;  // of functions with max_calls

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <optional>
@@ -24,13 +25,16 @@
 #include "runtime/daemon/event_loop.h"
 #include "runtime/daemon/frame.h"
 #include "runtime/daemon/inquiry.h"
+#include "runtime/daemon/jobs.h"
 #include "runtime/daemon/lane_sender.h"
 #include "runtime/daemon/log.h"
 #include "runtime/daemon/output_writer.h"
 #include "runtime/daemon/private_folder.h"
 #include "runtime/daemon/program_store.h"
+#include "runtime/daemon/reports.h"
 #include "runtime/daemon/spill_disk.h"
 #include "runtime/daemon/transfers.h"
+#include "runtime/daemon/worker_logs.h"
 #include "runtime/daemon/worker_pool.h"
 #include "runtime/net/endpoint.h"
 #include "runtime/node/node.h"
@@ -168,7 +172,9 @@ class NodeLoop::Impl final : public NodeSink,
   }
   void node_disconnected(NodeId node) override {
     if (control_) control_->on_disconnected(node, now_);
-    if (visitors_.erase(node) > 0) cluster_->forget(node);
+    if (visitors_.erase(node) == 0) return;
+    if (fetches_) fetches_->lost(node, "it hung up");
+    cluster_->forget(node);
   }
   void head_found(NodeId head) override;
   void given_up() override { expelled("it was not heard of for too long"); }
@@ -218,6 +224,9 @@ class NodeLoop::Impl final : public NodeSink,
   std::map<std::string, NodeId> program_asker_;  // who asked first for workers of this build
   std::set<NodeId> visitors_;                    // that only asked
   std::unique_ptr<WorkerPool> pool_;
+  WorkerLogs logs_;
+  std::optional<Reports> reports_;
+  std::optional<Jobs> jobs_;  // of a head
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<Keeper> keeper_;
@@ -263,7 +272,9 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
       arena_({.cap_bytes = options.object_memory, .slots = segment_.slots()}, self_.slot),
       endpoint_(segment_, self_),
       sender_(endpoint_),
-      transfers_(id_, arena_, *this) {
+      transfers_(id_, arena_, *this),
+      logs_(options.has_driver ? std::string() : options.log_folder.value_or(log_folder().string()),
+            fmt::format("{}-{}", name_, to_string(id_))) {
   if (!options.decision_log.empty()) {
     decisions_.open(options.decision_log, std::ios::app);
     if (!decisions_) {
@@ -292,6 +303,7 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
                                                    .arena = arena_.descriptor()},
                                        log_, *this,
                                        programs_ && options.program_cache != std::string() ? &*programs_ : nullptr);
+  reports_.emplace(*pool_, segment_);
   // The zygote takes milliseconds to be executed: meanwhile the rest is made.
   if (options.has_driver && options.cpus > 0) pool_->warm_up(pool_->open_program(program_).value());
   doorbell_ = loop_.watch(endpoint_.event_fd(), [] {});
@@ -320,6 +332,14 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
                                                         .head = options.head},
                                          log_, *this);
     const std::string address = cluster_->address();
+    if (options.is_head && !options.has_driver) {
+      const auto base = options.log_folder ? std::filesystem::path(*options.log_folder) : log_folder();
+      jobs_.emplace(loop_, *programs_,
+                    JobsOptions{.folder = (base.empty() ? log_folder() : base) / fmt::format("jobs-{}", to_string(id_)),
+                                .address = address,
+                                .keys = std::filesystem::absolute(options.keys).string()},
+                    log_);
+    }
     std::string host = address.substr(0, address.rfind(':'));
     if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
     bulk_ = std::make_unique<Bulk>(BulkOptions{.self = id_, .host = host, .trusted = options.trusted_network}, arena_,
@@ -337,6 +357,7 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
 }
 
 NodeLoop::Impl::~Impl() {
+  jobs_.reset();
   pool_.reset();
   output_.drain(farewell);
   errors_.drain(farewell);
@@ -617,6 +638,7 @@ void NodeLoop::Impl::worker_exited(const net::Peer& worker, const wire::ProcessD
   if (death.signal != 0 || death.exit_status != 0) {
     log_->info("worker {} (pid {}) {}", to_string(process(worker)), death.pid, death.description);
   }
+  logs_.ended(death.pid);
   // First all that it has said, then that it is dead.
   segment_.mark_dead(worker);
   endpoint_.drain(worker, [&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); });
@@ -680,6 +702,7 @@ void NodeLoop::Impl::end(End how, const std::string& why) {
 // A line belongs on the terminal of the driver for which the worker works: that of the owner of its lease, or, when the
 // owner is itself a worker, that of the owner's owner, and so on.
 void NodeLoop::Impl::worker_printed(const net::Peer& worker, int stream, std::string_view lines) {
+  logs_.write(segment_.pid(worker), lines);
   ProcessId owner;
   if (!options_.has_driver && node_) {
     for (const Node::Worker& known : node_->workers()) {
@@ -725,9 +748,14 @@ void NodeLoop::Impl::on_question(const ProcessId& from, std::span<const std::byt
   send_inquiry(from.node, FrameKind::answer, encode(answer_to(from, *question)));
 }
 
-Answer NodeLoop::Impl::answer_to(const ProcessId&, const Question& question) {
+Answer NodeLoop::Impl::answer_to(const ProcessId& from, const Question& question) {
   Answer answer{.id = question.id, .number = 0, .error = {}, .rows = {}};
   if (question.topic == Topic::program && programs_) return programs_->chunk(question);
+  if (jobs_ && question.topic == Topic::job) return jobs_->answer(from.node, question, now_);
+  if (question.topic == Topic::logs) return logs_.read(question);
+  if (node_ && question.topic == Topic::details) return reports_->details(question, *node_, control_.get(), now_);
+  if (node_ && question.topic == Topic::stacks) return reports_->stacks(question, *node_, now_);
+  if (node_ && question.topic == Topic::timeline) return reports_->timeline(from.node, question, *node_, now_);
   answer.error = "it does not know this question: another version of mobula runs there";
   return answer;
 }
@@ -751,6 +779,9 @@ void NodeLoop::Impl::fetch_programs() {
     }
     fetches_->want(build_id, program_asker_[build_id], members);
   }
+  if (jobs_) {
+    for (const auto& [build_id, asker] : jobs_->take_wanted()) fetches_->want(build_id, asker, {});
+  }
   for (bool again = true; again;) {
     again = false;
     for (const ProgramFetches::Ask& ask : fetches_->take_asks()) {
@@ -762,8 +793,10 @@ void NodeLoop::Impl::fetch_programs() {
     if (end.file.ok()) {
       log_->info("the program of build-id {} came from another machine: {}", end.build_id, *end.file);
       pool_->program_here(end.build_id, *end.file);
+      if (jobs_) jobs_->program_here(end.build_id, *end.file);
     } else {
       pool_->program_missing(end.build_id, end.file.error().message);
+      if (jobs_) jobs_->program_missing(end.build_id, end.file.error().message);
     }
   }
 }
@@ -821,6 +854,8 @@ bool NodeLoop::Impl::step() {
     if (control_ && control_->next_timer() <= now_) control_->on_timer(now_);
     if (keeper_ && keeper_->next_timer() <= now_) keeper_->on_timer(now_);
     if (pool_->next_timer() <= now_) pool_->on_timer(now_);
+    if (reports_->next_timer() <= now_) reports_->on_timer(now_);
+    if (jobs_ && jobs_->next_timer() <= now_) jobs_->on_timer(now_);
     if (cluster_ && cluster_->next_timer() <= now_) cluster_->on_timer(now_);
     const bool received = cluster_ && cluster_->process(now_);
     transfers_.pump();
@@ -860,8 +895,9 @@ void NodeLoop::Impl::check_joined() {
 }
 
 Time NodeLoop::Impl::next_timer() const {
-  Time next = std::min({pool_->next_timer(), background_next_, join_deadline_, memory_due_});
+  Time next = std::min({pool_->next_timer(), reports_->next_timer(), background_next_, join_deadline_, memory_due_});
   if (node_) next = std::min(next, node_->next_timer());
+  if (jobs_) next = std::min(next, jobs_->next_timer());
   if (control_) next = std::min({next, control_->next_timer(), keeper_->next_timer()});
   if (cluster_) next = std::min(next, cluster_->next_timer());
   if (!output_.empty() || !errors_.empty()) next = std::min(next, now_ + OutputWriter::retry);

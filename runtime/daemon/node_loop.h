@@ -37,6 +37,8 @@ struct NodeLoopOptions {
   // Where files of programs are kept that came from other machines. Unset: a folder of this user's cache; empty: such
   // programs cannot run here.
   std::optional<std::string> program_cache;
+  // Where a daemon makes a folder for what its workers print. Unset: this user's; empty: nowhere.
+  std::optional<std::string> log_folder;
 
   bool is_head = true;      // run Control
   bool has_driver = false;  // this process is a driver: slot 1 is its, and its program is prestarted

@@ -219,6 +219,30 @@ void WorkerPool::kill(const net::Peer& peer) {
   if (worker.process.pidfd.valid()) syscall(SYS_pidfd_send_signal, worker.process.pidfd.get(), SIGKILL, nullptr, 0);
 }
 
+void WorkerPool::ask_stack(const net::Peer& peer) {
+  const auto at = workers_.find(peer.slot);
+  if (at == workers_.end() || at->second->peer != peer || !at->second->process.pidfd.valid()) return;
+  const auto area = segment_.crash_area(peer.slot);
+  if (const auto before = process::read_crash(area); before && before->signal != process::stack_signal) return;
+  process::clear_crash(area);
+  syscall(SYS_pidfd_send_signal, at->second->process.pidfd.get(), process::stack_signal, nullptr, 0);
+}
+
+std::string WorkerPool::stack(const net::Peer& peer) const {
+  const auto at = workers_.find(peer.slot);
+  if (at == workers_.end() || at->second->peer != peer) return {};
+  const auto found = process::read_crash(segment_.crash_area(peer.slot));
+  if (!found || found->signal != process::stack_signal) return {};
+  const Program& program = *programs_[at->second->program];
+  return process::describe_crash(
+      *found, program.zygote ? fmt::format("/proc/{}/exe", program.zygote->pid()) : program.wire.path);
+}
+
+std::string WorkerPool::program_of(const net::Peer& peer) const {
+  const auto at = workers_.find(peer.slot);
+  return at == workers_.end() || at->second->peer != peer ? std::string() : programs_[at->second->program]->wire.path;
+}
+
 void WorkerPool::poll_zygote(Program& program) {
   if (program.zygote && !program.zygote->poll(program)) {
     program.watch.reset();
@@ -303,7 +327,8 @@ wire::ProcessDeath WorkerPool::explain(const Program& program, const Worker& wor
           pid, *limit);
     }
   }
-  if (const auto crash = process::read_crash(segment_.crash_area(worker.peer.slot))) {
+  const auto crash = process::read_crash(segment_.crash_area(worker.peer.slot));
+  if (crash && crash->signal != process::stack_signal) {
     // The zygote's own file: right even if the program has been rebuilt since.
     const std::string file = program.zygote ? fmt::format("/proc/{}/exe", program.zygote->pid()) : program.wire.path;
     death.backtrace = process::describe_crash(*crash, file);

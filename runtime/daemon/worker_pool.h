@@ -67,6 +67,11 @@ class WorkerPool {
   // SIGKILL, as soon as it is started.
   void kill(const net::Peer& worker);
 
+  // Makes the worker write down where its first thread is; stack() has it a moment later, for people.
+  void ask_stack(const net::Peer& worker);
+  std::string stack(const net::Peer& worker) const;
+  std::string program_of(const net::Peer& worker) const;
+
   // Reports what could not be reported at once, reads output again after congestion, ends zygotes that are long unused.
   void on_timer(Time now);
   Time next_timer() const;

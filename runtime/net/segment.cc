@@ -20,7 +20,7 @@ namespace mobula::net {
 namespace {
 
 constexpr std::uint64_t segment_magic = 0x4d6f62756c615367;  // "MobulaSg"
-constexpr std::uint32_t segment_version = 1;
+constexpr std::uint32_t segment_version = 2;
 constexpr std::size_t page = 4096;
 /// A closed lane that has moved more than this gives its memory back to the system.
 constexpr std::uint64_t keep_touched = 256 * 1024;
@@ -68,6 +68,7 @@ struct alignas(64) Segment::Header {
   std::uint32_t ring_bytes;
   std::atomic<std::uint32_t> lanes_used;
   std::atomic<std::uint32_t> deaths;
+  std::atomic<std::uint32_t> tracing;
   std::atomic<std::uint64_t> releases;  // orders free slots by the time of their release
 };
 
@@ -80,6 +81,14 @@ struct alignas(64) Segment::Slot {
   std::array<std::atomic<std::uint64_t>, 4> stop_keys;
   std::atomic<std::uint32_t> name_version;  // odd while the name is being written
   std::array<std::atomic<std::uint64_t>, task_name_bytes / 8> name;
+  alignas(64) std::atomic<std::int64_t> running_since;
+  std::atomic<std::uint32_t> running;
+};
+
+// Grows through all processes of the slot.
+struct Segment::Trace {
+  alignas(64) std::atomic<std::uint64_t> written;
+  alignas(64) std::array<TraceEvent, trace_events> events;
 };
 
 struct Segment::Lane {
@@ -91,7 +100,7 @@ struct Segment::Lane {
 namespace {
 
 struct Layout {
-  std::size_t slots, words, crash, lanes, rings, bytes;
+  std::size_t slots, words, crash, lanes, rings, traces, bytes;
 };
 
 }  // namespace
@@ -103,7 +112,8 @@ static Layout layout(std::size_t slots, std::size_t lanes, std::size_t ring_byte
   at.crash = round_up(at.words + lanes * sizeof(std::uint64_t), page);
   at.lanes = at.crash + slots * Segment::crash_bytes;
   at.rings = round_up(at.lanes + lanes * 256, page);
-  at.bytes = at.rings + lanes * ring_bytes;
+  at.traces = at.rings + lanes * ring_bytes;
+  at.bytes = at.traces + slots * round_up(64 + Segment::trace_events * sizeof(Segment::TraceEvent), page);
   return at;
 }
 
@@ -294,6 +304,7 @@ void Segment::release_slot(Peer peer) {
   if (area[0] != std::byte{0} || std::memcmp(area.data(), area.data() + 1, area.size() - 1) != 0) {
     std::memset(area.data(), 0, area.size());
   }
+  slot(peer.slot).running.store(0, std::memory_order_relaxed);
   slot(peer.slot).released = header().releases.fetch_add(1) + 1;
   slot(peer.slot).identity.compare_exchange_strong(expected, identity(peer.generation, slot_free));
 }
@@ -334,6 +345,56 @@ std::string Segment::task_name(std::uint32_t index) const {
   }
   const char* text = reinterpret_cast<const char*>(letters.data());
   return {text, strnlen(text, task_name_bytes)};
+}
+
+void Segment::set_running(Peer self, std::uint32_t calls, std::int64_t since) {
+  Slot& own = slot(self.slot);
+  own.running_since.store(since, std::memory_order_relaxed);
+  own.running.store(calls, std::memory_order_relaxed);
+}
+
+Segment::Running Segment::running(std::uint32_t index) const {
+  const Slot& from = slot(index);
+  return {from.running.load(std::memory_order_relaxed), from.running_since.load(std::memory_order_relaxed)};
+}
+
+Segment::Trace& Segment::trace_of(std::uint32_t index) const {
+  static_assert(sizeof(Trace) == 64 + trace_events * sizeof(TraceEvent));
+  const Layout at = layout(header().slots, header().lanes, header().ring_bytes);
+  return *reinterpret_cast<Trace*>(base_ + at.traces + std::size_t{index} * round_up(sizeof(Trace), page));
+}
+
+void Segment::set_tracing(bool on) {
+  header().tracing.store(on ? 1 : 0, std::memory_order_relaxed);
+}
+
+bool Segment::tracing() const {
+  return header().tracing.load(std::memory_order_relaxed) != 0;
+}
+
+void Segment::trace(Peer self, const TraceEvent& event) {
+  Trace& own = trace_of(self.slot);
+  const std::uint64_t number = own.written.load(std::memory_order_relaxed);
+  own.events[number % trace_events] = event;
+  own.written.store(number + 1, std::memory_order_release);
+}
+
+void Segment::read_trace(std::uint32_t index, std::uint64_t& from, std::vector<TraceEvent>& events,
+                         std::uint64_t& missed) const {
+  const Trace& source = trace_of(index);
+  const std::uint64_t end = source.written.load(std::memory_order_acquire);
+  const std::uint64_t begin = std::max(from, end > trace_events ? end - trace_events : 0);
+  std::vector<TraceEvent> copies;
+  for (std::uint64_t i = begin; i < end; ++i) {
+    std::memcpy(&copies.emplace_back(), &source.events[i % trace_events], sizeof(TraceEvent));
+  }
+  // What was written meanwhile may have gone over the first of them; the next one is perhaps being written.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const std::uint64_t now = source.written.load(std::memory_order_acquire) + 1;
+  const std::uint64_t valid = std::min(end, std::max(begin, now > trace_events ? now - trace_events : 0));
+  missed += valid - from;
+  events.insert(events.end(), copies.begin() + static_cast<std::ptrdiff_t>(valid - begin), copies.end());
+  from = end;
 }
 
 std::span<std::byte, Segment::crash_bytes> Segment::crash_area(std::uint32_t index) {

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/net/doorbell.h"
 #include "runtime/net/ring.h"
@@ -85,6 +86,33 @@ class Segment {
   void set_task_name(Peer self, std::string_view name);
   std::string task_name(std::uint32_t slot) const;
 
+  /// What the process does, for people who ask: how many calls are on their way in it, and since when (of the steady
+  /// clock, in ns) the one that began last. Two stores to its own cache line.
+  void set_running(Peer self, std::uint32_t calls, std::int64_t since);
+  struct Running {
+    std::uint32_t calls = 0;
+    std::int64_t since = 0;
+  };
+  Running running(std::uint32_t slot) const;
+
+  /// A call that has ended, as timelines show it. Times are of the steady clock, in ns.
+  struct TraceEvent {
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
+    std::int32_t pid = 0;
+    std::uint32_t attempt = 0;
+    char name[104] = {};  ///< zero-terminated, cut
+  };
+  static constexpr std::size_t trace_events = 4096;  ///< of each slot; older ones are written over
+  /// While tracing, workers write down the calls that end: a flag for all of them.
+  void set_tracing(bool on);
+  bool tracing() const;
+  void trace(Peer self, const TraceEvent& event);
+  /// The events of a slot from number `from` on; sets `from` to the next one. Adds those that were written over before
+  /// they were read to `missed`. One reader at a time need not be the only one.
+  void read_trace(std::uint32_t slot, std::uint64_t& from, std::vector<TraceEvent>& events,
+                  std::uint64_t& missed) const;
+
   /// Memory in which a dying process leaves its last words; nothing in it but zeros until then. Plain memory, so that a
   /// signal handler may write it.
   std::span<std::byte, crash_bytes> crash_area(std::uint32_t slot);
@@ -127,6 +155,8 @@ class Segment {
   struct Header;
   struct Slot;
   struct Lane;
+  struct Trace;
+  Trace& trace_of(std::uint32_t index) const;
   void create(const SegmentOptions& options);
   void map_existing();
   void map(std::size_t bytes);

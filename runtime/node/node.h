@@ -122,9 +122,18 @@ class Node {
     ProcessId owner;  // of the lease
   };
   std::vector<Worker> workers() const;
-  Resources available() const;  // outside of reserved bundles
-  Resources reserved() const;   // by bundles
-  std::size_t queued() const;   // lease requests that wait
+  struct Waiting {
+    ProcessId owner;
+    std::uint32_t count = 0;  // of workers
+    Resources resources;      // of each
+    bool actor = false;
+    Duration since{};
+    std::string reason;  // what each node lacks
+  };
+  std::vector<Waiting> waiting(Time now) const;  // the requests that wait here, in the order of the queue
+  Resources available() const;                   // outside of reserved bundles
+  Resources reserved() const;                    // by bundles
+  std::size_t queued() const;                    // lease requests that wait
   std::size_t lease_count() const;
   const Spills& spills() const;
   bool joined() const;  // the head accepted this node

@@ -54,4 +54,24 @@ void Node::Impl::on_why(const wire::Why& message, Time now) {
   sink_.send(message.asker, std::move(answer));
 }
 
+std::vector<Node::Waiting> Node::waiting(Time now) const {
+  std::vector<Waiting> all;
+  scheduler::View& view = impl_->view_;
+  view.find(impl_->self_)->available = impl_->available_;
+  for (const Impl::Request& request : impl_->queue_) {
+    Waiting one{request.owner, request.count, request.ask.resources, request.dedicated, now - request.since, {}};
+    scheduler::Request scratch;
+    const scheduler::Request& ask = scheduler::softened(view, request.ask, scratch);
+    for (const auto& node : view.nodes) {
+      if (node.passing && node.total.empty()) continue;
+      std::string why = scheduler::never_on(node, ask);
+      if (why.empty()) why = scheduler::not_now_on(node, ask);
+      if (why.empty()) why = "there is room: a worker is being started, or the request goes there next";
+      one.reason += fmt::format("{}{}: {}", one.reason.empty() ? "" : "; ", node.name, why);
+    }
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 }  // namespace mobula

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -99,36 +100,49 @@ std::uintptr_t return_address(const ucontext_t* context) {
 #endif
 }
 
+// All that a handler can say of where it was called. Leaves `complete` to the caller of the record.
+void write_record(int signal, std::uint64_t address, const ucontext_t* context) {
+  record->signal = signal;
+  record->address = address;
+  record->frames = record->modules = record->truncated = 0;
+  const std::uintptr_t at = instruction(context);
+  std::array<void*, max_frames + 8> stack;
+  const int depth = backtrace(stack.data(), static_cast<int>(stack.size()));
+  // The stack begins with this handler and the kernel's trampoline; what matters begins at the instruction that was
+  // interrupted.
+  int first = 0;
+  while (first < depth && reinterpret_cast<std::uintptr_t>(stack[first]) != at) ++first;
+  add_frame(at);
+  if (first == depth) {
+    dl_find_object object{};
+    if (_dl_find_object(reinterpret_cast<void*>(at), &object) != 0) add_frame(return_address(context) - 1);
+    first = std::min(depth, 2);
+  } else {
+    ++first;
+  }
+  // A return address may already belong to the next function (after a call that never returns): one byte before lies
+  // in the call itself.
+  for (int i = first; i < depth; ++i) add_frame(reinterpret_cast<std::uintptr_t>(stack[i]) - 1);
+  if (depth == static_cast<int>(stack.size())) record->truncated = 1;
+  std::atomic_ref<std::uint32_t>(record->complete).store(complete_mark, std::memory_order_release);
+}
+
 void handle(int signal, siginfo_t* info, void* data) {
   if (!crashed.test_and_set()) {
-    const auto* context = static_cast<const ucontext_t*>(data);
-    record->signal = signal;
-    record->address = signal == SIGSEGV || signal == SIGBUS ? reinterpret_cast<std::uintptr_t>(info->si_addr) : 0;
-    record->frames = record->modules = record->truncated = 0;
-    const std::uintptr_t at = instruction(context);
-    std::array<void*, max_frames + 8> stack;
-    const int depth = backtrace(stack.data(), static_cast<int>(stack.size()));
-    // The stack begins with this handler and the kernel's trampoline; what matters begins at the instruction that
-    // failed.
-    int first = 0;
-    while (first < depth && reinterpret_cast<std::uintptr_t>(stack[first]) != at) ++first;
-    add_frame(at);
-    if (first == depth) {
-      dl_find_object object{};
-      if (_dl_find_object(reinterpret_cast<void*>(at), &object) != 0) add_frame(return_address(context) - 1);
-      first = std::min(depth, 2);
-    } else {
-      ++first;
-    }
-    // A return address may already belong to the next function (after a call that never returns): one byte before lies
-    // in the call itself.
-    for (int i = first; i < depth; ++i) add_frame(reinterpret_cast<std::uintptr_t>(stack[i]) - 1);
-    if (depth == static_cast<int>(stack.size())) record->truncated = 1;
-    std::atomic_ref<std::uint32_t>(record->complete).store(complete_mark, std::memory_order_release);
+    const bool of_memory = signal == SIGSEGV || signal == SIGBUS;
+    write_record(signal, of_memory ? reinterpret_cast<std::uintptr_t>(info->si_addr) : 0,
+                 static_cast<const ucontext_t*>(data));
   }
   // The handler was removed when it was called. A faulting instruction runs again and ends the process where it stood;
   // a signal sent by someone has to be sent again.
   if (info->si_code <= 0 && signal != SIGABRT) syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
+}
+
+// Someone asks what this process does. A crash goes before.
+void show_stack(int signal, siginfo_t*, void* data) {
+  const int error = errno;
+  if (!crashed.test()) write_record(signal, 0, static_cast<const ucontext_t*>(data));
+  errno = error;
 }
 
 }  // namespace
@@ -158,6 +172,9 @@ void install_crash_handler(std::span<std::byte> area) {
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND;
   sigemptyset(&action.sa_mask);
   for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(signal, &action, nullptr);
+  action.sa_sigaction = show_stack;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigaction(stack_signal, &action, nullptr);
 }
 
 std::optional<CrashReport> read_crash(std::span<const std::byte> area) {

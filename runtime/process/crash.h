@@ -1,5 +1,7 @@
 #pragma once
 
+#include <signal.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -21,6 +23,10 @@ struct CrashReport {
   std::vector<Frame> frames;  // innermost first
   bool truncated = false;     // the stack was deeper than there was room
 };
+
+// A process that installed the handlers and is sent this one writes a record of the stack of the thread that takes it,
+// with this signal in it, and goes on. Those that did not ignore it.
+inline constexpr int stack_signal = SIGURG;
 
 // Bytes that hold a crash's record of 48 frames.
 inline constexpr std::size_t crash_area_bytes = 4096;

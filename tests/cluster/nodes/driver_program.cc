@@ -195,6 +195,37 @@ int lineage(const std::string& address, const std::string& keys) {
   return 0;
 }
 
+// What is given to a cluster: it finds it by its environment.
+int visit(int status) {
+  auto rt = mobula::Runtime::start();
+  int total = 0;
+  std::vector<mobula::Ref<std::pair<int, std::string>>> refs;
+  for (int i = 0; i < 20; ++i) refs.push_back(rt.remote<square>(i));
+  for (auto& ref : refs) total += ref.get().first;
+  say("total " + std::to_string(total));
+  std::fprintf(stderr, "and this to the other stream\n");
+  return status;
+}
+
+int linger_here() {
+  std::printf("lingering\n");
+  volatile bool goes_on = true;
+  while (goes_on) {
+  }
+  return 0;
+}
+
+// Occupies two cpus for ever and waits for a third; an actor is there too.
+int linger() {
+  auto rt = mobula::Runtime::start();
+  auto ledger = rt.with({.name = "the ledger"}).spawn<Ledger>();
+  ledger.call<&Ledger::add>(1).get();
+  std::vector<mobula::Ref<int>> refs;
+  for (int i = 0; i < 3; ++i) refs.push_back(rt.remote<linger_here>());
+  say("all submitted");
+  return refs[0].get();
+}
+
 int prints(const std::string& address, const std::string& keys) {
   auto rt = mobula::Runtime::start({.address = address, .keys = keys});
   for (int i = 0; i < 3; ++i) rt.remote<print_line>(i).get();
@@ -228,12 +259,13 @@ int main(int argc, char** argv) {
   if (what == "prints") return prints(arguments.at(1), arguments.at(2));
   if (what == "collective") return collective(arguments.at(1), arguments.at(2));
   if (what == "graph") return graph(arguments.at(1), arguments.at(2));
+  if (what == "visit") return visit(std::stoi(arguments.at(1)));
+  if (what == "linger") return linger();
   if (what == "join") return join(arguments.at(1), arguments.at(2));
   std::fprintf(
       stderr,
       "usage: cluster_driver busy N | squares ADDRESS KEYS N | spread ADDRESS KEYS PLACES | objects ADDRESS KEYS | "
       "hoard ADDRESS KEYS | resume ADDRESS KEYS | lineage ADDRESS KEYS | prints ADDRESS KEYS | collective ADDRESS KEYS "
-      "| "
-      "graph ADDRESS KEYS | join ADDRESS KEYS\n");
+      "| graph ADDRESS KEYS | join ADDRESS KEYS | visit STATUS | linger\n");
   return 2;
 }

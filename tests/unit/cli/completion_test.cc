@@ -77,6 +77,7 @@ TEST_F(Completion, OffersCommandsAndOptions) {
 TEST_F(Completion, OffersFilesAndFolders) {
   EXPECT_THAT(offered({"train", ""}), ElementsAre("crossing.yaml", "runs/", "sub/")) << "no notes.txt";
   EXPECT_THAT(offered({"tune", "sub/"}), ElementsAre("sub/deep.yml"));
+  EXPECT_THAT(offered({"submit", "not"}), ElementsAre("notes.txt"));
   EXPECT_THAT(offered({"evaluate", "ru"}), ElementsAre("runs/"));
   EXPECT_THAT(offered({"train", "--resume", "runs/f"}), ElementsAre("runs/first/"));
   EXPECT_THAT(offered({"train", "--resume=ru"}), ElementsAre("--resume=runs/"));

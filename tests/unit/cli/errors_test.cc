@@ -136,7 +136,8 @@ TEST(CommandErrors, SayWhereWhatWasFoundAndWhatWasExpectedAndWriteNothing) {
     EXPECT_EQ(ended.out, "");
     EXPECT_EQ(listing(scratch.path()), before) << "it wrote something";
   }
-  for (const auto* command : {"train", "tune", "evaluate", "config", "status", "head", "node", "stop", "completion"}) {
+  for (const auto* command : {"train", "tune", "evaluate", "config", "status", "head", "node", "stop", "stack", "logs",
+                              "timeline", "submit", "jobs", "completion"}) {
     EXPECT_TRUE(commands.contains(command)) << "no case of mobula " << command;
   }
 }

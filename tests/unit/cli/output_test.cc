@@ -229,7 +229,7 @@ TEST_F(Output, AnInterruptEndsTheMicrobenchmark) {
 
 TEST_F(Output, EveryCommandHasHelpWithExamples) {
   for (const auto* command : {"train", "tune", "evaluate", "node", "head", "status", "config", "microbenchmark",
-                              "completion", "why", "replay", "stop"}) {
+                              "completion", "why", "replay", "stop", "stack", "logs", "timeline", "submit", "jobs"}) {
     const Ended help = run({command, "--help"});
     EXPECT_EQ(help.status, 0) << command;
     EXPECT_EQ(help.err, "") << command;

@@ -103,8 +103,8 @@ TEST_F(ProgramFetch, EndsInAnErrorThatSaysWhatEachMemberSaid) {
   ASSERT_EQ(ends.size(), 1U);
   ASSERT_FALSE(ends[0].file.ok());
   EXPECT_EQ(ends[0].file.error().code, ErrorCode::build_mismatch);
-  EXPECT_THAT(ends[0].file.error().message,
-              testing::AllOf(HasSubstr("n0002: it has no such program"), HasSubstr("n0003: its file has changed meanwhile")));
+  EXPECT_THAT(ends[0].file.error().message, testing::AllOf(HasSubstr("n0002: it has no such program"),
+                                                           HasSubstr("n0003: its file has changed meanwhile")));
   EXPECT_EQ(store_.cached(build_), "");
   EXPECT_EQ(files(), 0U) << "nothing is left";
 }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <set>
 #include <stdexcept>
+#include <vector>
 
 #include "tests/unit/net/processes.h"
 
@@ -182,6 +183,55 @@ TEST(Segment, ALaneWhoseWriterDiesWhileOpeningItIsFreed) {
       segment.close_reader(*lane);
     }
   }
+}
+
+TEST(Segment, TellsWhatAProcessRunsUntilItsSlotIsReleased) {
+  Segment segment({.slots = 8, .lanes = 8, .ring_bytes = 4096});
+  const Peer worker = *segment.allocate_slot();
+  EXPECT_EQ(segment.running(worker.slot).calls, 0u);
+  segment.set_running(worker, 2, 1234567890123);
+  EXPECT_EQ(segment.running(worker.slot).calls, 2u);
+  EXPECT_EQ(segment.running(worker.slot).since, 1234567890123);
+  segment.mark_dead(worker);
+  segment.release_slot(worker);
+  EXPECT_EQ(segment.running(worker.slot).calls, 0u);
+}
+
+TEST(Segment, KeepsTheLatestEventsOfEachSlotAndCountsTheOthers) {
+  Segment segment({.slots = 8, .lanes = 8, .ring_bytes = 4096});
+  EXPECT_FALSE(segment.tracing());
+  segment.set_tracing(true);
+  EXPECT_TRUE(segment.tracing());
+  const Peer worker = *segment.allocate_slot(), other = *segment.allocate_slot();
+  std::int64_t next = 0;
+  const auto write = [&](std::size_t events) {
+    for (std::size_t i = 0; i < events; ++i) {
+      Segment::TraceEvent event{.begin = next++};
+      std::strcpy(event.name, "square");
+      segment.trace(worker, event);
+    }
+  };
+  std::uint64_t from = 0, missed = 0;
+  std::vector<Segment::TraceEvent> events;
+  write(3);
+  segment.read_trace(worker.slot, from, events, missed);
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_STREQ(events[2].name, "square");
+  EXPECT_EQ(events[2].begin, 2);
+  EXPECT_EQ(missed, 0u);
+  events.clear();
+  segment.read_trace(worker.slot, from, events, missed);
+  EXPECT_TRUE(events.empty()) << "they were read";
+  write(Segment::trace_events + 10);
+  segment.read_trace(worker.slot, from, events, missed);
+  // The place that is written next counts as being written.
+  EXPECT_EQ(events.size(), Segment::trace_events - 1);
+  EXPECT_EQ(missed, 11u);
+  EXPECT_EQ(events.back().begin, next - 1);
+  std::uint64_t other_from = 0;
+  events.clear();
+  segment.read_trace(other.slot, other_from, events, missed);
+  EXPECT_TRUE(events.empty());
 }
 
 }  // namespace
