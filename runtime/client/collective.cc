@@ -37,8 +37,9 @@ class CollectiveMember {
       here_.push_back(r);
     }
     const BoardShape shape = BoardShape::of(here_.size(), size_);
-    const CollectiveBoard::Waiting waiting{
-        .look = [this] { look(); }, .late = [this] { late(); }, .ended = [this] { throw_ended(); }};
+    const CollectiveBoard::Waiting waiting{.look = [this] { look(); },
+                                           .late = [this](std::uint32_t seat) { late(seat); },
+                                           .ended = [this] { throw_ended(); }};
     if (here_.size() == 1) {  // alone here: memory of its own
       const auto memory = std::make_shared<std::vector<Line>>(shape.size() / sizeof(Line) + 1);
       board_.emplace(SharedMemory{memory->data()->bytes, shape.size(), memory}, shape, seat_, waiting);
@@ -192,10 +193,10 @@ class CollectiveMember {
     const StopFlag* const stop = client::TaskScope::now().stop;
     if (stop != nullptr && stop->raised()) end(fmt::format("the call of rank {} was cancelled", rank_));
   }
-  void late() {
+  void late(std::uint32_t seat) {
     end(fmt::format("rank {} waited {} ms in {}, and rank {} did not come", rank_,
                     std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count(), describe(operation_),
-                    here_[board_->missing()]));
+                    here_[seat]));
   }
   void compare_asks() {
     for (std::uint32_t seat = 1; seat < here_.size(); ++seat) {

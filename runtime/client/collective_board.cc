@@ -120,7 +120,9 @@ void CollectiveBoard::wait_for(net::Turn& turn, Deadline deadline) {
     if (turn.reached(wanted)) return;
     const Deadline now = Clock::now();
     // Between nodes it is the first seat that waits for the others, once all have come here.
-    if (now >= deadline && missing() < shape_.seats) waiting_.late();
+    if (now >= deadline) {
+      if (const std::uint32_t seat = missing(); seat < shape_.seats) waiting_.late(seat);
+    }
     if (now < looked + look_every) continue;
     looked = now;
     waiting_.look();

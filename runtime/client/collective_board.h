@@ -42,8 +42,8 @@ class CollectiveBoard {
   // the wait.
   struct Waiting {
     std::function<void()> look;
-    std::function<void()> late;   // the deadline has passed; throws
-    std::function<void()> ended;  // end() was called; throws
+    std::function<void(std::uint32_t seat)> late;  // the deadline has passed, and this one did not come; throws
+    std::function<void()> ended;                   // end() was called; throws
   };
 
   // `memory` has shape.size() bytes; its first user calls clear() before the others see it.

@@ -123,8 +123,15 @@ bool lives(const Running& what) {
 std::vector<Running> running_here() {
   std::vector<Running> found;
   std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(run_folder(), none)) {
-    if (entry.path().extension() != ".node") continue;
+  // What others may write says nothing about whom to signal.
+  const std::filesystem::path folder = run_folder();
+  struct stat status {};
+  const auto is_ours = [&](const std::filesystem::path& path, mode_t type) {
+    return lstat(path.c_str(), &status) == 0 && (status.st_mode & S_IFMT) == type && status.st_uid == geteuid();
+  };
+  if (!is_ours(folder, S_IFDIR) || (status.st_mode & 077) != 0) return found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    if (entry.path().extension() != ".node" || !is_ours(entry.path(), S_IFREG)) continue;
     const auto what = read_address_file(entry.path());
     if (what.ok() && lives(*what)) {
       found.push_back(*what);

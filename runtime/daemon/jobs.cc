@@ -15,16 +15,19 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <stdexcept>
 #include <string_view>
 #include <system_error>
 
 #include "runtime/daemon/private_folder.h"
+#include "runtime/daemon/worker_logs.h"
 
 namespace mobula::daemon {
 namespace {
 
 constexpr Duration grace = std::chrono::seconds(5);
 constexpr std::size_t most_ended = 100;
+constexpr std::size_t most_running = 200;                  // each takes two descriptors
 constexpr std::size_t most_output = std::size_t{1} << 20;  // of each stream in one answer
 
 std::string reason(int error) {
@@ -167,6 +170,10 @@ Answer Jobs::submit(NodeId asker, const Question& question, Time now) {
     return answer;
   }
   forget_oldest();
+  if (jobs_.size() >= most_ended + most_running) {
+    answer.error = fmt::format("the head runs {} jobs already: let some end (`mobula jobs ID --cancel`)", most_running);
+    return answer;
+  }
   auto job = std::make_unique<Job>();
   job->order = ++last_;
   job->id = fmt::format("job{}", job->order);
@@ -206,6 +213,7 @@ void Jobs::start(Job& job, const std::string& file) {
   };
   job.folder = options_.folder / job.id;
   if (const auto folder = private_folder(job.folder); !folder) return failed(folder.error().message);
+  if (!held_.valid()) held_ = hold_log_folder(options_.folder);
   SpawnActions how;
   posix_spawn_file_actions_addopen(&how.files, 0, "/dev/null", O_RDONLY, 0);
   for (const int stream : {1, 2}) {
@@ -225,15 +233,27 @@ void Jobs::start(Job& job, const std::string& file) {
                                 pointers(environment).data());
   if (error != 0) return failed(fmt::format("cannot run {}: {}", job.words[0], reason(error)));
   job.pidfd = process::Fd(static_cast<int>(syscall(SYS_pidfd_open, job.pid, 0)));
+  try {
+    if (!job.pidfd.valid()) throw std::runtime_error(reason(errno));
+    job.watch = loop_.watch(job.pidfd.get(), [this, &job] { reap(job); });
+  } catch (const std::exception& e) {
+    ::kill(-job.pid, SIGKILL);
+    waitpid(job.pid, nullptr, 0);
+    return failed(fmt::format("cannot watch {}: {}", job.words[0], e.what()));
+  }
   job.state = Job::State::running;
-  job.watch = loop_.watch(job.pidfd.get(), [this, &job] { reap(job); });
 }
 
 void Jobs::reap(Job& job) {
-  int status = 0;
-  if (job.state != Job::State::running || waitpid(job.pid, &status, WNOHANG) != job.pid) return;
-  // What it has started ends with it.
+  siginfo_t ended{};
+  if (job.state != Job::State::running ||
+      waitid(P_PID, static_cast<id_t>(job.pid), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid != job.pid) {
+    return;
+  }
+  // What it has started ends with it. (Before its number is free for others.)
   ::kill(-job.pid, SIGKILL);
+  int status = 0;
+  waitpid(job.pid, &status, 0);
   job.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   if (WIFSIGNALED(status)) job.why = fmt::format("killed by SIG{}", sigabbrev_np(WTERMSIG(status)));
   job.state = Job::State::ended;

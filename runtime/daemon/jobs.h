@@ -64,6 +64,7 @@ class Jobs {
   const JobsOptions options_;
   const std::shared_ptr<spdlog::logger> log_;
   std::uint64_t last_ = 0;
+  process::Fd held_;  // the folder
   std::map<std::string, std::unique_ptr<Job>> jobs_;
   std::vector<std::pair<std::string, NodeId>> wanted_;
 };

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +69,13 @@ std::string only_named(const std::string& text, std::string_view name) {
   return kept;
 }
 
+// A folder of logs or jobs whose daemon is gone.
+bool is_left(const std::filesystem::path& folder) {
+  const std::string name = folder.filename();
+  const bool ours = name.starts_with("jobs-") || name.starts_with("n");
+  return ours && hold_log_folder(folder).valid();
+}
+
 std::string last_lines(const std::string& text, std::uint64_t lines) {
   std::size_t at = text.size();
   for (std::uint64_t i = 0; i <= lines && at != 0 && at != text.npos; ++i) at = at == 0 ? 0 : text.rfind('\n', at - 1);
@@ -75,6 +83,12 @@ std::string last_lines(const std::string& text, std::uint64_t lines) {
 }
 
 }  // namespace
+
+process::Fd hold_log_folder(const std::filesystem::path& folder) {
+  process::Fd held(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (held.valid() && flock(held.get(), LOCK_EX | LOCK_NB) != 0) held.reset();
+  return held;
+}
 
 WorkerLogs::WorkerLogs(std::filesystem::path base, const std::string& node)
     : base_(std::move(base)), folder_(base_ / node) {}
@@ -84,6 +98,7 @@ bool WorkerLogs::open(pid_t worker) {
   if (open_.empty()) {
     failed_ = !private_folder(folder_).ok();
     if (failed_) return false;
+    held_ = hold_log_folder(folder_);
   }
   prune();
   const std::string file = folder_ / fmt::format("worker-{}.log", worker);
@@ -97,12 +112,16 @@ bool WorkerLogs::open(pid_t worker) {
 void WorkerLogs::prune() const {
   std::error_code none;
   auto files = oldest_first(folder_);
-  for (std::size_t i = 0; i + most_files <= files.size(); ++i) std::filesystem::remove(files[i].second, none);
+  for (std::size_t i = 0; i + most_files <= files.size(); ++i) {
+    const bool in_use = std::ranges::any_of(
+        open_, [&](const auto& one) { return files[i].second.filename() == fmt::format("worker-{}.log", one.first); });
+    if (!in_use) std::filesystem::remove(files[i].second, none);
+  }
   auto folders = oldest_first(base_);
   std::erase_if(folders, [&](const Age& one) { return one.second == folder_; });
   const auto week_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(7 * 24);
   for (std::size_t i = 0; i + most_folders <= folders.size(); ++i) {
-    if (folders[i].first < week_ago) std::filesystem::remove_all(folders[i].second, none);
+    if (folders[i].first < week_ago && is_left(folders[i].second)) std::filesystem::remove_all(folders[i].second, none);
   }
 }
 

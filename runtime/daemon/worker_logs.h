@@ -14,6 +14,9 @@
 
 namespace mobula::daemon {
 
+// Locks a folder of logs or jobs as one in use; not valid if it is one, or not there.
+process::Fd hold_log_folder(const std::filesystem::path& folder);
+
 // What the workers of a node have printed, a file a process (0600), in a folder of the node's own (0700): each line
 // with its time and the name of the task or actor. Bounded: a file that has grown large is begun anew (one old part is
 // kept), and the oldest files go when there are many. Folders of nodes that ended long ago go too.
@@ -45,6 +48,7 @@ class WorkerLogs {
 
   const std::filesystem::path base_, folder_;
   bool failed_ = false;
+  process::Fd held_;  // while it lives, nobody prunes its folder
   std::map<pid_t, Open> open_;
 };
 

@@ -56,7 +56,7 @@ struct WorkerPool::Program : process::ZygoteEvents {
 struct WorkerPool::Worker {
   net::Peer peer;
   std::uint32_t program = 0;
-  bool kill_at_start = false;
+  bool killed_here = false;
   process::StartedWorker process;  // pid 0: not started yet
   struct Stream {
     std::unique_ptr<process::OutputLines> lines;
@@ -215,7 +215,7 @@ void WorkerPool::kill(const net::Peer& peer) {
   const auto at = workers_.find(peer.slot);
   if (at == workers_.end() || at->second->peer != peer) return;
   Worker& worker = *at->second;
-  worker.kill_at_start = true;
+  worker.killed_here = true;
   if (worker.process.pidfd.valid()) syscall(SYS_pidfd_send_signal, worker.process.pidfd.get(), SIGKILL, nullptr, 0);
 }
 
@@ -264,7 +264,7 @@ void WorkerPool::Program::on_started(process::StartedWorker&& started) {
   }
   pool.segment_.set_pid(worker.peer, worker.process.pid);
   pool.events_.worker_started(worker.peer, worker.process.pid);
-  if (worker.kill_at_start) pool.kill(worker.peer);
+  if (worker.killed_here) pool.kill(worker.peer);
 }
 
 void WorkerPool::Program::on_exited(const process::ExitedWorker& exited) {
@@ -319,7 +319,7 @@ wire::ProcessDeath WorkerPool::explain(const Program& program, const Worker& wor
   }
   if (!memory_place_) sweep_memory_groups();
   if (const auto limit = memory_place_ ? process::bury_memory_group(*memory_place_, pid) : std::nullopt) {
-    if (death.signal == SIGKILL) {
+    if (death.signal == SIGKILL && !worker.killed_here) {
       death.over_limit = true;
       death.out_of_memory = fmt::format(
           "the process (pid {}) and its children reached the memory limit of {} bytes (Options::memory_limit), and the "
@@ -393,7 +393,7 @@ void WorkerPool::on_timer(Time now) {
     for (const net::Peer& peer : failed) {
       wire::ProcessDeath death;
       const auto at = workers_.find(peer.slot);
-      if (at == workers_.end()) continue;
+      if (at == workers_.end() || at->second->peer != peer) continue;
       const Program& program = *programs_[at->second->program];
       const std::string& why = program.broken.empty() ? program.missing : program.broken;
       death.description = "could not be started" + (why.empty() ? std::string() : ": " + why);

@@ -136,6 +136,7 @@ void Node::Impl::grant(Request& request, WorkerEntry& worker, Time now) {
   worker.state.blocked = false;
   worker.held = request.ask.resources;
   worker.tag = request.tag;
+  worker.mixed |= worker.job != 0 && worker.job != request.job;
   worker.job = request.job;
   worker.priority = request.priority;
   worker.preemptible = request.preemptible;
@@ -368,7 +369,7 @@ void Node::Impl::end_lease(WorkerEntry& worker, Time now) {
   worker.state.owner = {};
   worker.state.dedicated = false;
   worker.state.blocked = false;
-  worker.revoke_deadline = worker.orphaned ? now : never;
+  worker.revoke_deadline = worker.orphaned ? now + options_.revoke_grace : never;
   worker.idle_since = now;
 }
 
@@ -393,11 +394,13 @@ void Node::Impl::owner_died(NodeId node, const ProcessId& process, Time now) {
   std::erase_if(queue_, [&](const Request& request) { return gone(request.owner) || of_ended_job(request.job); });
   std::erase_if(wishes_, [&](const auto& wish) { return gone(wish.first.owner); });
   for (auto& [id, worker] : workers_) {
-    if (of_ended_job(worker.job)) worker.retiring = worker.orphaned = true;
+    const bool ended = of_ended_job(worker.job);
+    if (ended && !worker.mixed) worker.retiring = worker.orphaned = true;
     if (worker.revoke_deadline != never) continue;
     if (!worker.state.lease) {
-      if (worker.orphaned) worker.revoke_deadline = now;
-    } else if (worker.orphaned || gone(worker.state.owner)) {
+      // (With what it printed, and what a timeline records of it, still to be read.)
+      if (worker.orphaned) worker.revoke_deadline = now + options_.revoke_grace;
+    } else if (ended || gone(worker.state.owner)) {
       sink_.send(id, wire::LeaseRevoke{worker.state.lease, worker.state.owner});
       worker.revoke_deadline = now + options_.revoke_grace;
     }

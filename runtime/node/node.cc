@@ -205,7 +205,8 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
       schedule(now);
     }
   } else if (std::holds_alternative<wire::StayAlive>(message)) {
-    if (const auto found = workers_.find(from); found != workers_.end() && !found->second.recycled) {
+    if (const auto found = workers_.find(from);
+        found != workers_.end() && !found->second.recycled && !found->second.orphaned) {
       found->second.retiring = false;
       found->second.idle_since = now;
       schedule(now);

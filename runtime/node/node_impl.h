@@ -78,6 +78,7 @@ class Node::Impl {
     bool retiring = false;  // Retire was sent, or it said Recycle
     bool recycled = false;  // it ends by itself
     bool orphaned = false;  // the driver of its job is gone: it goes too, with what it owns
+    bool mixed = false;     // it served several jobs, and may own values of any of them
     /// What it gives to others while its call waits: the cpu. Whatever else it holds (a GPU, memory) stays in use.
     Resources lent() const {
       Resources cpu;

@@ -228,6 +228,9 @@ void SimNode::handle(const Frame& frame) {
     return;
   }
   const Time now = this->now();
+  if (const auto* free = std::get_if<wire::FreeObject>(&*message)) {
+    last_freer_ = std::exchange(freers_[free->location.generation], frame.from);
+  }
   if (world_.tracing && !std::holds_alternative<wire::Heartbeat>(*message)) {
     world_.trace(to_string(id_) + " <- " + to_string(frame.from) + " " + wire::name_of(*message));
   }
@@ -391,8 +394,10 @@ void SimNode::free_object(const wire::ObjectLocation& location) {
     if (holder->slot != 0 && !is_alive(*holder)) reclaimed_.insert(object);
     freed_by_[object] = *holder;
     store_.free(location);
-  } else if (!reclaimed_.contains(object) && is_alive(freed_by_[object])) {
-    // (What belonged to the dead may be freed twice: by them, and by those who clear up after them.)
+  } else if (!reclaimed_.contains(object) && is_alive(freed_by_[object]) &&
+             (last_freer_.node != id_ || is_alive(last_freer_))) {
+    // (What belonged to the dead may be freed twice: by them, also before they took it over, and by those who clear up
+    // after them.)
     world_.violated("an object was freed that does not exist, number " + std::to_string(object));
   }
 }

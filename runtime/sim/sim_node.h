@@ -138,6 +138,8 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   SimStore store_;
   std::set<std::uint64_t> reclaimed_;                              // objects (their generations), with their holders
   std::map<std::uint64_t, ProcessId> freed_by_;                    // the last holder of each object that was freed
+  std::map<std::uint64_t, ProcessId> freers_;                      // who sent the last FreeObject of each
+  ProcessId last_freer_;                                           // ... and the one before the one that is handled
   std::map<wire::ObjectLocation, wire::ObjectLocation> arriving_;  // from other nodes; where they will lie
   wire::StatusReply status_;
   std::size_t asked_ = 0, answered_ = 0;

@@ -301,8 +301,7 @@ LeaseRequest lease_request(schema::LeaseRequest::Reader r) {
 ProcessDied process_died(schema::ProcessDied::Reader r) {
   return {read(r.getProcess()),
           {r.getPid(), r.getSignal(), r.getExitStatus(), text(r.getDescription()), text(r.getBacktrace()),
-           r.getPreempted(), text(r.getOutOfMemory()), text(r.getNodeName()),
-           r.getOverLimit()}};
+           r.getPreempted(), text(r.getOutOfMemory()), text(r.getNodeName()), r.getOverLimit()}};
 }
 
 WaitProbe wait_probe(schema::WaitProbe::Reader r) {

@@ -73,8 +73,11 @@ void Worker::follow(RunningCall& call, wire::WaitProbe&& probe, Time now) {
   probe.hops.push_back({call.header.result(), self_, sink_.name_of_call(call)});
   probe.stage = wire::WaitStage::at_owner;
   const std::size_t begin = call.followed;
-  if (origin) call.followed += max_branches;
-  for (std::size_t i = 0; i < std::min(count, max_branches); ++i) {
+  // Few at the first hops, then one: layers of calls that wait for many must not multiply. Each round begins further
+  // on.
+  const std::size_t branches = origin ? max_branches : probe.hops.size() <= 3 ? 4 : 1;
+  call.followed += branches;
+  for (std::size_t i = 0; i < std::min(count, branches); ++i) {
     const std::uint32_t place = refs.places[(begin + i) % count];
     wire::WaitProbe next = probe;
     if (origin) next.branch = place;

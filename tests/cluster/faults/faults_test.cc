@@ -219,7 +219,7 @@ TEST_F(Faults, WorkerKilled) {
   outcomes("worker SIGKILL", all({died, value}, {{"nested task", {inner_died, value}},
                                                  {"generator", {inner_died, value}},
                                                  {"actor call", {actor_died, value}},
-                                                 {"put object", {owner_died, owner_died}}}));
+                                                 {"put object", {owner_died, value}}}));
 }
 
 TEST_F(Faults, OwningActorKilled) {
@@ -230,7 +230,7 @@ TEST_F(Faults, OwningActorKilled) {
   kill(caller, SIGKILL);
   go();
   const Outcome owner_died{"owner_died", {"killed by SIGKILL"}};
-  outcomes("actor SIGKILL (it owns the work)", all({owner_died, owner_died}));
+  outcomes("actor SIGKILL (it owns the work)", all({owner_died, owner_died}, {{"put object", {owner_died, value}}}));
 }
 
 TEST_F(Faults, NodeKilled) {
@@ -245,7 +245,7 @@ TEST_F(Faults, NodeKilled) {
   const Outcome owner_died{"owner_died", {"was declared dead"}};
   outcomes("node SIGKILL", all({died, value}, {{"actor call", {actor_died, value}},
                                                {"borrowed ref", {owner_died, owner_died}},
-                                               {"put object", {owner_died, owner_died}}}));
+                                               {"put object", {owner_died, value}}}));
   EXPECT_THAT(machines_->processes(1), IsEmpty()) << "what the dead node ran";
 }
 
@@ -291,7 +291,7 @@ TEST_F(Faults, MachineStopped) {
   const Outcome owner_died{"owner_died", {"no heartbeat for"}};
   outcomes("SIGSTOP for 20 s, SIGCONT", all({died, value}, {{"actor call", {actor_died, value}},
                                                             {"borrowed ref", {owner_died, owner_died}},
-                                                            {"put object", {owner_died, owner_died}}}));
+                                                            {"put object", {owner_died, value}}}));
   std::this_thread::sleep_until(since + 20s);
   for (const int pid : stopped) kill(pid, SIGCONT);
   EXPECT_NE(far_->wait_for("gave this node up", 20s), "") << "it learns what became of it";
@@ -314,7 +314,7 @@ TEST_F(Faults, NetworkCut) {
   const Outcome owner_died{"owner_died", {"no heartbeat for"}};
   outcomes("network cut", all({died, value}, {{"actor call", {actor_died, value}},
                                               {"borrowed ref", {owner_died, owner_died}},
-                                              {"put object", {owner_died, owner_died}}}));
+                                              {"put object", {owner_died, value}}}));
   machines_->cable(true);
   EXPECT_NE(far_->wait_for("gave this node up", 20s), "");
   EXPECT_NE(far_->wait_for("joined the cluster", 20s), "");

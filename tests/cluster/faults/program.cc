@@ -93,12 +93,20 @@ Numbers read_stream(const Plan& plan) {
   return all;
 }
 
+// Kept: for longer than the process that puts it, on two nodes.
+mobula::Ref<Numbers> put(const Plan& plan, Numbers numbers) {
+  mobula::Options how;
+  if (plan.kept) {
+    how.detached = true;
+    how.copies = 2;
+  }
+  return Runtime::current().with(how).put(std::move(numbers));
+}
+
 struct Putter {
-  mobula::Ref<Numbers> put(const Plan& plan) {
+  mobula::Ref<Numbers> store(const Plan& plan) {
     begin(plan);
-    auto rt = Runtime::current();
-    if (plan.body == "wait") return rt.put(Numbers{1, 2, 3});
-    return rt.put(work(plan));
+    return put(plan, plan.body == "wait" ? Numbers{1, 2, 3} : work(plan));
   }
 };
 struct Borrower {
@@ -139,7 +147,7 @@ Piece submit(const Runtime& rt, Actors& actors, const std::string& kind, const P
     inside.placement = {.group = rt.placement_group({{.resources = {.cpu = 1}}}), .bundle = 0};
     piece.direct = rt.with(inside).remote<work>(plan);
   } else if (kind == "put object") {
-    piece.given = actors.putters.emplace_back(with.spawn<Putter>()).call<&Putter::put>(plan);
+    piece.given = actors.putters.emplace_back(with.spawn<Putter>()).call<&Putter::store>(plan);
   } else {
     piece.direct = with.remote<work>(plan);
   }
@@ -153,7 +161,7 @@ struct Caller {
     auto rt = Runtime::current();
     if (kind == "put object") {
       begin(plan);
-      return rt.put(Numbers{1, 2, 3});
+      return put(plan, Numbers{1, 2, 3});
     }
     return submit(rt, actors, kind == "borrowed ref" ? "task" : kind, plan).direct;
   }
