@@ -29,8 +29,10 @@ constexpr std::size_t huge_page = 2 << 20;
 constexpr std::uint32_t pin_records = 16 * 1024 - 16;
 
 // The word of an object's first block: its whole life in one, changed by single stores and compare-and-swaps.
-// `evicting` lasts for a moment: the node looks whether anyone reads the object, and takes it out or leaves it.
-enum State : std::uint32_t { unused = 0, writing = 1, sealed = 2, doomed = 3, evicting = 4 };
+// `evicting` lasts for a moment: the node looks whether anyone reads the object, and takes it out or leaves it. Taken
+// out it is `evicted` until its blocks are given back, which is not `doomed`: free() has come too late, and must say
+// so.
+enum State : std::uint32_t { unused = 0, writing = 1, sealed = 2, doomed = 3, evicting = 4, evicted = 5 };
 constexpr std::uint32_t state_mask = 0xff;
 constexpr std::uint32_t was_pinned = 0x100;
 constexpr std::uint32_t was_adopted = 0x200;
@@ -459,7 +461,7 @@ bool Arena::free(const Location& location) {
   return true;
 }
 
-// Whoever moves the word from `evicting` to `doomed` decides: free(), and the object goes as any other, or the node.
+// Whoever moves the word from `evicting` on decides: free(), and the object goes as any other, or the node.
 Arena::Eviction Arena::evict(const Location& location, std::uint32_t* holder) {
   Entry* found = entry_of(location);
   if (found == nullptr) return Eviction::gone;
@@ -475,7 +477,7 @@ Arena::Eviction Arena::evict(const Location& location, std::uint32_t* holder) {
   word = found->word.load(std::memory_order_seq_cst);
   const bool stays = (word & was_pinned) != 0 && pinned(first, generation_of(word));
   while (state_of(word) == evicting) {
-    if (!found->word.compare_exchange_weak(word, with_state(word, stays ? sealed : doomed))) continue;
+    if (!found->word.compare_exchange_weak(word, with_state(word, stays ? sealed : evicted))) continue;
     if (stays) return Eviction::in_use;
     give_blocks(first);
     return Eviction::done;
