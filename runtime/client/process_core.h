@@ -31,6 +31,7 @@ namespace mobula::client {
 struct ProcessSetup {
   NodeId node;
   std::string node_name;
+  pid_t node_pid = 0;               // a worker's
   net::Segment* segment = nullptr;  // outlives close()
   net::Peer self;
   std::shared_ptr<object::Arena> arena;

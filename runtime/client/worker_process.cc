@@ -46,6 +46,7 @@ int WorkerProcess::main(const process::WorkerStart& start) {
     const ProcessSetup setup{
         .node = told.node,
         .node_name = told.node_name,
+        .node_pid = told.node_pid,
         .segment = segment,
         .self = {start.slot, start.generation},
         .arena = std::make_shared<object::Arena>(told.arena, start.slot),
@@ -66,7 +67,8 @@ int WorkerProcess::main(const process::WorkerStart& start) {
 WorkerProcess::WorkerProcess(const ProcessSetup& setup)
     : ProcessCore(setup),
       pid_(getpid()),
-      worker_(self_, setup.node_name, pid_, *owner_, static_cast<WorkerSink&>(*this)) {}
+      worker_(self_, setup.node_name, pid_, *owner_, static_cast<WorkerSink&>(*this)),
+      environment_(setup.node_pid) {}
 
 void WorkerProcess::serve() {
   Lock lock(mutex_);

@@ -108,7 +108,7 @@ class WorkerProcess final : public ProcessCore, private WorkerSink {
   void (*destroy_instance_)(void*) = nullptr;
   bool destroy_ = false;
   bool exit_ = false;
-  process::Environment environment_{true};        // of the task that runs, or of the actor
+  process::Environment environment_;              // of the task that runs, or of the actor
   const detail::FunctionEntry* named_ = nullptr;  // whose name is published
 
   std::deque<net::Call> parked_;                  // taken off a lane; their concurrency group is full

@@ -297,6 +297,7 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
   }
   pool_ = std::make_unique<WorkerPool>(loop_, segment_,
                                        WorkerSetup{.node = id_,
+                                                   .node_pid = getpid(),
                                                    .node_name = name_,
                                                    .log_level = options.log_level,
                                                    .segment = segment_.descriptors(),

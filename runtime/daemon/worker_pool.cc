@@ -75,7 +75,7 @@ WorkerPool::WorkerPool(EventLoop& loop, net::Segment& segment, WorkerSetup setup
       log_(std::move(log)),
       events_(events),
       store_(programs) {
-  sweep_memory_groups();  // of those who were killed with their node
+  sweep_memory_groups(0);  // of those who were killed with their node
 }
 
 WorkerPool::~WorkerPool() {
@@ -86,15 +86,15 @@ WorkerPool::~WorkerPool() {
   for (auto& [slot, worker] : workers_) {
     if (worker->process.pid != 0) finish_output(*worker);
   }
-  sweep_memory_groups();
+  sweep_memory_groups(setup_.node_pid);
 }
 
-void WorkerPool::sweep_memory_groups() {
+void WorkerPool::sweep_memory_groups(pid_t node) {
   if (!memory_place_) {
     // (Where a worker has made it possible since, it is possible now.)
     if (const Result<process::MemoryPlace> place = process::memory_place(false); place.ok()) memory_place_ = *place;
   }
-  if (memory_place_) process::sweep_memory_groups(*memory_place_);
+  if (memory_place_) process::sweep_memory_groups(*memory_place_, node);
 }
 
 Result<std::uint32_t> WorkerPool::open_program(const wire::Program& wanted) {
@@ -317,8 +317,9 @@ wire::ProcessDeath WorkerPool::explain(const Program& program, const Worker& wor
     death.exit_status = WEXITSTATUS(status);
     death.description = fmt::format("exited with status {}", death.exit_status);
   }
-  if (!memory_place_) sweep_memory_groups();
-  if (const auto limit = memory_place_ ? process::bury_memory_group(*memory_place_, pid) : std::nullopt) {
+  if (!memory_place_) sweep_memory_groups(0);
+  if (const auto limit =
+          memory_place_ ? process::bury_memory_group(*memory_place_, setup_.node_pid, pid) : std::nullopt) {
     if (death.signal == SIGKILL && !worker.killed_here) {
       death.over_limit = true;
       death.out_of_memory = fmt::format(

@@ -86,7 +86,7 @@ class WorkerPool {
   void finish_output(Worker& worker);
   void read_output(Worker& worker, int stream);
   void finished(std::uint32_t slot, wire::ProcessDeath death);
-  void sweep_memory_groups();
+  void sweep_memory_groups(pid_t node);
   wire::ProcessDeath explain(const Program& program, const Worker& worker, std::int32_t pid, int status);
 
   EventLoop& loop_;

@@ -13,13 +13,13 @@ std::vector<int> worker_descriptors(const WorkerSetup& setup) {
 
 std::string worker_options(const WorkerSetup& setup) {
   // The name is last: it may hold spaces.
-  return fmt::format("{} {} {}", setup.node.value, setup.log_level, setup.node_name);
+  return fmt::format("{} {} {} {}", setup.node.value, setup.node_pid, setup.log_level, setup.node_name);
 }
 
 WorkerSetup read_worker_setup(const process::WorkerStart& start) {
   WorkerSetup setup;
   std::istringstream options{std::string(start.options)};
-  options >> setup.node.value >> setup.log_level;
+  options >> setup.node.value >> setup.node_pid >> setup.log_level;
   options.get();
   std::getline(options, setup.node_name);
   if (start.fds.size() != 4 || options.bad() || !setup.node) {

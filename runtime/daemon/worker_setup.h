@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@ namespace mobula::daemon {
 // What a node tells all its workers, through the zygote's descriptors and options.
 struct WorkerSetup {
   NodeId node;
+  pid_t node_pid = 0;
   std::string node_name;
   std::string log_level;
   net::SegmentDescriptors segment;

@@ -76,11 +76,11 @@ void Environment::leave() {
 }
 
 void Environment::confine(std::uint64_t bytes) {
-  if (!confines_) return;
+  if (node_ == 0) return;
   if (!group_) {
     Result<MemoryPlace> place = memory_place(true);
     if (!place.ok()) return;
-    group_.emplace(*std::move(place));
+    group_.emplace(*std::move(place), node_);
   }
   (void)group_->limit(bytes, getpid());  // where that fails the limit of the process has to do
 }

@@ -34,10 +34,10 @@ struct Surroundings {
 // directory belong to the whole process.
 class Environment {
  public:
-  // `confines`: the process is a worker, and with a limit on memory goes into a group of its own where there can be one
-  // (memory_group.h), so that what the limit of the process does not count is limited too: its children, memory that
-  // they share, files in memory.
-  explicit Environment(bool confines = false) : confines_(confines) {}
+  // `node`: the process is a worker of that process, and with a limit on memory goes into a group of its own where
+  // there can be one (memory_group.h), so that what the limit of the process does not count is limited too: its
+  // children, memory that they share, files in memory.
+  explicit Environment(pid_t node = 0) : node_(node) {}
 
   // Takes them on; from here to leave() the process is changed. Fails with `invalid`, and changes nothing, where the
   // directory cannot be entered.
@@ -60,7 +60,7 @@ class Environment {
  private:
   void confine(std::uint64_t bytes);
 
-  const bool confines_;
+  const pid_t node_;                  // 0: not a worker
   std::optional<MemoryGroup> group_;  // once it was needed; by the thread that enters
   bool entered_ = false;
   std::vector<std::string> variables_;  // as they were: NAME=VALUE

@@ -1,6 +1,7 @@
 #include "runtime/process/memory_group.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,8 +70,21 @@ std::string mounted(std::string_view mountinfo, bool (*is_it)(const std::string&
   return {};
 }
 
-std::string name_of(pid_t process) {
-  return fmt::format("{}{}-", prefix, process);
+std::string name_of(pid_t node, pid_t process) {
+  return fmt::format("{}{}-{}-", prefix, node, process);
+}
+
+// Of the group's name; 0 if it is none of ours.
+pid_t node_of(std::string_view name) {
+  pid_t node = 0;
+  if (!name.starts_with(prefix)) return 0;
+  name.remove_prefix(prefix.size());
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), node);
+  return error == std::errc() && end != name.data() + name.size() && *end == '-' ? node : 0;
+}
+
+bool lives(pid_t process) {
+  return kill(process, 0) == 0 || errno != ESRCH;
 }
 
 }  // namespace
@@ -135,21 +149,17 @@ void MemoryGroup::write_limit() const {
 
 Result<void> MemoryGroup::limit(std::uint64_t bytes, pid_t process) {
   const std::lock_guard lock(mutex_);
-  const std::string wanted = fmt::format("{}/{}{}", place_.directory, name_of(process), bytes);
+  const std::string wanted = fmt::format("{}/{}{}", place_.directory, name_of(node_, process), bytes);
   const std::string before = directory_;
   if (wanted != before) {
-    for (int attempt = 0;; ++attempt) {
-      if (mkdir(wanted.c_str(), 0755) != 0 && errno != EEXIST) {
-        return not_here(fmt::format("making {}: {}", wanted, std::strerror(errno)));
-      }
-      directory_ = wanted;
-      Result<void> entered = write("cgroup.procs", std::to_string(process));
-      if (entered) break;
-      // Another node that starts at this moment may have swept it, as nobody is in it yet.
-      const bool swept = access(wanted.c_str(), F_OK) != 0 && attempt < 3;
+    if (mkdir(wanted.c_str(), 0755) != 0 && errno != EEXIST) {
+      return not_here(fmt::format("making {}: {}", wanted, std::strerror(errno)));
+    }
+    directory_ = wanted;
+    if (Result<void> entered = write("cgroup.procs", std::to_string(process)); !entered) {
       rmdir(wanted.c_str());
       directory_ = before;
-      if (!swept) return entered;
+      return entered;
     }
     if (!before.empty()) rmdir(before.c_str());  // children of the process may still be in it
   }
@@ -176,10 +186,10 @@ void MemoryGroup::lift() {
   write_limit();
 }
 
-std::optional<std::uint64_t> bury_memory_group(const MemoryPlace& place, pid_t process) {
+std::optional<std::uint64_t> bury_memory_group(const MemoryPlace& place, pid_t node, pid_t process) {
   std::error_code error;
   std::optional<std::uint64_t> reached;
-  const std::string begin = name_of(process);
+  const std::string begin = name_of(node, process);
   for (const auto& entry : fs::directory_iterator(place.directory, error)) {
     const std::string name = entry.path().filename();
     if (!name.starts_with(begin)) continue;
@@ -195,11 +205,12 @@ std::optional<std::uint64_t> bury_memory_group(const MemoryPlace& place, pid_t p
   return reached;
 }
 
-void sweep_memory_groups(const MemoryPlace& place) {
+void sweep_memory_groups(const MemoryPlace& place, pid_t node) {
   std::error_code error;
   std::vector<fs::path> groups;
   for (const auto& entry : fs::directory_iterator(place.directory, error)) {
-    if (entry.path().filename().string().starts_with(prefix)) groups.push_back(entry.path());
+    const pid_t of = node_of(entry.path().filename().string());
+    if (of != 0 && (of == node || !lives(of))) groups.push_back(entry.path());
   }
   for (const fs::path& group : groups) rmdir(group.c_str());  // refused where processes are in it
 }

@@ -30,10 +30,10 @@ Result<MemoryPlace> memory_place(std::string_view cgroup, std::string_view mount
 // Of this process.
 Result<MemoryPlace> memory_place(bool prepare);
 
-// A process's own group: place.directory/mobula-PID-LIMIT.
+// A process's own group: place.directory/mobula-NODE-PID-LIMIT, NODE being the process id of the node that buries it.
 class MemoryGroup {
  public:
-  explicit MemoryGroup(MemoryPlace place) : place_(std::move(place)) {}
+  MemoryGroup(MemoryPlace place, pid_t node) : place_(std::move(place)), node_(node) {}
 
   // This process (if it is not there yet) goes into its group, which may take `bytes` more than it has now. A group
   // that it made before for another limit is left.
@@ -48,15 +48,17 @@ class MemoryGroup {
   void write_limit() const;
 
   const MemoryPlace place_;
+  const pid_t node_;
   std::mutex mutex_;
   std::string directory_;   // empty: none
   std::uint64_t most_ = 0;  // what the group may take now; 0: anything
 };
 
-// After the death of a process: removes its group. Returns the limit if the kernel killed it, or one of its children,
-// for reaching that.
-std::optional<std::uint64_t> bury_memory_group(const MemoryPlace& place, pid_t process);
-// Removes the groups in which no process is left.
-void sweep_memory_groups(const MemoryPlace& place);
+// After the death of a worker of `node`: removes its group. Returns the limit if the kernel killed it, or one of its
+// children, for reaching that.
+std::optional<std::uint64_t> bury_memory_group(const MemoryPlace& place, pid_t node, pid_t process);
+// Removes the groups in which no process is left, of `node` and of nodes that are gone: one that lives has yet to read
+// in its own what became of its workers.
+void sweep_memory_groups(const MemoryPlace& place, pid_t node = 0);
 
 }  // namespace mobula::process

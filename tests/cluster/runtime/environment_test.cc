@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include <mobula/runtime.h>
 
@@ -213,11 +216,12 @@ struct Sharer {
   std::uint64_t take(std::uint64_t bytes) { return take_shared(bytes); }
   int pid() { return getpid(); }
 };
+/// Of workers of this process.
 std::vector<std::string> groups_of(const process::MemoryPlace& place, const std::string& process) {
   std::vector<std::string> out;
   for (const auto& entry : std::filesystem::directory_iterator(place.directory)) {
     const std::string name = entry.path().filename();
-    if (name.starts_with("mobula-" + process + "-")) out.push_back(name);
+    if (name.starts_with(fmt::format("mobula-{}-{}-", getpid(), process))) out.push_back(name);
   }
   return out;
 }
@@ -227,9 +231,14 @@ TEST(MemoryGroups, HoldWhatAProcessSharesWithItsChildren) {
     std::fprintf(stderr, "\n*** NOT TESTED: %s\n\n", place.error().message.c_str());
     GTEST_SKIP() << place.error().message;
   }
-  std::vector<std::string> processes{"1"};
-  // As one would be left by a node that was killed.
-  std::filesystem::create_directory(place->directory + "/mobula-1-1000");
+  std::vector<std::string> processes;
+  // As one would be left by a node that was killed; and by one that lives, and has yet to read in it.
+  const pid_t killed = fork();
+  if (killed == 0) _exit(0);
+  ASSERT_EQ(waitpid(killed, nullptr, 0), killed);
+  const std::string of_killed = fmt::format("{}/mobula-{}-1-1000", place->directory, killed);
+  const std::string of_another = fmt::format("{}/mobula-{}-1-1000", place->directory, getppid());
+  for (const std::string& group : {of_killed, of_another}) std::filesystem::create_directory(group);
   {
     const Runtime rt = Runtime::start({.workers = 2});
     const auto on = rt.with({.max_restarts = 0, .memory_limit = 64 * MB});
@@ -244,13 +253,16 @@ TEST(MemoryGroups, HoldWhatAProcessSharesWithItsChildren) {
     EXPECT_EQ(rt.remote<take_shared>(300 * MB).get(30s), 300 * MB);
     const auto actor = on.spawn<Sharer>(), other = on.spawn<Sharer>();
     for (const auto& one : {actor, other}) processes.push_back(std::to_string(one.call<&Sharer::pid>().get(30s)));
-    EXPECT_EQ(groups_of(*place, processes.back()), std::vector{"mobula-" + processes.back() + "-67108864"});
+    EXPECT_EQ(groups_of(*place, processes.back()),
+              std::vector{fmt::format("mobula-{}-{}-67108864", getpid(), processes.back())});
     EXPECT_EQ(actor.call<&Sharer::take>(32 * MB).get(30s), 32 * MB);
     const Error death = actor.call<&Sharer::take>(300 * MB).try_get(30s).error();
     EXPECT_EQ(death.code, ErrorCode::actor_died);
     EXPECT_THAT(death.describe(), HasSubstr("memory limit of 67108864 bytes"));
   }
   for (const std::string& process : processes) EXPECT_THAT(groups_of(*place, process), testing::IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(of_killed));
+  EXPECT_TRUE(std::filesystem::remove(of_another));
 }
 
 Array<char> sevens(std::uint64_t n) {

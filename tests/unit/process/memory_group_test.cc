@@ -3,12 +3,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <vector>
+
+#include <fmt/format.h>
 
 namespace mobula::process {
 namespace {
@@ -80,11 +84,11 @@ TEST_F(MemoryGroups, WhereThereIsNoneTheReasonIsSaid) {
 TEST_F(MemoryGroups, AProcessHasOneOfItsOwnWithItsLimit) {
   for (const int version : {1, 2}) {
     const MemoryPlace at{version, make("group" + std::to_string(version)).string()};
-    const fs::path own = make("group" + std::to_string(version) + "/mobula-12-1000000");
+    const fs::path own = make("group" + std::to_string(version) + "/mobula-5-12-1000000");
     const fs::path limit = own / (version == 1 ? "memory.limit_in_bytes" : "memory.max");
     for (const fs::path& file : {own / "cgroup.procs", limit}) write(file, "");
     write(own / (version == 1 ? "memory.usage_in_bytes" : "memory.current"), "500\n");
-    MemoryGroup group(at);
+    MemoryGroup group(at, 5);
     ASSERT_TRUE(group.limit(1'000'000, 12).ok());
     EXPECT_EQ(read(own / "cgroup.procs"), "12");
     const std::uint64_t most = std::stoull(read(limit));
@@ -99,10 +103,10 @@ TEST_F(MemoryGroups, AProcessHasOneOfItsOwnWithItsLimit) {
 }
 
 TEST_F(MemoryGroups, AGroupThatCannotBeMadeIsNotUsed) {
-  MemoryGroup nowhere({2, (root_ / "gone").string()});
-  EXPECT_THAT(nowhere.limit(1000, 12).error().message, HasSubstr("mobula-12-1000"));
+  MemoryGroup nowhere({2, (root_ / "gone").string()}, 5);
+  EXPECT_THAT(nowhere.limit(1000, 12).error().message, HasSubstr("mobula-5-12-1000"));
   const MemoryPlace no_files{2, make("plain").string()};
-  EXPECT_FALSE(MemoryGroup(no_files).limit(1000, 12).ok());
+  EXPECT_FALSE(MemoryGroup(no_files, 5).limit(1000, 12).ok());
   EXPECT_TRUE(fs::is_empty(root_ / "plain"));  // taken away again
 }
 
@@ -111,22 +115,32 @@ TEST_F(MemoryGroups, WhatTheKernelDidIsReadAfterADeath) {
     const std::string name = "dead" + std::to_string(version);
     const MemoryPlace at{version, make(name).string()};
     const std::string file = version == 1 ? "memory.oom_control" : "memory.events";
-    write(make(name + "/mobula-12-4096") / file,
+    write(make(name + "/mobula-5-12-4096") / file,
           version == 1 ? "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n" : "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\n");
-    write(make(name + "/mobula-123-4096") / file, "oom_kill 0\n");
-    EXPECT_EQ(bury_memory_group(at, 12), 4096u);
-    EXPECT_EQ(bury_memory_group(at, 123), std::nullopt);
-    EXPECT_EQ(bury_memory_group(at, 1), std::nullopt);
+    write(make(name + "/mobula-5-123-4096") / file, "oom_kill 0\n");
+    EXPECT_EQ(bury_memory_group(at, 6, 12), std::nullopt);
+    EXPECT_EQ(bury_memory_group(at, 5, 12), 4096u);
+    EXPECT_EQ(bury_memory_group(at, 5, 123), std::nullopt);
+    EXPECT_EQ(bury_memory_group(at, 5, 1), std::nullopt);
   }
 }
 
 TEST_F(MemoryGroups, EmptyOnesAreSwept) {
   const MemoryPlace at{2, make("swept").string()};
-  make("swept/mobula-1-1000");
-  make("swept/another");
+  const pid_t gone = fork();
+  if (gone == 0) _exit(0);
+  ASSERT_EQ(waitpid(gone, nullptr, 0), gone);
+  const std::string of_gone = fmt::format("swept/mobula-{}-1-1000", gone);
+  const std::string own = fmt::format("swept/mobula-{}-1-1000", getpid());
+  const std::vector<std::string> others{"swept/another", "swept/mobula-x", fmt::format("swept/mobula-{}", gone)};
+  for (const std::string& group : others) make(group);
+  for (const std::string& group : {of_gone, own}) make(group);
   sweep_memory_groups(at);
-  EXPECT_FALSE(fs::exists(root_ / "swept/mobula-1-1000"));
-  EXPECT_TRUE(fs::exists(root_ / "swept/another"));
+  EXPECT_FALSE(fs::exists(root_ / of_gone));
+  EXPECT_TRUE(fs::exists(root_ / own));  // this process lives
+  sweep_memory_groups(at, getpid());
+  EXPECT_FALSE(fs::exists(root_ / own));
+  for (const std::string& group : others) EXPECT_TRUE(fs::exists(root_ / group)) << group;
 }
 
 }  // namespace
