@@ -31,9 +31,9 @@ std::string cut_to_width(std::string_view text, int columns) {
 
 std::vector<std::string> cut_to_size(const std::vector<std::string>& lines, TerminalSize size) {
   std::vector<std::string> cut;
-  // One column and one row stay free: where they are full some terminals scroll or go on in the next line.
+  // One row stays free: where all are full some terminals scroll.
   const auto rows = static_cast<std::size_t>(std::max(size.rows - 1, 1));
-  for (std::size_t i = 0; i < lines.size() && i < rows; ++i) cut.push_back(cut_to_width(lines[i], size.columns - 1));
+  for (std::size_t i = 0; i < lines.size() && i < rows; ++i) cut.push_back(cut_to_width(lines[i], size.text_columns()));
   return cut;
 }
 

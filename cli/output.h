@@ -43,6 +43,9 @@ bool reader_gone();
 bool is_terminal(int descriptor);
 struct TerminalSize {
   int columns = 80, rows = 24;
+  /// What a line may fill: at Ctrl-C the terminal itself writes ^C to where the cursor is, and a line that is full goes
+  /// on in the next one.
+  int text_columns() const { return columns > 2 ? columns - 2 : 1; }
 };
 TerminalSize terminal_size(int descriptor);
 /// How wide results may be: as the terminal, or 100 columns in a file.

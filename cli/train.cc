@@ -52,7 +52,7 @@ class TrainView {
   void note(const std::string& text) {
     if (mode_ == Mode::block) {
       settle();
-      std::string lines = wrapped(text, terminal_size(STDERR_FILENO).columns - 1);
+      std::string lines = wrapped(text, terminal_size(STDERR_FILENO).text_columns());
       lines.pop_back();  // the block ends it
       block_.note(lines);
     }
@@ -136,7 +136,7 @@ class TrainView {
     if (shown_ != Clock::time_point{} && now - shown_ < pause) return;
     shown_ = now;
     if (mode_ == Mode::block) {
-      block_.draw(status_.lines(terminal_size(STDERR_FILENO).columns));
+      block_.draw(status_.lines(terminal_size(STDERR_FILENO).text_columns()));
     } else {
       write_message(status_.line() + "\n");
     }

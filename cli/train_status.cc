@@ -152,7 +152,7 @@ std::vector<std::string> TrainStatus::lines(int columns) const {
   if (!finally_evaluated_.empty()) {
     std::string names = "evaluated on held-out episodes:";
     for (std::size_t i = 0; i < finally_evaluated_.size(); ++i) names += (i > 0 ? ", " : " ") + finally_evaluated_[i];
-    std::istringstream folded(wrapped(names, columns - 1));
+    std::istringstream folded(wrapped(names, columns));
     for (std::string line; std::getline(folded, line);) text.push_back(line);
   } else if (part >= 1) {
     text.emplace_back("evaluating on held-out episodes ...");

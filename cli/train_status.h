@@ -25,7 +25,7 @@ class TrainStatus {
   /// Time passes while nothing happens.
   void at(Time now) { now_ = now; }
 
-  /// Four lines or more for a terminal of this width.
+  /// Four lines or more, of at most so many columns each.
   std::vector<std::string> lines(int columns) const;
   /// One line for a log: "iteration 12      3072 of 51200 steps (6 %)   return 21.3 [18, 24]   ...".
   std::string line() const;

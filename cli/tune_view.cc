@@ -114,7 +114,7 @@ std::vector<std::string> study_lines(const tune::Study& study, double seconds, i
   std::vector<std::string> lines{fmt::format("{} of {} trials begun, {} running, {:.0f} s", study.trials().size(),
                                              study.options().num_trials, running.size(), seconds)};
   const auto show = [&](const tune::Trial& trial) {
-    std::istringstream folded(wrapped(trial_line(study, trial), columns - 3));
+    std::istringstream folded(wrapped(trial_line(study, trial), columns - 2));
     for (std::string line; std::getline(folded, line);) lines.push_back("  " + line);
   };
   for (std::size_t i = 0; i < std::min(kRunningShown, running.size()); ++i) show(*running[i]);
@@ -133,7 +133,7 @@ TuneView::TuneView(const OutputOptions& options, const Interrupt& interrupt)
 void TuneView::note(const std::string& text) {
   if (mode_ == Mode::block) {
     if (interrupt_.requested()) block_.leave();
-    std::string lines = wrapped(text, terminal_size(STDERR_FILENO).columns - 1);
+    std::string lines = wrapped(text, terminal_size(STDERR_FILENO).text_columns());
     lines.pop_back();  // the block ends it
     block_.note(lines);
   }
@@ -157,7 +157,7 @@ void TuneView::show(const tune::Study& study) {
   // An interrupt has said so below the block, which stays where it is then.
   if (interrupt_.requested()) block_.leave();
   block_.draw(
-      study_lines(study, std::chrono::duration<double>(now - began_).count(), terminal_size(STDERR_FILENO).columns));
+      study_lines(study, std::chrono::duration<double>(now - began_).count(), terminal_size(STDERR_FILENO).text_columns()));
 }
 
 void TuneView::tell_ended(const tune::Study& study, bool all) {
