@@ -2,15 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
-
-#include "runtime/process/fd.h"
+#include <utility>
 
 namespace mobula::process {
 
@@ -18,38 +17,38 @@ ElfFile::ElfFile(const std::string& path) {
   const auto refuse = [&](const std::string& why) {
     return std::runtime_error(fmt::format("cannot read the program file {}: {}", path, why));
   };
-  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  fd_ = Fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat status {};
-  if (!fd.valid() || fstat(fd.get(), &status) != 0) throw refuse(std::strerror(errno));
+  if (!fd_.valid() || fstat(fd_.get(), &status) != 0) throw refuse(std::strerror(errno));
   if (!S_ISREG(status.st_mode)) throw refuse("it is not a regular file");
-  size_ = static_cast<std::size_t>(status.st_size);
-  if (size_ < sizeof(ElfW(Ehdr))) throw refuse("it is not an ELF program (too short)");
-  void* mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-  if (mapped == MAP_FAILED) throw refuse(std::strerror(errno));
-  data_ = static_cast<const std::byte*>(mapped);
-
-  const auto* header = reinterpret_cast<const ElfW(Ehdr)*>(data_);
+  size_ = static_cast<std::uint64_t>(status.st_size);
+  ElfW(Ehdr) header;
+  const auto first = bytes(0, sizeof(header));
+  if (first.empty()) throw refuse("it is not an ELF program (too short)");
+  std::memcpy(&header, first.data(), sizeof(header));
   const unsigned char own_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
-  if (std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_ident[EI_CLASS] != own_class) {
-    munmap(mapped, size_);
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != own_class) {
     throw refuse("it is not an ELF program of this machine");
   }
-  segments_ = table<ElfW(Phdr)>(header->e_phoff, header->e_phnum, header->e_phentsize);
-  sections_ = table<ElfW(Shdr)>(header->e_shoff, header->e_shnum, header->e_shentsize);
-}
-
-ElfFile::~ElfFile() {
-  munmap(const_cast<std::byte*>(data_), size_);
+  segments_ = table<ElfW(Phdr)>(header.e_phoff, header.e_phnum, header.e_phentsize);
+  sections_ = table<ElfW(Shdr)>(header.e_shoff, header.e_shnum, header.e_shentsize);
 }
 
 std::span<const std::byte> ElfFile::bytes(std::uint64_t offset, std::uint64_t size) const {
-  if (offset > size_ || size > size_ - offset) return {};
-  return {data_ + offset, size};
+  if (size == 0 || offset > size_ || size > size_ - offset) return {};
+  std::vector<std::byte> found(size);
+  for (std::size_t done = 0; done < size;) {
+    const ssize_t got = pread(fd_.get(), found.data() + done, size - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return {};
+    done += static_cast<std::size_t>(got);
+  }
+  return read_.emplace_back(std::move(found));
 }
 
 template <class T>
 std::span<const T> ElfFile::table(std::uint64_t offset, std::uint64_t count, std::uint64_t entry_size) const {
-  if (entry_size != sizeof(T) || offset % alignof(T) != 0) return {};
+  if (entry_size != sizeof(T)) return {};
   const auto found = bytes(offset, count * sizeof(T));
   return {reinterpret_cast<const T*>(found.data()), found.size() / sizeof(T)};
 }

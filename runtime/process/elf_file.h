@@ -4,32 +4,38 @@
 #include <link.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
+
+#include "runtime/process/fd.h"
 
 namespace mobula::process {
 
-// An ELF file of this machine's class, mapped for reading. All accessors check bounds: the file may be truncated or be
-// anything else.
+// An ELF file of this machine's class. All accessors check bounds: the file may be truncated, also while it is read
+// (which is why it is not mapped), or be anything else.
 class ElfFile {
  public:
   // Throws std::runtime_error that says why the file cannot be used.
   explicit ElfFile(const std::string& path);
-  ~ElfFile();
   ElfFile(const ElfFile&) = delete;
   ElfFile& operator=(const ElfFile&) = delete;
 
   std::span<const ElfW(Phdr)> segments() const { return segments_; }
   std::span<const ElfW(Shdr)> sections() const { return sections_; }
+  // Reads them; they live as long as this object. Empty if the file has not that many.
   std::span<const std::byte> bytes(std::uint64_t offset, std::uint64_t size) const;
 
  private:
   template <class T>
   std::span<const T> table(std::uint64_t offset, std::uint64_t count, std::uint64_t entry_size) const;
 
-  const std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
+  Fd fd_;
+  std::uint64_t size_ = 0;
+  mutable std::deque<std::vector<std::byte>> read_;  // what bytes() has given
   std::span<const ElfW(Phdr)> segments_;
   std::span<const ElfW(Shdr)> sections_;
 };
