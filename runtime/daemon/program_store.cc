@@ -2,12 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 #include <system_error>
 
 #include "runtime/base/checksum.h"
@@ -29,48 +29,47 @@ std::string hex(std::uint64_t number) {
   return fmt::format("{:016x}", number);
 }
 
-class Mapped {
- public:
-  explicit Mapped(const std::string& file) : fd_(open(file.c_str(), O_RDONLY | O_CLOEXEC)) {
-    struct stat status {};
-    if (!fd_.valid() || fstat(fd_.get(), &status) != 0 || status.st_size <= 0) return;
-    size_ = static_cast<std::size_t>(status.st_size);
-    void* at = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_.get(), 0);
-    if (at != MAP_FAILED) data_ = static_cast<const std::byte*>(at);
-  }
-  ~Mapped() {
-    if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
-  }
-  Mapped(const Mapped&) = delete;
-  Mapped& operator=(const Mapped&) = delete;
-  std::span<const std::byte> bytes() const {
-    return data_ == nullptr ? std::span<const std::byte>() : std::span(data_, size_);
-  }
+std::optional<FileState> state_of(const process::Fd& fd) {
+  struct stat status {};
+  if (!fd.valid() || fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+  return FileState{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+                   status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
 
- private:
-  process::Fd fd_;
-  const std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
-};
+// Reads as much as there is from `offset` on.
+std::size_t read_at(const process::Fd& fd, std::uint64_t offset, std::span<std::byte> to) {
+  std::size_t done = 0;
+  while (done < to.size()) {
+    const ssize_t size = pread(fd.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) break;
+    done += static_cast<std::size_t>(size);
+  }
+  return done;
+}
 
-bool is_this_build(const std::string& file, const std::string& build_id) {
-  try {
-    return hex(process::build_id_of_file(file)) == build_id;
-  } catch (const std::runtime_error&) {
-    return false;
+// Of all its bytes, a megabyte after the other (so that it is not the checksum() of them in one piece).
+std::uint64_t checksum_of(const process::Fd& fd) {
+  std::vector<std::byte> block(std::size_t{1} << 20);
+  std::uint64_t sum = 0;
+  for (std::uint64_t offset = 0;;) {
+    const std::size_t size = read_at(fd, offset, block);
+    if (size > 0 || offset == 0) sum = checksum(std::span(block).first(size), sum);
+    if (size < block.size()) return sum;
+    offset += size;
   }
 }
 
-// Makes room for one more: those that were used longest ago go.
-void prune(const std::filesystem::path& folder) {
-  std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> files;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
-    if (is_build_id(entry.path().filename())) files.emplace_back(entry.last_write_time(none), entry.path());
-  }
-  std::ranges::sort(files);
-  for (std::size_t i = 0; i + ProgramStore::most_files <= files.size(); ++i) {
-    std::filesystem::remove(files[i].second, none);
+process::Fd open_to_read(const std::string& file) {
+  return process::Fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+// Empty: it is no program, or not there.
+std::string build_id_of(const std::string& file) {
+  try {
+    return hex(process::build_id_of_file(file));
+  } catch (const std::runtime_error&) {
+    return {};
   }
 }
 
@@ -87,7 +86,7 @@ std::string ProgramStore::cached(const std::string& build_id) const {
   const std::string file = folder_ / build_id;
   if (lstat(folder_.c_str(), &above) != 0 || above.st_uid != geteuid() || (above.st_mode & 077) != 0) return {};
   if (lstat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid()) return {};
-  if (!is_this_build(file, build_id)) return {};
+  if (build_id_of(file) != build_id) return {};
   utimensat(AT_FDCWD, file.c_str(), nullptr, 0);  // it is in use
   return file;
 }
@@ -101,25 +100,52 @@ Answer ProgramStore::chunk(const Question& question) {
     answer.error = "it has no such program";
     return answer;
   }
-  const Mapped mapped(file);
-  const auto bytes = mapped.bytes();
-  if (bytes.empty()) {
+  const process::Fd fd = open_to_read(file);
+  const auto state = state_of(fd);
+  if (!state || state->bytes == 0) {
     answer.error = fmt::format("its file {} cannot be read", file);
     return answer;
   }
   Sum& sum = sums_[build_id];
-  if (sum.bytes != bytes.size()) sum = {bytes.size(), checksum(bytes)};
-  const std::size_t from = std::min<std::size_t>(question.number, bytes.size());
-  const auto part = bytes.subspan(from, std::min(program_chunk, bytes.size() - from));
-  answer.number = bytes.size();
-  answer.rows = {{std::string(reinterpret_cast<const char*>(part.data()), part.size()), hex(sum.checksum)}};
+  if (sum.state != *state) {
+    // New to us, or written to since.
+    const std::string found = build_id_of(fmt::format("/proc/self/fd/{}", fd.get()));
+    if (found != build_id) {
+      answer.error = found.empty() ? fmt::format("its file {} is no program any more", file)
+                                   : fmt::format("its file {} has changed since: its build-id is {} now", file, found);
+      return answer;
+    }
+    sum = {*state, checksum_of(fd)};
+  }
+  const std::uint64_t from = std::min(question.number, state->bytes);
+  std::string part(std::min<std::uint64_t>(program_chunk, state->bytes - from), '\0');
+  const std::size_t size = read_at(fd, from, std::as_writable_bytes(std::span(part)));
+  if (size != part.size() || state_of(fd) != state) {
+    sums_.erase(build_id);
+    answer.error = fmt::format("its file {} changes just now", file);
+    return answer;
+  }
+  answer.number = state->bytes;
+  answer.rows = {{std::move(part), hex(sum.checksum)}};
   return answer;
+}
+
+// Makes room for one more.
+void ProgramStore::prune() const {
+  std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> files;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, none)) {
+    const std::string name = entry.path().filename();
+    if (is_build_id(name) && !(in_use_ && in_use_(name))) files.emplace_back(entry.last_write_time(none), entry.path());
+  }
+  std::ranges::sort(files);
+  for (std::size_t i = 0; i + most_files <= files.size(); ++i) std::filesystem::remove(files[i].second, none);
 }
 
 // ---- what arrives
 
-ProgramStore::Incoming::Incoming(const std::filesystem::path& folder, std::string build_id)
-    : folder_(folder), build_id_(std::move(build_id)) {}
+ProgramStore::Incoming::Incoming(const ProgramStore& store, std::string build_id)
+    : store_(store), build_id_(std::move(build_id)) {}
 
 ProgramStore::Incoming::~Incoming() {
   if (fd_ >= 0) close(fd_);
@@ -139,11 +165,11 @@ Result<bool> ProgramStore::Incoming::take(const Answer& answer) {
   if (offset_ == 0) {
     bytes_ = answer.number;
     checksum_ = answer.rows[0][1];
-    if (auto folder = private_folder(folder_); !folder) return failed(folder.error().message);
-    prune(folder_);
-    aside_ = folder_ / fmt::format(".{}.{}.XXXXXX", build_id_, getpid());
+    if (auto folder = private_folder(store_.folder()); !folder) return failed(folder.error().message);
+    store_.prune();
+    aside_ = store_.folder() / fmt::format(".{}.{}.XXXXXX", build_id_, getpid());
     fd_ = mkostemp(aside_.data(), O_CLOEXEC);
-    if (fd_ < 0) return failed(fmt::format("cannot write in {}: {}", folder_.string(), reason(errno)));
+    if (fd_ < 0) return failed(fmt::format("cannot write in {}: {}", store_.folder().string(), reason(errno)));
   }
   if (answer.number != bytes_ || answer.rows[0][1] != checksum_ || part.empty() || part.size() > bytes_ - offset_) {
     return failed("its file has changed meanwhile");
@@ -162,8 +188,8 @@ Result<bool> ProgramStore::Incoming::take(const Answer& answer) {
 Result<bool> ProgramStore::Incoming::finish() {
   const bool mode = fchmod(fd_, 0700) == 0;
   if (close(std::exchange(fd_, -1)) != 0 || !mode) return failed(fmt::format("cannot write {}", aside_));
-  const Mapped mapped(aside_);
-  if (hex(checksum(mapped.bytes())) != checksum_) return failed("what arrived is not what was sent (checksum)");
+  if (hex(checksum_of(open_to_read(aside_))) != checksum_)
+    return failed("what arrived is not what was sent (checksum)");
   try {
     if (const auto found = hex(process::build_id_of_file(aside_)); found != build_id_) {
       return failed(fmt::format("it sent a file of build-id {}", found));
@@ -181,13 +207,18 @@ Result<bool> ProgramStore::Incoming::finish() {
 // ---- fetching
 
 void ProgramFetches::want(const std::string& build_id, NodeId first, const std::vector<NodeId>& members) {
-  if (fetches_.contains(build_id)) return;
-  Fetch& fetch = fetches_[build_id];
-  fetch.id = ++last_id_;
-  for (auto member = members.rbegin(); member != members.rend(); ++member) {
-    if (*member != first && *member != self_) fetch.left.push_back(*member);
+  const auto [at, is_new] = fetches_.try_emplace(build_id);
+  Fetch& fetch = at->second;
+  if (first && first != self_ && (is_new || fetch.asked != first)) {
+    std::erase(fetch.left, first);
+    fetch.left.push_back(first);
+    fetch.named.insert(first);
   }
-  if (first && first != self_) fetch.left.push_back(first);
+  for (const NodeId member : members) {
+    if (member != self_ && fetch.named.insert(member).second) fetch.left.insert(fetch.left.begin(), member);
+  }
+  if (!is_new) return;
+  fetch.id = ++last_id_;
   next(build_id, fetch);
 }
 
@@ -202,7 +233,7 @@ void ProgramFetches::next(const std::string& build_id, Fetch& fetch) {
   }
   fetch.asked = fetch.left.back();
   fetch.left.pop_back();
-  fetch.incoming = std::make_unique<ProgramStore::Incoming>(store_.folder(), build_id);
+  fetch.incoming = std::make_unique<ProgramStore::Incoming>(store_, build_id);
   ask(build_id, fetch);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -23,6 +24,9 @@ namespace {
 constexpr Duration zygote_keep = std::chrono::seconds(60);
 // After a zygote that died before it was ready: time until the next try is reported as failed.
 constexpr Duration failure_pause = std::chrono::milliseconds(200);
+
+// Right even if the file has been replaced since this process began.
+constexpr const char* own_program = "/proc/self/exe";
 
 std::string hex(std::uint64_t id) {
   return fmt::format("{:016x}", id);
@@ -76,9 +80,16 @@ WorkerPool::WorkerPool(EventLoop& loop, net::Segment& segment, WorkerSetup setup
       events_(events),
       store_(programs) {
   sweep_memory_groups(0);  // of those who were killed with their node
+  if (store_ == nullptr) return;
+  store_->ask_in_use([this](const std::string& build_id) {
+    return std::ranges::any_of(programs_, [&](const auto& program) {
+      return program->wire.build_id == build_id && (program->zygote || program->workers > 0);
+    });
+  });
 }
 
 WorkerPool::~WorkerPool() {
+  if (store_ != nullptr) store_->ask_in_use({});
   for (auto& program : programs_) {
     program->watch.reset();
     program->zygote.reset();
@@ -97,6 +108,19 @@ void WorkerPool::sweep_memory_groups(pid_t node) {
   if (memory_place_) process::sweep_memory_groups(*memory_place_, node);
 }
 
+// `absent`: what is in its place at its path, if it is not there.
+std::string WorkerPool::find_file(const wire::Program& wanted, std::string& absent) const {
+  if (wanted.build_id == hex(process::build_id_of_program())) return own_program;
+  try {
+    const std::string found = hex(process::build_id_of_file(wanted.path));
+    if (found == wanted.build_id) return wanted.path;
+    absent = fmt::format("its build-id here is {}, the driver runs {}", found, wanted.build_id);
+  } catch (const std::runtime_error& error) {
+    absent = fmt::format("{} (wanted: build-id {})", error.what(), wanted.build_id);
+  }
+  return store_ != nullptr ? store_->cached(wanted.build_id) : std::string();
+}
+
 Result<std::uint32_t> WorkerPool::open_program(const wire::Program& wanted) {
   for (const auto& program : programs_) {
     if (program->wire != wanted) continue;
@@ -107,22 +131,8 @@ Result<std::uint32_t> WorkerPool::open_program(const wire::Program& wanted) {
     }
     return program->number;
   }
-  std::string executable, absent;
-  if (wanted.build_id == hex(process::build_id_of_program())) {
-    executable = "/proc/self/exe";  // right even if the file has been replaced since this process began
-  } else {
-    try {
-      const std::string found = hex(process::build_id_of_file(wanted.path));
-      if (found == wanted.build_id) {
-        executable = wanted.path;
-      } else {
-        absent = fmt::format("its build-id here is {}, the driver runs {}", found, wanted.build_id);
-      }
-    } catch (const std::runtime_error& error) {
-      absent = fmt::format("{} (wanted: build-id {})", error.what(), wanted.build_id);
-    }
-    if (executable.empty() && store_ != nullptr) executable = store_->cached(wanted.build_id);
-  }
+  std::string absent;
+  std::string executable = find_file(wanted, absent);
   if (executable.empty() && (store_ == nullptr || !is_build_id(wanted.build_id))) {
     return Error{.code = ErrorCode::build_mismatch,
                  .message = fmt::format(
@@ -182,12 +192,31 @@ void WorkerPool::start_zygote(Program& program) {
   program.watch = loop_.watch(program.zygote->fd(), [this, &program] { poll_zygote(program); });
 }
 
+void WorkerPool::look_at_file(Program& program) {
+  if (store_ == nullptr || program.executable.empty()) return;
+  std::string found = find_file(program.wire, program.absent);
+  if (found == program.executable) return;
+  log_->info("{} is no longer the file of build-id {}{}", program.executable, program.wire.build_id,
+             found.empty() ? ": it is fetched again" : "");
+  program.executable = std::move(found);
+  program.missing.clear();
+  if (program.executable.empty()) {
+    store_->forget(program.wire.build_id);
+  } else {
+    store_->know(program.wire.build_id, program.executable);
+  }
+}
+
 void WorkerPool::warm_up(std::uint32_t number) {
   Program& program = *programs_.at(number);
-  if (program.zygote || !program.broken.empty() || program.executable.empty()) return;
+  if (program.zygote || !program.broken.empty()) return;
+  look_at_file(program);
+  if (program.executable.empty()) return;
   try {
     start_zygote(program);
   } catch (const std::runtime_error& error) {
+    look_at_file(program);  // it may have gone just now
+    if (program.executable.empty()) return;
     program.broken = error.what();
     log_->error("{}", program.broken);
   }
@@ -204,7 +233,8 @@ void WorkerPool::start_worker(std::uint32_t number, const net::Peer& slot) {
   if (program.zygote) {
     program.zygote->fork_worker(slot.slot, slot.generation);
   } else if (program.executable.empty()) {
-    if (program.waiting.empty()) wanted_.push_back(program.wire.build_id);
+    // Each time: whoever asks now may have the file, and those who were asked may not.
+    if (std::ranges::find(wanted_, program.wire.build_id) == wanted_.end()) wanted_.push_back(program.wire.build_id);
     program.waiting.push_back(slot);
   } else {
     fail_start(slot);
@@ -283,7 +313,10 @@ void WorkerPool::Program::on_fork_failed(std::uint32_t slot, std::uint32_t gener
 
 void WorkerPool::Program::on_gone(const std::string& reason) {
   pool.log_->error("{}", reason);
-  if (!zygote->ready()) broken = reason;
+  if (!zygote->ready()) {
+    pool.look_at_file(*this);  // it may have gone just now
+    if (!executable.empty()) broken = reason;
+  }
   std::vector<Worker*> orphans;
   for (auto& [slot, worker] : pool.workers_) {
     if (worker->program == number) orphans.push_back(worker.get());

@@ -59,7 +59,7 @@ class WorkerPool {
   void warm_up(std::uint32_t program);
   // Asks for a process in this slot. Answered by worker_started or worker_exited, later.
   void start_worker(std::uint32_t program, const net::Peer& slot);
-  // Build-ids that workers wait for and nobody brings yet. Each is answered by program_here or program_missing.
+  // Build-ids that workers wait for, once more with each of them. Answered by program_here or program_missing.
   std::vector<std::string> take_wanted();
   void program_here(const std::string& build_id, const std::string& file);
   // Its workers end before they are started, for this reason. It is wanted again with the next one.
@@ -80,6 +80,9 @@ class WorkerPool {
   struct Program;
   struct Worker;
   void start_zygote(Program& program);
+  std::string find_file(const wire::Program& wanted, std::string& absent) const;
+  /// Its file may be gone, or of another build by now: then it is one whose file is not here.
+  void look_at_file(Program& program);
   void fail_start(const net::Peer& worker);
   void poll_zygote(Program& program);
   /// What is still in its pipes, the last line without its end included.

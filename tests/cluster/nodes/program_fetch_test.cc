@@ -2,6 +2,7 @@
 // program's folder.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +94,20 @@ TEST_F(AProgramOnOneMachine, IsTakenFromTheCacheTheSecondTime) {
   const auto second_life = node(1, "second");
   EXPECT_EQ(driver({"squares", address(), "", "5"})->wait(60s), 0) << second_life->output();
   EXPECT_THAT(second_life->output(), testing::Not(HasSubstr("came from another machine")));
+}
+
+// Seventeen builds later its file had made room for others, and the node that had run it could not start it again.
+TEST_F(AProgramOnOneMachine, IsFetchedAgainWhereItsFileHasLeftTheCache) {
+  const auto second = node(1, "second");
+  EXPECT_EQ(driver({"squares", address(), "", "5"})->wait(60s), 0) << second->output();
+  ASSERT_EQ(cached("second").size(), 1U);
+  const auto file = cached("second")[0];
+  // Its zygote, which would be kept for a minute.
+  for (const pid_t pid : processes_of(file)) kill(pid, SIGKILL);
+  EXPECT_THAT(wait_until_gone(file, 10s), testing::IsEmpty());
+  std::filesystem::remove(file);
+  EXPECT_EQ(driver({"squares", address(), "", "5"})->wait(60s), 0) << second->output();
+  EXPECT_TRUE(std::filesystem::exists(file));
 }
 
 TEST_F(AProgramOnOneMachine, IsFetchedWhereAnotherBuildLiesAtItsPathOrInTheCache) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -110,15 +111,91 @@ TEST_F(ProgramFetch, EndsInAnErrorThatSaysWhatEachMemberSaid) {
 }
 
 TEST_F(ProgramFetch, RefusesAFileOfAnotherBuild) {
-  const std::string wanted = "0123456789abcdef";
-  source_.know(wanted, "/proc/self/exe");
-  fetches_.want(wanted, driver, {});
-  serve([](const auto&, const Answer&) {});
+  fetches_.want("0123456789abcdef", driver, {});
+  serve([&](const auto& ask, Answer& answer) {
+    Question other_build = ask.question;
+    other_build.words = {build_};
+    answer = source_.chunk(other_build);
+  });
   const auto ends = fetches_.take_ends();
   ASSERT_EQ(ends.size(), 1U);
   ASSERT_FALSE(ends[0].file.ok());
   EXPECT_THAT(ends[0].file.error().message, HasSubstr("it sent a file of build-id " + build_));
   EXPECT_EQ(files(), 0U);
+}
+
+// A second program that waited for the same build was ignored: when the first one's machine died, both failed.
+TEST_F(ProgramFetch, GoesOnFromWhoAskedLaterIfTheFirstSourceDies) {
+  fetches_.want(build_, driver, {});
+  auto asks = fetches_.take_asks();
+  ASSERT_THAT(asked(asks), ElementsAre(driver));
+  fetches_.on_answer(driver, source_.chunk(asks[0].question));  // the first part
+  fetches_.want(build_, other, {NodeId{4}});
+  fetches_.want(build_, driver, {});  // who is being asked anyway
+  EXPECT_THAT(asked(fetches_.take_asks()), ElementsAre(driver)) << "it goes on with the first";
+  fetches_.lost(driver, "it hung up");
+  EXPECT_THAT(fetches_.take_ends(), IsEmpty());
+  asks = fetches_.take_asks();
+  ASSERT_THAT(asked(asks), ElementsAre(other));
+  EXPECT_EQ(asks[0].question.number, 0u) << "from the start";
+  fetches_.on_answer(other, {.id = asks[0].question.id, .number = 0, .error = "not yet", .rows = {}});
+  EXPECT_THAT(asked(fetches_.take_asks()), ElementsAre(NodeId{4}));
+  fetches_.want(build_, other, {});  // now it has it
+  fetches_.lost(NodeId{4}, "it has died");
+  serve([](const auto& ask, const Answer&) { EXPECT_EQ(ask.to, other); });
+  const auto ends = fetches_.take_ends();
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_TRUE(ends[0].file.ok());
+}
+
+// A build that began in place while the file was sent made it shorter under a mapping: SIGBUS ended the node.
+TEST_F(ProgramFetch, RefusesAFileThatIsBuiltAnewWhileItIsSent) {
+  const auto file = folder_ / "built";
+  std::filesystem::copy_file("/proc/self/exe", file);
+  source_.know(build_, file);
+  fetches_.want(build_, driver, {});
+  std::size_t parts = 0;
+  serve([&](const auto&, Answer& answer) {
+    if (++parts == 1) {
+      std::filesystem::copy_file("/bin/sh", file, std::filesystem::copy_options::overwrite_existing);
+    } else {
+      EXPECT_THAT(answer.error,
+                  testing::AllOf(HasSubstr(file.string()), HasSubstr("has changed since: its build-id is ")));
+    }
+  });
+  EXPECT_EQ(parts, 2u);
+  EXPECT_FALSE(fetches_.take_ends().at(0).file.ok());
+  const Question whole{1, Topic::program, 0, {build_}};
+  std::filesystem::resize_file(file, 10);
+  EXPECT_THAT(source_.chunk(whole).error, HasSubstr("is no program any more"));
+  std::filesystem::resize_file(file, 0);
+  EXPECT_THAT(source_.chunk(whole).error, HasSubstr("cannot be read"));
+  // The same one again, as after a build that changed nothing.
+  std::filesystem::copy_file("/proc/self/exe", file, std::filesystem::copy_options::overwrite_existing);
+  EXPECT_EQ(source_.chunk(whole).error, "");
+  EXPECT_EQ(files(), 0U);
+}
+
+TEST_F(ProgramFetch, MakesRoomByWhatIsNotInUse) {
+  std::filesystem::create_directories(folder_ / "cache");
+  std::filesystem::permissions(folder_ / "cache", std::filesystem::perms::owner_all);
+  const auto name = [](std::size_t i) { return fmt::format("{:016x}", i + 1); };
+  const auto hour = std::chrono::hours(1);
+  for (std::size_t i = 0; i < ProgramStore::most_files; ++i) {
+    std::ofstream(folder_ / "cache" / name(i)) << "a program\n";
+    const auto age = static_cast<int>(ProgramStore::most_files - i) * hour;
+    std::filesystem::last_write_time(folder_ / "cache" / name(i), std::filesystem::file_time_type::clock::now() - age);
+  }
+  store_.ask_in_use([&](const std::string& build_id) { return build_id == name(0); });
+  std::filesystem::remove(folder_ / "cache" / name(5));
+  std::ofstream(folder_ / "cache" / name(100)) << "a new one\n";
+  std::ofstream(folder_ / "cache" / name(101)) << "another new one\n";
+  fetches_.want(build_, driver, {});
+  serve([](const auto&, const Answer&) {});
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "cache" / name(0))) << "the oldest, but in use";
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "cache" / name(1)));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "cache" / name(2)));
+  EXPECT_EQ(files(), ProgramStore::most_files + 1) << "and the one in use";
 }
 
 TEST_F(ProgramFetch, TakesNothingFromAFolderThatIsOpenToOthers) {
