@@ -26,6 +26,7 @@ struct HeadOptions {
   ResourceOptions resources;
   std::string name;
   MemberOptions member;
+  std::uint64_t job_output = daemon::NodeLoopOptions().job_output;
   bool trusted_network = false;
   std::string log_level = "info";
 };
@@ -49,6 +50,7 @@ int run_head(const HeadOptions& options) {
   loop.name = options.name;
   loop.log_level = options.log_level;
   set_member_options(options.member, loop);
+  loop.job_output = options.job_output;
   loop.trusted_network = options.trusted_network;
   loop.is_head = true;
   loop.keys = options.keys;
@@ -90,6 +92,10 @@ Command add_head(CLI::App& program) {
   add_resource_options(*app, options->resources);
   app->add_option("--name", options->name, "Name of this node in errors and logs; default: the host's name");
   add_member_options(*app, options->member);
+  app->add_option("--job-output", options->job_output,
+                  "Most bytes kept of each stream of a program that was submitted, the newest; or 1GB; default: 16MB")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES");
   add_trusted_network(*app, options->trusted_network);
   app->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->check(one_of({"debug", "info", "warning", "error", "off"}))

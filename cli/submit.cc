@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -32,23 +34,36 @@ struct JobsArguments {
   bool follow = false, cancel = false, json = false;
 };
 
-daemon::Answer ask_job(Asker& asker, std::vector<std::string> words, Duration patience, std::uint64_t number = 0) {
-  auto answer = asker.visitor().ask_head({0, daemon::Topic::job, number, std::move(words)}, patience);
+daemon::Answer ask_job(Asker& asker, std::vector<std::string> words, Duration patience) {
+  auto answer = asker.visitor().ask_head({0, daemon::Topic::job, 0, std::move(words)}, patience);
   if (!answer.error.empty()) throw std::runtime_error(answer.error);
   return answer;
 }
 
 /// What a job has printed since the last call.
 struct Reading {
-  std::uint64_t out = 0, err = 0;
+  std::uint64_t out = 0, err = 0;  // bytes of it that were read, or are left out
   daemon::Row next(Asker& asker, const std::string& id, Duration patience) {
-    auto answer = ask_job(asker, {"state", id}, patience, out << 32 | err);
+    auto answer = ask_job(asker, {"state", id, std::to_string(out), std::to_string(err)}, patience);
     daemon::Row row = answer.rows.empty() ? daemon::Row() : answer.rows[0];
-    out += field(row, 3).size();
-    err += field(row, 4).size();
+    take(id, "standard output", out, field(row, 3), field(row, 5));
     write_result(field(row, 3));
+    take(id, "standard error", err, field(row, 4), field(row, 6));
     write_message(field(row, 4));
     return row;
+  }
+
+ private:
+  static void take(const std::string& id, const char* stream, std::uint64_t& read, const std::string& text,
+                   const std::string& from) {
+    const std::uint64_t begin = std::max<std::uint64_t>(read, std::strtoull(from.c_str(), nullptr, 10));
+    if (begin > read) {
+      write_message(
+          fmt::format("mobula: {} bytes of the {} of {} are left out here: of what a job prints the head keeps "
+                      "the newest (`mobula head --job-output`)\n",
+                      begin - read, stream, id));
+    }
+    read = begin + text.size();
   }
 };
 

@@ -1,10 +1,8 @@
 #include "runtime/daemon/jobs.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <spdlog/logger.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,11 +12,14 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
+#include <cstdlib>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
 
+#include "runtime/daemon/job_output.h"
+#include "runtime/daemon/job_process.h"
 #include "runtime/daemon/private_folder.h"
 #include "runtime/daemon/worker_logs.h"
 
@@ -27,19 +28,17 @@ namespace {
 
 constexpr Duration grace = std::chrono::seconds(5);
 constexpr std::size_t most_ended = 100;
-constexpr std::size_t most_running = 200;                  // each takes two descriptors
-constexpr std::size_t most_output = std::size_t{1} << 20;  // of each stream in one answer
+constexpr std::size_t most_running = 100;                       // each takes six descriptors
+constexpr std::size_t most_answer_part = std::size_t{1} << 20;  // of each stream in one answer
+constexpr std::size_t block = std::size_t{64} << 10;            // as much as a pipe holds
+constexpr int most_blocks = 16;  // read at a time, so that one that prints without end does not hold up the loop
 
 std::string reason(int error) {
   return std::generic_category().message(error);
 }
 
-std::string read_from(const std::filesystem::path& file, std::uint64_t offset) {
-  const process::Fd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text(most_output, '\0');
-  const ssize_t size = fd.valid() ? pread(fd.get(), text.data(), text.size(), static_cast<off_t>(offset)) : 0;
-  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
-  return text;
+std::uint64_t offset_in(const Question& question, std::size_t word) {
+  return word < question.words.size() ? std::strtoull(question.words[word].c_str(), nullptr, 10) : 0;
 }
 
 // This process's environment with these in it.
@@ -53,28 +52,6 @@ std::vector<std::string> environment_with(const std::map<std::string, std::strin
   return all;
 }
 
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> all;
-  for (std::string& word : words) all.push_back(word.data());
-  all.push_back(nullptr);
-  return all;
-}
-
-struct SpawnActions {
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-  SpawnActions() {
-    posix_spawn_file_actions_init(&files);
-    posix_spawnattr_init(&attributes);
-  }
-  ~SpawnActions() {
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&attributes);
-  }
-  SpawnActions(const SpawnActions&) = delete;
-  SpawnActions& operator=(const SpawnActions&) = delete;
-};
-
 }  // namespace
 
 struct Jobs::Job {
@@ -87,9 +64,19 @@ struct Jobs::Job {
   pid_t pid = 0;
   process::Fd pidfd;
   std::unique_ptr<EventLoop::Watch> watch;
+  struct Stream {
+    process::Fd pipe;  // what it prints
+    std::unique_ptr<EventLoop::Watch> watch;
+    std::optional<JobOutput> kept;
+    void close() {
+      watch.reset();
+      pipe.reset();
+    }
+  };
+  std::array<Stream, 2> streams;
   int status = 0;
   bool cancelled = false;
-  Time since{}, kill_due = never;
+  Time since{}, until = never, kill_due = never;
   std::uint64_t order = 0;
 
   const char* state_name() const {
@@ -97,7 +84,8 @@ struct Jobs::Job {
     return names[static_cast<std::size_t>(state)];
   }
   bool over() const { return state == State::ended || state == State::failed; }
-  std::filesystem::path output(int stream) const { return folder / (stream == 1 ? "stdout" : "stderr"); }
+  Stream& stream(int number) { return streams[static_cast<std::size_t>(number - 1)]; }
+  std::optional<JobOutput>& kept(int number) { return stream(number).kept; }
 };
 
 Jobs::Jobs(EventLoop& loop, const ProgramStore& programs, JobsOptions options, std::shared_ptr<spdlog::logger> log)
@@ -108,11 +96,23 @@ Jobs::~Jobs() {
   const Time until = steady_now() + std::chrono::seconds(1);
   for (auto& [id, job] : jobs_) {
     if (job->state != Job::State::running) continue;
-    pollfd end{job->pidfd.get(), POLLIN, 0};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - steady_now()).count();
-    ::poll(&end, 1, static_cast<int>(std::max<std::int64_t>(0, left)));
+    wait_for_end(*job, until);
     signal(*job, SIGKILL);
     waitpid(job->pid, nullptr, 0);
+  }
+}
+
+// Reads on: who prints must not wait for ever.
+void Jobs::wait_for_end(Job& job, Time until) {
+  for (bool over = false; !over && steady_now() < until;) {
+    std::array<pollfd, 3> fds{{{job.pidfd.get(), POLLIN, 0}, {-1, POLLIN, 0}, {-1, POLLIN, 0}}};
+    for (const int number : {1, 2}) fds[static_cast<std::size_t>(number)].fd = job.stream(number).pipe.get();
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - steady_now()).count();
+    if (::poll(fds.data(), fds.size(), static_cast<int>(std::max<std::int64_t>(0, left))) < 0 && errno != EINTR) return;
+    for (const int number : {1, 2}) {
+      if (fds[static_cast<std::size_t>(number)].revents != 0) read_output(job, number);
+    }
+    over = fds[0].revents != 0;
   }
 }
 
@@ -126,8 +126,9 @@ Answer Jobs::answer(NodeId asker, const Question& question, Time now) {
   if (verb == "submit") return submit(asker, question, now);
   if (verb == "list") {
     for (const auto& [id, job] : jobs_) {
-      answer.rows.push_back({id, job->words[0], job->state_name(), std::to_string(job->status),
-                             fmt::format("{:.3f}", std::chrono::duration<double>(now - job->since).count())});
+      answer.rows.push_back(
+          {id, job->words[0], job->state_name(), std::to_string(job->status),
+           fmt::format("{:.3f}", std::chrono::duration<double>(std::min(now, job->until) - job->since).count())});
     }
     return answer;
   }
@@ -139,8 +140,7 @@ Answer Jobs::answer(NodeId asker, const Question& question, Time now) {
   Job& job = *at->second;
   if (verb == "cancel") {
     if (job.state == Job::State::fetching) {
-      job.state = Job::State::failed;
-      job.why = "cancelled before it was started";
+      fail(job, "cancelled before it was started");
     } else if (job.state == Job::State::running && !job.cancelled) {
       signal(job, SIGTERM);
       job.cancelled = true;
@@ -150,16 +150,18 @@ Answer Jobs::answer(NodeId asker, const Question& question, Time now) {
     answer.error = "it does not know this question: another version of mobula runs there";
     return answer;
   }
-  // First whether it has ended, then what it printed: nothing is missed.
-  const bool over = job.over();
-  std::string out, err;
-  if (verb == "state" && !job.folder.empty()) {
-    out = read_from(job.output(1), question.number >> 32);
-    err = read_from(job.output(2), question.number & 0xffffffffu);
+  std::array<JobOutput::Part, 2> parts;
+  bool more = false;
+  for (const int stream : {1, 2}) {
+    if (verb != "state" || !job.kept(stream)) continue;
+    JobOutput::Part& part = parts[static_cast<std::size_t>(stream - 1)];
+    part = job.kept(stream)->read(offset_in(question, static_cast<std::size_t>(stream + 1)), most_answer_part);
+    more = more || (!part.text.empty() && part.from + part.text.size() < job.kept(stream)->end());
   }
-  const bool more = out.size() == most_output || err.size() == most_output;
-  answer.rows.push_back({over && more ? "running" : job.state_name(), std::to_string(job.status), job.why,
-                         std::move(out), std::move(err)});
+  auto& [out, err] = parts;
+  // Who has not read all is told of the end later.
+  answer.rows.push_back({job.over() && more ? "running" : job.state_name(), std::to_string(job.status), job.why,
+                         std::move(out.text), std::move(err.text), std::to_string(out.from), std::to_string(err.from)});
   return answer;
 }
 
@@ -200,48 +202,61 @@ void Jobs::program_here(const std::string& build_id, const std::string& file) {
 void Jobs::program_missing(const std::string& build_id, const std::string& why) {
   for (auto& [id, job] : jobs_) {
     if (job->build_id != build_id || job->state != Job::State::fetching) continue;
-    job->state = Job::State::failed;
-    job->why = "its program did not arrive: " + why;
+    fail(*job, "its program did not arrive: " + why);
   }
 }
 
+void Jobs::fail(Job& job, std::string why) {
+  job.state = Job::State::failed;
+  job.until = steady_now();
+  job.why = std::move(why);
+  log_->warn("{}: {}", job.id, job.why);
+}
+
 void Jobs::start(Job& job, const std::string& file) {
-  const auto failed = [&](const std::string& why) {
-    job.state = Job::State::failed;
-    job.why = why;
-    log_->warn("{}: {}", job.id, why);
-  };
   job.folder = options_.folder / job.id;
-  if (const auto folder = private_folder(job.folder); !folder) return failed(folder.error().message);
+  if (const auto folder = private_folder(job.folder); !folder) return fail(job, folder.error().message);
   if (!held_.valid()) held_ = hold_log_folder(options_.folder);
-  SpawnActions how;
-  posix_spawn_file_actions_addopen(&how.files, 0, "/dev/null", O_RDONLY, 0);
-  for (const int stream : {1, 2}) {
-    posix_spawn_file_actions_addopen(&how.files, stream, job.output(stream).c_str(),
-                                     O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600);
-  }
-  posix_spawn_file_actions_addchdir_np(&how.files, job.folder.c_str());
-  // This daemon blocks the signals that end it; its jobs must not.
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&how.attributes, &none);
-  posix_spawnattr_setsigdefault(&how.attributes, &all);
-  posix_spawnattr_setflags(&how.attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  auto environment = environment_with({{"MOBULA_ADDRESS", options_.address}, {"MOBULA_KEYS", options_.keys}});
-  const int error = posix_spawn(&job.pid, file.c_str(), &how.files, &how.attributes, pointers(job.words).data(),
-                                pointers(environment).data());
-  if (error != 0) return failed(fmt::format("cannot run {}: {}", job.words[0], reason(error)));
-  job.pidfd = process::Fd(static_cast<int>(syscall(SYS_pidfd_open, job.pid, 0)));
+  auto process = start_job(
+      {.file = file,
+       .words = job.words,
+       .environment = environment_with({{"MOBULA_ADDRESS", options_.address}, {"MOBULA_KEYS", options_.keys}}),
+       .folder = job.folder});
+  if (!process.ok()) return fail(job, process.error().message);
+  job.pid = process->pid;
   try {
+    job.pidfd = process::Fd(static_cast<int>(syscall(SYS_pidfd_open, job.pid, 0)));
     if (!job.pidfd.valid()) throw std::runtime_error(reason(errno));
     job.watch = loop_.watch(job.pidfd.get(), [this, &job] { reap(job); });
+    for (const int number : {1, 2}) {
+      Job::Stream& stream = job.stream(number);
+      stream.pipe = std::move(number == 1 ? process->output : process->errors);
+      stream.kept.emplace(job.folder / (number == 1 ? "stdout" : "stderr"), options_.most_output);
+      stream.watch = loop_.watch(stream.pipe.get(), [this, &job, number] { read_output(job, number); });
+    }
   } catch (const std::exception& e) {
+    job.watch.reset();
+    for (Job::Stream& stream : job.streams) stream.close();
     ::kill(-job.pid, SIGKILL);
     waitpid(job.pid, nullptr, 0);
-    return failed(fmt::format("cannot watch {}: {}", job.words[0], e.what()));
+    return fail(job, fmt::format("cannot watch {}: {}", job.words[0], e.what()));
   }
   job.state = Job::State::running;
+}
+
+void Jobs::read_output(Job& job, int number) {
+  Job::Stream& stream = job.stream(number);
+  std::string text(block, '\0');
+  for (int i = 0; i < most_blocks && stream.pipe.valid(); ++i) {
+    const ssize_t size = read(stream.pipe.get(), text.data(), text.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno == EAGAIN) return;
+    if (size <= 0) {  // nobody can write any more
+      stream.close();
+      return;
+    }
+    stream.kept->append(std::string_view(text).substr(0, static_cast<std::size_t>(size)));
+  }
 }
 
 void Jobs::reap(Job& job) {
@@ -254,10 +269,16 @@ void Jobs::reap(Job& job) {
   ::kill(-job.pid, SIGKILL);
   int status = 0;
   waitpid(job.pid, &status, 0);
+  for (const int number : {1, 2}) {
+    read_output(job, number);
+    job.stream(number).close();
+  }
   job.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   if (WIFSIGNALED(status)) job.why = fmt::format("killed by SIG{}", sigabbrev_np(WTERMSIG(status)));
   job.state = Job::State::ended;
+  job.until = steady_now();
   job.kill_due = never;
+  job.pidfd.reset();
   log_->info("{}: {} ended with status {}", job.id, job.words[0], job.status);
   job.watch.reset();
 }

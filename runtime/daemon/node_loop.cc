@@ -338,7 +338,8 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
       jobs_.emplace(loop_, *programs_,
                     JobsOptions{.folder = (base.empty() ? log_folder() : base) / fmt::format("jobs-{}", to_string(id_)),
                                 .address = address,
-                                .keys = std::filesystem::absolute(options.keys).string()},
+                                .keys = std::filesystem::absolute(options.keys).string(),
+                                .most_output = options.job_output},
                     log_);
     }
     std::string host = address.substr(0, address.rfind(':'));

@@ -40,6 +40,9 @@ struct NodeLoopOptions {
   // Where a daemon makes a folder for what its workers print. Unset: this user's; empty: nowhere.
   std::optional<std::string> log_folder;
 
+  // Of a head's daemon: how much it keeps of what a submitted program prints, of each stream.
+  std::uint64_t job_output = std::uint64_t{16} << 20;
+
   bool is_head = true;      // run Control
   bool has_driver = false;  // this process is a driver: slot 1 is its, and its program is prestarted
 

@@ -1,10 +1,13 @@
 // What people ask of a cluster of three nodes on two machines: submit, jobs, stack, logs, timeline, status.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -101,6 +104,30 @@ TEST_F(AskedByPeople, CancelsASubmittedProgramByCtrlC) {
   submit->signal(SIGINT);
   EXPECT_EQ(exit_status(submit->wait(60s)), 130) << submit->output();
   EXPECT_THAT(told({"jobs"}), ContainsRegex("job1 +cluster_driver +ended with status 143"));
+}
+
+TEST_F(AskedByPeople, KeepsTheNewestOfWhatASubmittedProgramPrints) {
+  const auto submit = start(1, {"submit", DRIVER_PROGRAM, "chatter", "40000000"});
+  EXPECT_EQ(exit_status(submit->wait(60s)), 0) << head_->output();
+  const std::string again = told({"jobs", "job1"});
+  EXPECT_THAT(again, HasSubstr("bytes of the standard output of job1 are left out here"));
+  EXPECT_THAT(again, HasSubstr("the end\n"));
+  EXPECT_GT(again.size(), 8'000'000u);
+  EXPECT_LT(again.size(), 17'000'000u);
+}
+
+// It ran on, with nobody to end it or to tell of it.
+TEST_F(AskedByPeople, LeavesNoSubmittedProgramBehindWhenTheHeadIsKilled) {
+  EXPECT_EQ(told({"submit", "--detach", DRIVER_PROGRAM, "linger"}), "job1\n");
+  const auto follower = start(0, {"jobs", "job1", "--follow"});
+  const std::string process = follower->wait_for("process ", 60s);
+  ASSERT_NE(follower->wait_for("all submitted", 60s), "") << follower->output() << head_->output();
+  const int program = static_cast<int>(syscall(SYS_pidfd_open, std::atoi(process.c_str() + 8), 0));
+  ASSERT_GE(program, 0) << process;
+  head_->signal(SIGKILL);
+  pollfd end{program, POLLIN, 0};
+  EXPECT_EQ(poll(&end, 1, 20'000), 1);
+  close(program);
 }
 
 TEST_F(AskedByPeople, SaysWhatWorkersDoAndWhatWaitsAndWhy) {

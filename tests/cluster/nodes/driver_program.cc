@@ -215,8 +215,17 @@ int linger_here() {
   return 0;
 }
 
+// Prints so many bytes, and that it has.
+int chatter(std::size_t bytes) {
+  const std::string line(999, 'x');
+  for (std::size_t printed = 0; printed < bytes; printed += line.size() + 1) std::puts(line.c_str());
+  say("the end");
+  return 0;
+}
+
 // Occupies two cpus for ever and waits for a third; an actor is there too.
 int linger() {
+  say("process " + std::to_string(getpid()));
   auto rt = mobula::Runtime::start();
   auto ledger = rt.with({.name = "the ledger"}).spawn<Ledger>();
   ledger.call<&Ledger::add>(1).get();
@@ -229,6 +238,24 @@ int linger() {
 int prints(const std::string& address, const std::string& keys) {
   auto rt = mobula::Runtime::start({.address = address, .keys = keys});
   for (int i = 0; i < 3; ++i) rt.remote<print_line>(i).get();
+  return 0;
+}
+
+// Stores two values with the head, once the test says so.
+int keep(const std::string& address, const std::string& keys) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  say("ready");
+  std::string line;
+  std::getline(std::cin, line);
+  for (int i = 0; i < 2; ++i) {
+    say("storing");
+    try {
+      rt.with({.detached = true}).put(large(200'000));
+      say("kept");
+    } catch (const mobula::TaskError& error) {
+      say("not kept: " + error.error().describe());
+    }
+  }
   return 0;
 }
 
@@ -258,6 +285,9 @@ int main(int argc, char** argv) {
   if (what == "resume") return resume(arguments.at(1), arguments.at(2));
   if (what == "prints") return prints(arguments.at(1), arguments.at(2));
   if (what == "collective") return collective(arguments.at(1), arguments.at(2));
+  if (what == "uneven") return uneven(arguments.at(1), arguments.at(2));
+  if (what == "keep") return keep(arguments.at(1), arguments.at(2));
+  if (what == "chatter") return chatter(std::stoul(arguments.at(1)));
   if (what == "graph") return graph(arguments.at(1), arguments.at(2));
   if (what == "visit") return visit(std::stoi(arguments.at(1)));
   if (what == "linger") return linger();
@@ -266,6 +296,8 @@ int main(int argc, char** argv) {
       stderr,
       "usage: cluster_driver busy N | squares ADDRESS KEYS N | spread ADDRESS KEYS PLACES | objects ADDRESS KEYS | "
       "hoard ADDRESS KEYS | resume ADDRESS KEYS | lineage ADDRESS KEYS | prints ADDRESS KEYS | collective ADDRESS KEYS "
-      "| graph ADDRESS KEYS | join ADDRESS KEYS | visit STATUS | linger\n");
+      "| uneven ADDRESS KEYS | keep ADDRESS KEYS | graph ADDRESS KEYS | join ADDRESS KEYS | visit STATUS | chatter "
+      "BYTES "
+      "| linger\n");
   return 2;
 }

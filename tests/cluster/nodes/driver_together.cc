@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -79,6 +80,8 @@ class Member {
     for (;;) ring_.all_reduce(std::span(values), mobula::Reduce::max);
   }
   void dies() { raise(SIGKILL); }
+  // One of them brings more than the others.
+  void gather(int rank, std::size_t n) { ring_.all_gather(std::vector<float>(rank == 1 ? n : 50'000)); }
   void differs(int rank) {
     std::vector<float> values(rank == 0 ? 5 : 50'000);
     ring_.all_reduce(std::span(values));
@@ -143,6 +146,18 @@ int collective(const std::string& address, const std::string& keys) {
   for (int rank = 0; rank < 4; ++rank)
     differ.push_back(ring[static_cast<std::size_t>(rank)].call<&Member::differs>(rank));
   for (const auto& one : differ) say("differs: " + one.try_get().error().describe());
+  return 0;
+}
+
+// One member's node has no room for what it brings.
+int uneven(const std::string& address, const std::string& keys) {
+  auto rt = mobula::Runtime::start({.address = address, .keys = keys});
+  const auto ring = members(rt, 4);
+  std::vector<mobula::Ref<void>> all;
+  for (int rank = 0; rank < 4; ++rank) {
+    all.push_back(ring[static_cast<std::size_t>(rank)].call<&Member::gather>(rank, std::size_t{16} << 20));
+  }
+  for (const auto& one : all) say("ended: " + one.try_get(std::chrono::seconds(20)).error().describe());
   return 0;
 }
 

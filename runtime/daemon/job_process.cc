@@ -1,0 +1,112 @@
+#include "runtime/daemon/job_process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace mobula::daemon {
+namespace {
+
+// A descriptor that is in nobody's way when 0, 1 and 2 are made.
+process::Fd above_standard(int fd) {
+  if (fd < 0 || fd > 2) return process::Fd(fd);
+  const process::Fd low(fd);
+  return process::Fd(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
+struct Pipe {
+  process::Fd read, write;
+  Pipe() {
+    int ends[2] = {-1, -1};
+    if (pipe2(ends, O_CLOEXEC) != 0) return;
+    read = above_standard(ends[0]);
+    write = above_standard(ends[1]);
+  }
+  bool valid() const { return read.valid() && write.valid(); }
+};
+
+std::vector<char*> pointers(const std::vector<std::string>& words) {
+  std::vector<char*> all;
+  for (const std::string& word : words) all.push_back(const_cast<char*>(word.c_str()));
+  all.push_back(nullptr);
+  return all;
+}
+
+// All that the child needs, made before the fork: other threads of the parent may hold locks then.
+struct Child {
+  pid_t parent;
+  const char *file, *folder;
+  char *const *words, *const *environment;
+  int input, output, errors, failed;
+
+  // Only what a forked child of a process with threads may call. Does not return.
+  [[noreturn]] void run() const {
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);  // it has died meanwhile
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) sigaction(number, &standard, nullptr);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (dup2(input, 0) == 0 && dup2(output, 1) == 1 && dup2(errors, 2) == 2 && chdir(folder) == 0) {
+      execve(file, words, environment);
+    }
+    const int error = errno;
+    static_cast<void>(!::write(failed, &error, sizeof(error)));
+    _exit(127);
+  }
+};
+
+}  // namespace
+
+Result<JobProcess> start_job(const JobCommand& command) {
+  const auto failed = [&](int error) {
+    return Error{
+        .code = ErrorCode::unavailable,
+        .message = fmt::format("cannot run {}: {}", command.words.at(0), std::generic_category().message(error))};
+  };
+  Pipe output, errors, failure;
+  const process::Fd input = above_standard(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!output.valid() || !errors.valid() || !failure.valid() || !input.valid()) return failed(errno);
+  const std::vector<char*> words = pointers(command.words), environment = pointers(command.environment);
+  const Child child{.parent = getpid(),
+                    .file = command.file.c_str(),
+                    .folder = command.folder.c_str(),
+                    .words = words.data(),
+                    .environment = environment.data(),
+                    .input = input.get(),
+                    .output = output.write.get(),
+                    .errors = errors.write.get(),
+                    .failed = failure.write.get()};
+  // No handler of the parent's may run in the child.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = fork();
+  if (pid == 0) child.run();
+  const int fork_error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return failed(fork_error);
+  for (Pipe* pipe : {&output, &errors, &failure}) pipe->write.reset();
+  int error = 0;
+  ssize_t size = 0;
+  do size = read(failure.read.get(), &error, sizeof(error));
+  while (size < 0 && errno == EINTR);
+  if (size != 0) {  // (Nothing: the pipe was closed by the program's execution.)
+    waitpid(pid, nullptr, 0);
+    return failed(size == sizeof(error) ? error : EIO);
+  }
+  for (Pipe* pipe : {&output, &errors}) fcntl(pipe->read.get(), F_SETFL, O_NONBLOCK);
+  return JobProcess{pid, std::move(output.read), std::move(errors.read)};
+}
+
+}  // namespace mobula::daemon
