@@ -36,8 +36,8 @@ int run(const Arguments& arguments) {
       if (!arguments.node.empty() && member.view.name != arguments.node) continue;
       daemon::Question question{
           .id = 0, .topic = daemon::Topic::logs, .number = arguments.lines, .words = {arguments.name, arguments.pid}};
-      for (const auto& [file, offset] : had[member.view.node]) question.words.push_back(file + "=" + offset);
-      // One file that is none makes all others new ones.
+      for (const auto& [log, offset] : had[member.view.node]) question.words.push_back(log + "=" + offset);
+      // One log that is none makes all others new ones.
       if (!first && had[member.view.node].empty()) question.words.emplace_back("-=0");
       const auto answer = asker.visitor().ask({member.view.node}, question, arguments.ask.patience()).begin()->second;
       if (!answer.error.empty()) {
@@ -49,7 +49,7 @@ int run(const Arguments& arguments) {
           write_result(fmt::format("==> {}: {} <==\n", member.view.name, field(row, 0)));
         }
         write_result(field(row, 2));
-        had[member.view.node][field(row, 0)] = field(row, 1);
+        had[member.view.node][field(row, 3)] = field(row, 1);
       }
     }
     first = false;

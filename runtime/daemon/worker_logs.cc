@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <compare>
 #include <cstdlib>
 #include <ctime>
 #include <system_error>
@@ -69,6 +70,10 @@ std::string only_named(const std::string& text, std::string_view name) {
   return kept;
 }
 
+std::string file_of(pid_t worker) {
+  return fmt::format("worker-{}.log", worker);
+}
+
 // A folder of logs or jobs whose daemon is gone.
 bool is_left(const std::filesystem::path& folder) {
   const std::string name = folder.filename();
@@ -101,21 +106,24 @@ bool WorkerLogs::open(pid_t worker) {
     held_ = hold_log_folder(folder_);
   }
   prune();
-  const std::string file = folder_ / fmt::format("worker-{}.log", worker);
+  const std::string name = file_of(worker), file = folder_ / name;
   Open& made = open_[worker];
   made.fd = process::Fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (numbers_.try_emplace(name, last_number_ + 1).second) ++last_number_;
   struct stat status {};
   if (made.fd.valid() && fstat(made.fd.get(), &status) == 0) made.bytes = static_cast<std::uint64_t>(status.st_size);
   return made.fd.valid();
 }
 
-void WorkerLogs::prune() const {
+void WorkerLogs::prune() {
   std::error_code none;
   auto files = oldest_first(folder_);
   for (std::size_t i = 0; i + most_files <= files.size(); ++i) {
-    const bool in_use = std::ranges::any_of(
-        open_, [&](const auto& one) { return files[i].second.filename() == fmt::format("worker-{}.log", one.first); });
-    if (!in_use) std::filesystem::remove(files[i].second, none);
+    const bool in_use =
+        std::ranges::any_of(open_, [&](const auto& one) { return files[i].second.filename() == file_of(one.first); });
+    if (in_use) continue;
+    std::filesystem::remove(files[i].second, none);
+    numbers_.erase(files[i].second.filename());
   }
   auto folders = oldest_first(base_);
   std::erase_if(folders, [&](const Age& one) { return one.second == folder_; });
@@ -141,38 +149,47 @@ void WorkerLogs::write(pid_t worker, std::string_view lines) {
   if (::write(to.fd.get(), text.data(), text.size()) < 0) return;
   to.bytes += text.size();
   if (to.bytes < most_file_bytes) return;
-  const std::string file = folder_ / fmt::format("worker-{}.log", worker);
+  const std::string name = file_of(worker), file = folder_ / name;
   if (rename(file.c_str(), (file + ".old").c_str()) != 0) return;
   open_.erase(worker);
+  // It stays the log that it was: who follows it reads its rest, and then the new one from the start.
+  if (auto number = numbers_.extract(name)) numbers_[name + ".old"] = number.mapped();
 }
 
 Answer WorkerLogs::read(const Question& question) const {
   Answer answer{.id = question.id, .number = 0, .error = {}, .rows = {}};
   const auto word = [&](std::size_t i) { return i < question.words.size() ? question.words[i] : std::string(); };
   const std::string name = word(0), pid = word(1);
-  std::map<std::string, std::uint64_t> had;
+  std::map<std::string, std::uint64_t> had;  // by log
   for (std::size_t i = 2; i < question.words.size(); ++i) {
     const auto equal = question.words[i].rfind('=');
     if (equal == std::string::npos) continue;
     had[question.words[i].substr(0, equal)] = std::strtoull(question.words[i].c_str() + equal + 1, nullptr, 10);
   }
-  std::size_t room = most_answer_bytes;
+  // In the order in which they were written to last, and of one process in that in which they were begun.
+  struct Log {
+    std::filesystem::file_time_type written;
+    std::uint64_t number;
+    std::string file;
+    auto operator<=>(const Log&) const = default;
+  };
+  std::vector<Log> logs;
   for (const auto& [when, path] : oldest_first(folder_)) {
-    const std::string file = path.filename();
+    const auto number = numbers_.find(path.filename());
+    if (number != numbers_.end()) logs.push_back({when, number->second, path.filename()});
+  }
+  std::ranges::sort(logs);
+  std::size_t room = most_answer_bytes;
+  for (const auto& [when, number, file] : logs) {
     if (!pid.empty() && file != "worker-" + pid + ".log" && file != "worker-" + pid + ".log.old") continue;
-    std::error_code none;
-    const std::uint64_t size = std::filesystem::file_size(path, none);
-    if (none) continue;
-    const auto known = had.find(file);
-    const bool follows = known != had.end() && known->second <= size;
-    std::uint64_t offset = follows ? known->second : 0;
-    std::string text = whole_lines(path, offset, std::min<std::uint64_t>(room, most_file_bytes + (1 << 20)));
+    const auto known = had.find(std::to_string(number));
+    std::uint64_t offset = known != had.end() ? known->second : 0;
+    std::string text = whole_lines(folder_ / file, offset, std::min<std::uint64_t>(room, most_file_bytes + (1 << 20)));
     offset += text.size();
     if (!name.empty()) text = only_named(text, name);
-    if (!follows && had.empty()) text = last_lines(text, question.number);
-    if (text.size() > room) continue;
+    if (had.empty()) text = last_lines(text, question.number);
     room -= text.size();
-    answer.rows.push_back({file, std::to_string(offset), std::move(text)});
+    answer.rows.push_back({file, std::to_string(offset), std::move(text), std::to_string(number)});
   }
   return answer;
 }

@@ -33,8 +33,9 @@ class WorkerLogs {
   void write(pid_t worker, std::string_view lines);
   void ended(pid_t worker) { open_.erase(worker); }
 
-  // Topic::logs. words: a task's or actor's name or "" for all; a pid or ""; then what the asker has, as "FILE=OFFSET".
-  // number: lines of the end of each file that it does not have. Rows: file, offset for the next question, lines.
+  // Topic::logs. words: a task's or actor's name or "" for all; a pid or ""; then what the asker has, as "LOG=OFFSET".
+  // number: lines of the end of each log that it does not have. Rows: file, offset for the next question, lines, log. A
+  // log is a number that stays the same when its file is put aside, and that no other one of this node gets.
   Answer read(const Question& question) const;
   const std::filesystem::path& folder() const { return folder_; }
 
@@ -44,12 +45,14 @@ class WorkerLogs {
     std::uint64_t bytes = 0;
   };
   bool open(pid_t worker);
-  void prune() const;
+  void prune();
 
   const std::filesystem::path base_, folder_;
   bool failed_ = false;
   process::Fd held_;  // while it lives, nobody prunes its folder
   std::map<pid_t, Open> open_;
+  std::uint64_t last_number_ = 0;
+  std::map<std::string, std::uint64_t> numbers_;  // of the logs, by the names of their files
 };
 
 }  // namespace mobula::daemon
