@@ -92,21 +92,8 @@ class CollectiveMember {
   std::vector<Array<std::byte>> exchange(const CollectiveAsk& ask,
                                          const std::vector<std::span<const std::byte>>& mine) {
     begin(ask);
-    board_->say(ask, 0);
-    board_->meet(deadline_);
-    compare_asks();
-    CollectiveBrought brought{{rank_}, std::vector<std::vector<CollectivePart>>(1)};
-    for (const std::span<const std::byte> bytes : mine) brought.parts[0].push_back(part_of(bytes));
     std::vector<Array<std::byte>> out;
-    for (CollectivePart& part : answer(hub_.call<&CollectiveHub::exchange>(number_, ask, brought))) {
-      Array<std::byte> bytes = part.object ? part.object.get() : std::move(part.bytes);
-      if (reinterpret_cast<std::uintptr_t>(bytes.data()) % 64 != 0 && !bytes.empty()) {
-        ArrayBuilder<std::byte> aligned(bytes.size(), ArrayBuilder<std::byte>::OnHeap{});
-        std::memcpy(aligned.data(), bytes.data(), bytes.size());
-        bytes = std::move(aligned).finish();
-      }
-      out.push_back(std::move(bytes));
-    }
+    or_end([&] { out = exchange_parts(ask, mine); });
     return out;
   }
 
@@ -222,6 +209,25 @@ class CollectiveMember {
       letter.bytes = bytes.size();
       if (!bytes.empty()) std::memcpy(letter.text, bytes.data(), bytes.size());
     }
+  }
+  std::vector<Array<std::byte>> exchange_parts(const CollectiveAsk& ask,
+                                               const std::vector<std::span<const std::byte>>& mine) {
+    board_->say(ask, 0);
+    board_->meet(deadline_);
+    compare_asks();
+    CollectiveBrought brought{{rank_}, std::vector<std::vector<CollectivePart>>(1)};
+    for (const std::span<const std::byte> bytes : mine) brought.parts[0].push_back(part_of(bytes));
+    std::vector<Array<std::byte>> out;
+    for (CollectivePart& part : answer(hub_.call<&CollectiveHub::exchange>(number_, ask, brought))) {
+      Array<std::byte> bytes = part.object ? part.object.get() : std::move(part.bytes);
+      if (reinterpret_cast<std::uintptr_t>(bytes.data()) % 64 != 0 && !bytes.empty()) {
+        ArrayBuilder<std::byte> aligned(bytes.size(), ArrayBuilder<std::byte>::OnHeap{});
+        std::memcpy(aligned.data(), bytes.data(), bytes.size());
+        bytes = std::move(aligned).finish();
+      }
+      out.push_back(std::move(bytes));
+    }
+    return out;
   }
   CollectivePart part_of(std::span<const std::byte> bytes) {
     if (bytes.size() <= small_collective_bytes) return {Array<std::byte>(bytes), {}};

@@ -14,6 +14,7 @@
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::HasSubstr;
 
 class TwoNodes : public testing::Test {
@@ -173,6 +174,21 @@ TEST_F(TwoNodes, TheirActorsComputeTogether) {
   EXPECT_THAT(said, HasSubstr("all_reduce of 50000 floating numbers of 4 bytes (sum)"));
 }
 
+// The others waited for ever: that one of them had failed between two meetings was told to nobody.
+TEST_F(TwoNodes, AMemberThatFailsInTheMiddleOfAnExchangeEndsItForAll) {
+  auto head = start_head(2, keys());
+  auto node = start_node(2, keys(), {"--object-memory", "32MB", "--spill-dir", ""});
+  ASSERT_NE(node->wait_for("joined the cluster"), "") << node->output();
+  auto driver = start_driver({"uneven", address(), keys()});
+  EXPECT_EQ(driver->wait(90s), 0) << driver->output() << head->output() << node->output();
+  const std::string& said = driver->output();
+  EXPECT_THAT(said, HasSubstr("ended: out_of_memory in "));
+  int told = 0;
+  const std::string why = "has ended: rank 1 left all_gather of floating numbers of 4 bytes";
+  for (auto at = said.find(why); at != std::string::npos; at = said.find(why, at + 1)) ++told;
+  EXPECT_EQ(told, 3) << said;
+}
+
 TEST_F(TwoNodes, AGraphAcrossThemIsRefusedInWords) {
   auto head = start_head(1, keys());
   auto node = start_node(1, keys());
@@ -259,6 +275,22 @@ TEST_F(TwoNodes, LoseTheWorkersOfADriverThatIsKilled) {
   // Both nodes are as before: nothing of theirs stays with the dead.
   auto next = start_driver({"spread", address(), keys(), "2"});
   EXPECT_EQ(next->wait(60s), 0) << next->output() << head->output() << node->output();
+}
+
+TEST_F(TwoNodes, AHeadThatDiesWhileItIsGivenAValueIsAnError) {
+  auto head = start_head(1, keys());
+  auto driver = start_driver({"keep", address(), keys()});
+  ASSERT_NE(driver->wait_for("ready"), "") << driver->output();
+  head->signal(SIGSTOP);  // so that it does not answer
+  driver->write("go\n");
+  ASSERT_NE(driver->wait_for("storing"), "") << driver->output();
+  EXPECT_EQ(driver->wait_for("kept", 500ms), "") << driver->output();
+  head->signal(SIGKILL);
+  for (const auto patience : {15s, 2s}) {  // then it is known
+    EXPECT_THAT(driver->wait_for("kept", patience),
+                AllOf(HasSubstr("not kept: unavailable"), HasSubstr("the head, which would keep it, is gone")));
+  }
+  EXPECT_EQ(driver->wait(20s), 0) << driver->output();
 }
 
 TEST_F(TwoNodes, OneThatWasOnlyCutOffComesBackAsANewOne) {
