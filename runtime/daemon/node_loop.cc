@@ -169,9 +169,11 @@ class NodeLoop::Impl final : public NodeSink,
   void frame_arrived(NodeId from, std::span<const std::byte> frame) override;
   void node_connected(NodeId node) override {
     if (control_) control_->on_connected(node, now_);
+    if (node_ && node == head_) node_->on_head_found(now_);
   }
   void node_disconnected(NodeId node) override {
     if (control_) control_->on_disconnected(node, now_);
+    if (node_ && node == head_) node_->on_head_lost(now_);
     if (visitors_.erase(node) == 0) return;
     if (fetches_) fetches_->lost(node, "it hung up");
     cluster_->forget(node);
@@ -377,6 +379,7 @@ void NodeLoop::Impl::make_node(NodeId head) {
   node.record = decisions_.is_open();
   if (disk_) node.spill.directory = disk_->directory();
   node.memory_threshold = options_.memory_threshold;
+  node.head_patience = options_.node_timeout;
   node.head = head;
   if (options_.has_driver) {
     node.program = program_;

@@ -8,7 +8,17 @@ namespace mobula {
 
 namespace {
 constexpr Duration again_after = std::chrono::seconds(1);  // at a node that had no room
+
+wire::ValueKept not_kept(std::uint64_t tag, const std::string& why) {
+  wire::ValueKept answer;
+  answer.tag = tag;
+  answer.value.kind = wire::ValueKind::error;
+  answer.value.error.code = ErrorCode::unavailable;
+  answer.value.error.message = "storing a detached value: the head, which would keep it, is gone (" + why +
+                               "); store it again when there is a head, or without `detached`";
+  return answer;
 }
+}  // namespace
 
 void Node::Impl::on_want_copies(const wire::WantCopies& message, Time now) {
   if (message.copies == 0) {
@@ -98,7 +108,18 @@ void Node::Impl::on_keep_value(const wire::KeepValue& message) {
     on_object_left(node_process(options_.head), kept.value.location);
     kept.passing = options_.passing;
   }
-  sink_.send(node_process(options_.head), std::move(kept));
+  if (!head_gone_) {
+    sink_.send(node_process(options_.head), std::move(kept));
+    return;
+  }
+  if (kept.value.kind == wire::ValueKind::object) on_free({kept.value.location});
+  sink_.send(kept.asker, not_kept(kept.tag, *head_gone_));
+}
+
+// Which of its answers are still to come only those know who asked: tag 0 is for all of them.
+void Node::Impl::head_is_gone(const std::string& why) {
+  head_gone_ = why;
+  tell_local(not_kept(0, why));
 }
 
 }  // namespace mobula

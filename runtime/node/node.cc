@@ -132,6 +132,7 @@ void Node::Impl::on_node_died(const wire::NodeDied& message, Time now) {
     return;
   }
   if (!dead_nodes_.insert(message.node).second) return;
+  if (message.node == options_.head) head_is_gone(message.reason);
   see(std::move(view_.nodes));
   std::erase_if(dead_owners_, [&](const ProcessId& owner) { return owner.node == message.node; });
   tell_local(message);
@@ -313,11 +314,15 @@ void Node::Impl::on_timer(Time now) {
     copies_due_ = never;
     place_all_copies(now);
   }
+  if (now >= head_due_) {
+    head_due_ = never;
+    head_is_gone("there is no way to it");
+  }
   spills_.on_timer(now);
 }
 
 Time Node::Impl::next_timer() const {
-  Time next = std::min({heartbeat_due_, reclaim_due_, restless_, copies_due_, spills_.next_timer()});
+  Time next = std::min({heartbeat_due_, reclaim_due_, restless_, copies_due_, head_due_, spills_.next_timer()});
   std::vector<std::uint32_t> idle(programs_.size());
   for (const auto& [process, worker] : workers_) {
     next = std::min(next, worker.revoke_deadline);
@@ -371,6 +376,14 @@ void Node::on_object_failed(const wire::ObjectLocation& asked, const Error& erro
 void Node::on_object_left(const ProcessId& owner, const wire::ObjectLocation& location, Time now) {
   (void)now;
   impl_->on_object_left(owner, location);
+}
+void Node::on_head_lost(Time now) {
+  if (!impl_->head_gone_) impl_->head_due_ = std::min(impl_->head_due_, now + impl_->options_.head_patience);
+}
+void Node::on_head_found(Time now) {
+  (void)now;
+  impl_->head_due_ = never;
+  if (!impl_->dead_nodes_.contains(impl_->options_.head)) impl_->head_gone_.reset();
 }
 void Node::on_memory(const MemoryReading& reading, Time now) {
   (void)now;

@@ -35,7 +35,8 @@ struct NodeOptions {
   std::uint32_t max_workers = 4096;                 // processes, blocked ones included
   Duration surplus_keep = std::chrono::seconds(5);  // idle workers beyond the prestarted ones retire after this
   Duration heartbeat = std::chrono::milliseconds(500);
-  Duration revoke_grace = std::chrono::seconds(1);     // for a worker whose lease's owner died, then SIGKILL
+  Duration revoke_grace = std::chrono::seconds(1);           // for a worker whose lease's owner died, then SIGKILL
+  Duration head_patience = std::chrono::milliseconds(2500);  // without a way to the head, then it counts as gone
   Duration restless = std::chrono::milliseconds(100);  // a request that was sent here waits so long, then it may go on
   SpillOptions spill;
   double memory_threshold = 0.95;         // part of the memory in use from which on a task is killed
@@ -102,6 +103,9 @@ class Node {
   /// A result that lies here was sent to its owner on another node: from now on the node answers for the object, and
   /// frees it when the owner says so, or dies.
   void on_object_left(const ProcessId& owner, const wire::ObjectLocation& location, Time now);
+  /// There is no way to the head any more, and there is one again.
+  void on_head_lost(Time now);
+  void on_head_found(Time now);
   /// How full the memory is; often enough to act before the kernel does.
   void on_memory(const MemoryReading& reading, Time now);
   /// What write_spill and read_spill led to. A disk that is full is ErrorCode::disk_full; bytes that are not those that

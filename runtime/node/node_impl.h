@@ -64,8 +64,8 @@ class Node::Impl {
   struct WorkerEntry {
     Node::Worker state;
     std::uint32_t program = 0;
-    Resources held;         // of the lease
-    std::uint64_t tag = 0;  // of the request that got it
+    Resources held;               // of the lease
+    std::uint64_t tag = 0;        // of the request that got it
     std::uint64_t job = 0;
     std::int32_t priority = 0;
     bool preemptible = false;
@@ -168,6 +168,8 @@ class Node::Impl {
   void place_all_copies(Time now);
   void on_copy_here(const ProcessId& from, const wire::ObjectHere& message, Time now);
   void on_keep_value(const wire::KeepValue& message);
+  /// Who waits for the head to keep a value is told that it will not.
+  void head_is_gone(const std::string& why);
 
   const NodeId self_;
   const NodeOptions options_;
@@ -209,6 +211,8 @@ class Node::Impl {
   std::map<wire::ObjectLocation, wire::ObjectLocation> originals_;  // the same, by the local location
   std::map<wire::ObjectLocation, std::vector<Waiting>> pulls_;
   std::map<RefId, Wish> wishes_;           // for copies that are not there yet
+  Time head_due_ = never;                  // when a head that cannot be reached counts as gone
+  std::optional<std::string> head_gone_;   // why
   Time copies_due_ = never;                // when nodes that could not fetch one are asked again
   std::set<wire::ObjectLocation> coming_;  // those that were asked for, or wait for room first, whoever still waits
 };

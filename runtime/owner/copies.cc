@@ -149,8 +149,21 @@ std::optional<Result<std::uint32_t>> Owner::Impl::take_copies(RefHandle ref) {
 std::uint64_t Owner::Impl::keep_value(wire::KeepValue&& wanted) {
   wanted.tag = ++last_question_;
   wanted.asker = self_;
+  keeping_.insert(wanted.tag);
   sink_.send(node_process(self_.node), std::move(wanted));
   return last_question_;
+}
+
+// Tag 0, from the node: the head is gone, and answers none of them.
+void Owner::Impl::on_value_kept(const wire::ValueKept& message) {
+  if (message.tag == 0) {
+    for (const std::uint64_t tag : std::exchange(keeping_, {})) kept_values_[tag] = message;
+  } else if (keeping_.erase(message.tag) != 0) {
+    kept_values_[message.tag] = message;
+  } else if (message.ref.owner && !is_dead(message.ref.owner)) {
+    // The head is there after all, but who asked has been told otherwise.
+    sink_.send(message.ref.owner, wire::DropBorrow{message.ref});
+  }
 }
 
 std::optional<Result<RefHandle>> Owner::Impl::take_kept(std::uint64_t tag) {

@@ -69,7 +69,7 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                         [&](const wire::WatchCopies& m) { return on_watch_copies(from, m.ref), true; },
                         [&](const wire::CopiesHeld& m) { return on_copies_held(m), true; },
                         [&](const wire::KeepValue& m) { return on_keep_value(m, now), true; },
-                        [&](const wire::ValueKept& m) { return kept_values_[m.tag] = m, true; },
+                        [&](const wire::ValueKept& m) { return on_value_kept(m), true; },
                         [&](const wire::ProcessDied& m) { return on_process_died(m.process, m.death, now), true; },
                         [&](const wire::NodeDied& m) { return on_node_died(m.node, m.reason, now, m.name), true; },
                         [](const auto&) { return false; },

@@ -307,6 +307,7 @@ class Owner::Impl {
   std::optional<Result<std::uint32_t>> take_copies(RefHandle ref);
   std::uint64_t keep_value(wire::KeepValue&& wanted);
   std::optional<Result<RefHandle>> take_kept(std::uint64_t tag);
+  void on_value_kept(const wire::ValueKept& message);
   void on_keep_value(const wire::KeepValue& message, Time now);
   void hold_for_heirs(RefHandle ref, const ProcessId& dead, Time now);
   void end_holds(Time now);
@@ -524,6 +525,7 @@ class Owner::Impl {
   std::uint32_t last_group_ = 0;
   std::map<wire::GroupId, wire::GroupPlaced> placed_;     // answers nobody took yet
   std::uint64_t last_question_ = 0;                       // tags of FindName, CreateDetached and KeepValue
+  std::set<std::uint64_t> keeping_;                       // tags of KeepValue without an answer
   std::map<std::uint64_t, wire::ValueKept> kept_values_;  // answers nobody took yet
   std::multimap<Time, std::pair<RefHandle, ProcessId>> holds_of_dead_;
   std::set<NodeId> passing_nodes_;                  // with copies of what shall not end with a driver

@@ -66,6 +66,13 @@ struct NodeCopies : testing::Test, NodeSink {
     here.error.code = code;
     EXPECT_TRUE(node->on_message(node_process(by), here, now));
   }
+  std::vector<wire::ValueKept> told() const {
+    std::vector<wire::ValueKept> all;
+    for (const auto& [to, message] : messages) {
+      if (const auto* one = std::get_if<wire::ValueKept>(&message)) all.push_back(*one);
+    }
+    return all;
+  }
   /// Who was asked to fetch it since the last time.
   std::vector<NodeId> asked() {
     std::vector<NodeId> nodes;
@@ -182,6 +189,46 @@ TEST_F(NodeCopies, AValueForTheHeadBelongsToTheNodeFromNowOn) {
   messages.clear();
   node->on_message(driver, keep, now);
   EXPECT_THAT(messages, IsEmpty());
+}
+
+// Who stored a detached value waited for ever when the head died before it had answered.
+TEST_F(NodeCopies, WhoWaitsForAHeadThatIsGoneIsToldSo) {
+  make(second, true);
+  wire::KeepValue keep;
+  keep.tag = 7;
+  keep.asker = driver;
+  keep.value.kind = wire::ValueKind::object;
+  keep.value.location = original;
+  node->on_message(driver, keep, now);
+  messages.clear();
+  node->on_head_lost(now);
+  node->on_timer(now += milliseconds(2499));
+  node->on_head_lost(now);
+  EXPECT_THAT(told(), IsEmpty()) << "it may come back";
+  node->on_timer(now += milliseconds(1));
+  ASSERT_EQ(told().size(), 1u);
+  EXPECT_EQ(told()[0].tag, 0u) << "all of them";
+  EXPECT_EQ(told()[0].value.error.code, ErrorCode::unavailable);
+  EXPECT_THAT(freed, IsEmpty()) << "it may have it";
+  // From then on at once.
+  messages.clear();
+  node->on_message(driver, keep, now);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(told().at(0).tag, 7u);
+  EXPECT_THAT(freed, ElementsAre(original));
+  // Until it is there again.
+  node->on_head_found(now);
+  messages.clear();
+  node->on_message(driver, keep, now);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].first, node_process(second));
+  messages.clear();
+  node->on_head_lost(now);
+  node->on_head_found(now += milliseconds(2000));
+  node->on_timer(now += milliseconds(2000));
+  EXPECT_THAT(told(), IsEmpty());
+  node->on_message(node_process(self), wire::NodeDied{second, "another one is at its address"}, now);
+  EXPECT_EQ(told().size(), 1u);
 }
 
 }  // namespace

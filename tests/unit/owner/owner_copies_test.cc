@@ -201,6 +201,30 @@ TEST_F(OwnerCopies, AValueThatIsGivenAwayComesBackAsABorrowedOne) {
   EXPECT_EQ(owner.counts(), Owner::Counts{});
 }
 
+TEST_F(OwnerCopies, AHeadThatIsGoneKeepsNothingAndWhatItAnswersLaterIsGivenBack) {
+  const std::uint64_t tag = owner.keep_value({.value = object_at(at(here, 1))});
+  const std::uint64_t other = owner.keep_value({});
+  const RefId name{node_process(there), 8, 1};
+  owner.on_message(node_process(there), wire::ValueKept{other, name, {}}, now);
+  wire::ValueKept gone;
+  gone.value.kind = wire::ValueKind::error;
+  gone.value.error.code = ErrorCode::unavailable;
+  owner.on_message(node_process(here), gone, now);
+  EXPECT_EQ(owner.take_kept(tag)->error().code, ErrorCode::unavailable);
+  const auto kept = owner.take_kept(other);
+  ASSERT_TRUE(kept->ok()) << "that was answered before";
+  release(**kept);
+  EXPECT_EQ(take<wire::DropBorrow>().size(), 1u);
+  const RefId late{node_process(there), 9, 1};
+  owner.on_message(node_process(there), wire::ValueKept{tag, late, object_at(at(here, 1))}, now);
+  EXPECT_EQ(owner.take_kept(tag), std::nullopt);
+  const auto dropped = take<wire::DropBorrow>();
+  ASSERT_EQ(dropped.size(), 1u);
+  EXPECT_EQ(dropped[0].first, node_process(there));
+  EXPECT_EQ(dropped[0].second.ref, late);
+  EXPECT_EQ(owner.counts(), Owner::Counts{});
+}
+
 TEST_F(OwnerCopies, ARefusedValueSaysWhy) {
   const std::uint64_t tag = owner.keep_value({});
   owner.on_message(node_process(there), wire::KeepValue{9, borrower, {}, 1, false, {{stranger, 3, 1}}}, now);
