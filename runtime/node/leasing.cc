@@ -69,6 +69,8 @@ void Node::Impl::on_lease_request(const ProcessId& from, const wire::LeaseReques
   request.ask.near_bytes = message.near_bytes;
   request.ask.avoid = message.avoid;
   if (message.count == 0) return;
+  // Its job has ended, and so will it: what it starts now would outlive it by the time that its death takes to be told.
+  if (const auto worker = workers_.find(from); worker != workers_.end() && worker->second.orphaned) return;
   view_.find(self_)->available = available_;
   const scheduler::Decision decision = scheduler::decide(view_, request.ask);
   record(request, decision);
@@ -157,7 +159,11 @@ struct Node::Impl::Round {
   // What a request in front cannot have yet is set aside for it, so that small requests do not starve a large one;
   // those that need nothing of it pass.
   Resources room;
-  std::map<std::uint32_t, std::uint32_t> lacking;  // workers to start, by program
+  struct Lacking {
+    std::uint32_t count = 0;
+    std::uint64_t job = 0;  // of the last request that lacks one
+  };
+  std::map<std::uint32_t, Lacking> lacking;  // workers to start, by program
   bool waiting = false;
   bool alone = false;
 };
@@ -188,12 +194,12 @@ void Node::Impl::schedule(Time now) {
     }
     std::erase_if(queue_, [](const Request& request) { return request.count == 0; });
   }
-  for (auto& [program, count] : round.lacking) {
+  for (auto& [program, lacking] : round.lacking) {
     std::uint32_t starting = 0;
     for (const auto& [process, worker] : workers_) {
-      if (!worker.state.started && worker.program == program) ++starting;
+      if (!worker.state.started && !worker.retiring && worker.program == program) ++starting;
     }
-    while (starting < count && start_worker(program, now)) ++starting;
+    while (starting < lacking.count && start_worker(program, lacking.job, now)) ++starting;
   }
   for (const Request& request : queue_) {
     if (!round.alone && request.movable > now) restless_ = std::min(restless_, request.movable);
@@ -235,15 +241,19 @@ Node::Impl::Step Node::Impl::place(Request& request, Round& round, Time now) {
   }
   round.room -= wanted;
   // (The number of idle workers is that before those were taken for which others are being started.)
-  if (WorkerEntry* worker = idle_worker(request.program, round)) grant(request, *worker, now);
+  if (WorkerEntry* worker = idle_worker(request, round)) grant(request, *worker, now);
   return Step::granted;
 }
 
-Node::Impl::WorkerEntry* Node::Impl::idle_worker(std::uint32_t program, Round& round) {
+Node::Impl::WorkerEntry* Node::Impl::idle_worker(const Request& request, Round& round) {
   // Once there was none there is none in this round, and there may be many workers to look through.
-  const auto lacking = round.lacking.find(program);
-  WorkerEntry* const worker = lacking == round.lacking.end() ? idle_worker(program) : nullptr;
-  if (worker == nullptr) ++round.lacking[program];
+  const auto known = round.lacking.find(request.program);
+  WorkerEntry* const worker = known == round.lacking.end() ? idle_worker(request.program) : nullptr;
+  if (worker == nullptr) {
+    Round::Lacking& lacking = round.lacking[request.program];
+    ++lacking.count;
+    lacking.job = request.job;
+  }
   return worker;
 }
 
@@ -264,7 +274,7 @@ Node::Impl::Step Node::Impl::place_in_bundle(Request& request, Round& round, Tim
     round.waiting = true;
     return Step::waits;
   }
-  WorkerEntry* worker = idle_worker(request.program, round);
+  WorkerEntry* worker = idle_worker(request, round);
   if (worker == nullptr) return Step::waits;
   grant(request, *worker, now);
   return Step::granted;
@@ -346,13 +356,14 @@ void Node::Impl::sort_by_share() {
   });
 }
 
-bool Node::Impl::start_worker(std::uint32_t program, Time now) {
+bool Node::Impl::start_worker(std::uint32_t program, std::uint64_t job, Time now) {
   if (workers_.size() >= options_.max_workers) return false;
   const ProcessId process = sink_.start_worker(program);
   if (!process) return false;
   WorkerEntry& worker = workers_[process];
   worker.state.process = process;
   worker.program = program;
+  worker.meant_for = job;
   worker.idle_since = now;
   return true;
 }
@@ -394,7 +405,8 @@ void Node::Impl::owner_died(NodeId node, const ProcessId& process, Time now) {
   std::erase_if(queue_, [&](const Request& request) { return gone(request.owner) || of_ended_job(request.job); });
   std::erase_if(wishes_, [&](const auto& wish) { return gone(wish.first.owner); });
   for (auto& [id, worker] : workers_) {
-    const bool ended = of_ended_job(worker.job);
+    // (One that nobody had yet ends with the job that lacked it: it may be of no use to another.)
+    const bool ended = of_ended_job(worker.job != 0 ? worker.job : worker.meant_for);
     if (ended && !worker.mixed) worker.retiring = worker.orphaned = true;
     if (worker.revoke_deadline != never) continue;
     if (!worker.state.lease) {

@@ -43,7 +43,7 @@ void Node::Impl::start(Time now) {
   if (!options_.program.path.empty()) {
     if (const auto program = open_program(options_.program); program.ok()) {
       programs_[*program].keep = options_.prestart;
-      for (std::uint32_t i = 0; i < options_.prestart && start_worker(*program, now); ++i) {
+      for (std::uint32_t i = 0; i < options_.prestart && start_worker(*program, self_.value, now); ++i) {
       }
     }
   }
@@ -81,7 +81,7 @@ void Node::Impl::on_process_exited(const ProcessId& process, const wire::Process
   } else {
     WorkerEntry& worker = found->second;
     ProgramEntry& program = programs_[worker.program];
-    const bool never_started = !worker.state.started;
+    const bool never_started = !worker.state.started && !worker.orphaned;
     preempted = worker.preempted;
     if (!worker.out_of_memory.empty()) death.out_of_memory = worker.out_of_memory;
     end_lease(worker, now);

@@ -66,7 +66,8 @@ class Node::Impl {
     std::uint32_t program = 0;
     Resources held;               // of the lease
     std::uint64_t tag = 0;        // of the request that got it
-    std::uint64_t job = 0;
+    std::uint64_t job = 0;        // that had it last; 0: none yet
+    std::uint64_t meant_for = 0;  // the job for which it was started
     std::int32_t priority = 0;
     bool preemptible = false;
     bool preempted = false;           // was killed for a higher priority
@@ -129,7 +130,7 @@ class Node::Impl {
   bool fits_nowhere(Request& request, const scheduler::Decision& decision);
   WorkerEntry* idle_worker(std::uint32_t program);
   /// The same; where there is none the round notes that one is lacking.
-  WorkerEntry* idle_worker(std::uint32_t program, Round& round);
+  WorkerEntry* idle_worker(const Request& request, Round& round);
   WorkerEntry* worker_of(const LeaseId& lease);
   void end_lease(WorkerEntry& worker, Time now);
   void set_blocked(WorkerEntry& worker, bool blocked, Time now);
@@ -138,7 +139,7 @@ class Node::Impl {
   void reclaim(Time now);
   void on_probe(const ProcessId& from, const wire::WaitProbe& probe);
   void preempt();
-  bool start_worker(std::uint32_t program, Time now);
+  bool start_worker(std::uint32_t program, std::uint64_t job, Time now);
   void retire_surplus(Time now);
   void see(std::vector<wire::NodeView> nodes);
 

@@ -356,6 +356,8 @@ TEST_F(NodeTest, WithItsDriverEndsAllOfAJobAtOnce) {
   EXPECT_EQ(node->queued(), 0u);
   const auto revoked = take<wire::LeaseRevoke>();
   ASSERT_EQ(revoked.size(), 2u);
+  request(parent.worker);
+  EXPECT_EQ(node->queued(), 0u) << "what it owns is not tried again";
   node->on_message(parent.worker, wire::LeaseReleased{parent.lease}, now);
   node->on_message(idle.worker, wire::StayAlive{}, now);
   request(driver);
@@ -368,6 +370,25 @@ TEST_F(NodeTest, WithItsDriverEndsAllOfAJobAtOnce) {
   give_back(other.lease);
   node->on_timer(now += milliseconds(1000));
   EXPECT_EQ(killed.size(), 3u);
+}
+
+// One that was started for a dead driver, and that nobody has had yet, stayed idle for five seconds.
+TEST_F(NodeTest, WithItsDriverEndWorkersThatItHadNotBegunToUse) {
+  make(4);
+  const ProcessId far_driver{NodeId{0x3333}, 1, 1};
+  const auto tag = request(far_driver, 1, 1, 2);
+  ASSERT_EQ(started.size(), 2u);
+  const auto idle = started[0], starting = started[1];
+  node->on_message(far_driver, wire::LeaseCancel{tag, 2}, now);
+  node->on_process_started(idle, 100, now);
+  started.clear();
+  node->on_message(node_process(here), wire::NodeDied{far_driver.node, "it left"}, now);
+  request(driver);
+  EXPECT_EQ(started.size(), 1u) << "none of them is for others";
+  node->on_timer(now += milliseconds(1000));
+  EXPECT_THAT(killed, testing::UnorderedElementsAre(idle, starting));
+  all_start();
+  EXPECT_EQ(take<wire::LeaseGrant>().size(), 1u);
 }
 
 // A worker that served two jobs may own values of either: the end of one does not take those of the other along.
