@@ -24,17 +24,13 @@
 #include "runtime/daemon/embedded.h"
 #include "runtime/daemon/event_loop.h"
 #include "runtime/daemon/frame.h"
-#include "runtime/daemon/inquiry.h"
-#include "runtime/daemon/jobs.h"
+#include "runtime/daemon/inquiries.h"
 #include "runtime/daemon/lane_sender.h"
 #include "runtime/daemon/log.h"
 #include "runtime/daemon/output_writer.h"
 #include "runtime/daemon/private_folder.h"
-#include "runtime/daemon/program_store.h"
-#include "runtime/daemon/reports.h"
 #include "runtime/daemon/spill_disk.h"
 #include "runtime/daemon/transfers.h"
-#include "runtime/daemon/worker_logs.h"
 #include "runtime/daemon/worker_pool.h"
 #include "runtime/net/endpoint.h"
 #include "runtime/node/node.h"
@@ -77,7 +73,8 @@ class NodeLoop::Impl final : public NodeSink,
                              public WorkerPoolEvents,
                              public TransferEvents,
                              public ClusterEvents,
-                             public KeeperSink {
+                             public KeeperSink,
+                             public InquirySink {
  public:
   explicit Impl(const NodeLoopOptions& options);
   ~Impl();
@@ -174,9 +171,7 @@ class NodeLoop::Impl final : public NodeSink,
   void node_disconnected(NodeId node) override {
     if (control_) control_->on_disconnected(node, now_);
     if (node_ && node == head_) node_->on_head_lost(now_);
-    if (visitors_.erase(node) == 0) return;
-    if (fetches_) fetches_->lost(node, "it hung up");
-    cluster_->forget(node);
+    if (inquiries_.on_disconnected(node)) cluster_->forget(node);
   }
   void head_found(NodeId head) override;
   void given_up() override { expelled("it was not heard of for too long"); }
@@ -192,11 +187,7 @@ class NodeLoop::Impl final : public NodeSink,
   void on_disk_done(SpillDisk::Done&& done);
   void on_message(const ProcessId& from, wire::Message&& message);
   void on_output(const ProcessId& owner, std::span<const std::byte> payload);
-  // ---- questions
-  void on_question(const ProcessId& from, std::span<const std::byte> payload);
-  Answer answer_to(const ProcessId& from, const Question& question);
-  bool send_inquiry(NodeId to, FrameKind kind, const Bytes& payload);
-  void fetch_programs();
+  bool send_inquiry(NodeId to, FrameKind kind, const Bytes& payload) override;
 
   void print(int stream, std::string_view lines) { (stream == 1 ? output_ : errors_).write(lines); }
   void tell_died(const ProcessId& whom, const ProcessId& dead, const char* why);
@@ -219,16 +210,10 @@ class NodeLoop::Impl final : public NodeSink,
   LaneSender sender_;
   std::unique_ptr<Bulk> bulk_;
   Transfers transfers_;
-  std::unique_ptr<SpillDisk> disk_;       // null: objects stay in memory
-  std::optional<ProgramStore> programs_;  // of a member of a cluster
-  std::optional<ProgramFetches> fetches_;
-  NodeId asking_;                                // whose frame is being handled
-  std::map<std::string, NodeId> program_asker_;  // who asked first for workers of this build
-  std::set<NodeId> visitors_;                    // that only asked
+  std::unique_ptr<SpillDisk> disk_;  // null: objects stay in memory
+  NodeId asking_;                    // whose frame is being handled
+  Inquiries inquiries_;
   std::unique_ptr<WorkerPool> pool_;
-  WorkerLogs logs_;
-  std::optional<Reports> reports_;
-  std::optional<Jobs> jobs_;  // of a head
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<Keeper> keeper_;
@@ -275,8 +260,8 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
       endpoint_(segment_, self_),
       sender_(endpoint_),
       transfers_(id_, arena_, *this),
-      logs_(options.has_driver ? std::string() : options.log_folder.value_or(log_folder().string()),
-            fmt::format("{}-{}", name_, to_string(id_))) {
+      inquiries_(id_, options.has_driver ? std::string() : options.log_folder.value_or(log_folder().string()),
+                 fmt::format("{}-{}", name_, to_string(id_)), log_, *this) {
   if (!options.decision_log.empty()) {
     decisions_.open(options.decision_log, std::ios::app);
     if (!decisions_) {
@@ -293,9 +278,7 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
   segment_.set_pid(self_, getpid());
   segment_.set_pid(driver_, getpid());
   if (!options.keys.empty()) {
-    programs_.emplace(options.program_cache.value_or(program_cache_folder().string()));
-    programs_->know(program_.build_id, "/proc/self/exe");
-    fetches_.emplace(*programs_, id_);
+    inquiries_.use_programs(options.program_cache.value_or(program_cache_folder().string()), program_.build_id);
   }
   pool_ = std::make_unique<WorkerPool>(loop_, segment_,
                                        WorkerSetup{.node = id_,
@@ -305,8 +288,8 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
                                                    .segment = segment_.descriptors(),
                                                    .arena = arena_.descriptor()},
                                        log_, *this,
-                                       programs_ && options.program_cache != std::string() ? &*programs_ : nullptr);
-  reports_.emplace(*pool_, segment_);
+                                       options.program_cache != std::string() ? inquiries_.programs() : nullptr);
+  inquiries_.use_workers(*pool_, segment_);
   // The zygote takes milliseconds to be executed: meanwhile the rest is made.
   if (options.has_driver && options.cpus > 0) pool_->warm_up(pool_->open_program(program_).value());
   doorbell_ = loop_.watch(endpoint_.event_fd(), [] {});
@@ -337,12 +320,11 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
     const std::string address = cluster_->address();
     if (options.is_head && !options.has_driver) {
       const auto base = options.log_folder ? std::filesystem::path(*options.log_folder) : log_folder();
-      jobs_.emplace(loop_, *programs_,
-                    JobsOptions{.folder = (base.empty() ? log_folder() : base) / fmt::format("jobs-{}", to_string(id_)),
-                                .address = address,
-                                .keys = std::filesystem::absolute(options.keys).string(),
-                                .most_output = options.job_output},
-                    log_);
+      inquiries_.run_jobs(loop_,
+                          {.folder = (base.empty() ? log_folder() : base) / fmt::format("jobs-{}", to_string(id_)),
+                           .address = address,
+                           .keys = std::filesystem::absolute(options.keys).string(),
+                           .most_output = options.job_output});
     }
     std::string host = address.substr(0, address.rfind(':'));
     if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
@@ -361,7 +343,7 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
 }
 
 NodeLoop::Impl::~Impl() {
-  jobs_.reset();
+  inquiries_.end_jobs();
   pool_.reset();
   output_.drain(farewell);
   errors_.drain(farewell);
@@ -441,7 +423,7 @@ void NodeLoop::Impl::send_call(const ProcessId& worker, std::span<const std::byt
 // A refusal is told to who asks, but one who gets workers elsewhere has no error to show it in: it is also logged,
 // once.
 Result<std::uint32_t> NodeLoop::Impl::open_program(const wire::Program& program) {
-  if (asking_ && fetches_) program_asker_[program.build_id] = asking_;
+  if (asking_) inquiries_.on_workers_asked(asking_, program.build_id);
   auto opened = pool_->open_program(program);
   if (!opened.ok() && refused_.insert(program).second) log_->warn("{}", opened.error().message);
   return opened;
@@ -580,12 +562,10 @@ void NodeLoop::Impl::deliver(const Relay& relay, const LaneFrame& frame, std::sp
     if (relay.from.node != id_) transfers_.on_offer(relay.from.node, frame.payload);
     return;
   }
-  if (frame.header.kind == FrameKind::ask) return on_question(relay.from, frame.payload);
-  if (frame.header.kind == FrameKind::answer) {
-    const auto answer = decode_answer(frame.payload);
-    if (answer && fetches_) fetches_->on_answer(relay.from.node, *answer);
-    return;
+  if (frame.header.kind == FrameKind::ask) {
+    return inquiries_.on_question(relay.from.node, frame.payload, {node_.get(), control_.get(), peers_, now_});
   }
+  if (frame.header.kind == FrameKind::answer) return inquiries_.on_answer(relay.from.node, frame.payload);
   if (relay.to.slot == 0) {
     if (frame.header.kind == FrameKind::reply) {
       // What lies in this arena was the worker's until now; if that died first, its death is told next.
@@ -620,7 +600,7 @@ void NodeLoop::Impl::on_message(const ProcessId& from, wire::Message&& message) 
   if (const auto* died = std::get_if<wire::NodeDied>(&message); died != nullptr && died->node != id_) {
     if (!control_) log_death(died->node, died->reason);
     transfers_.node_died(died->node);
-    if (fetches_) fetches_->lost(died->node, "it has died: " + died->reason);
+    inquiries_.on_node_died(died->node, died->reason);
     node_->on_message(from, message, now_);
     if (keeper_) keeper_->on_node_died(died->node, died->reason, now_);
     if (cluster_) cluster_->drop(died->node);
@@ -643,7 +623,7 @@ void NodeLoop::Impl::worker_exited(const net::Peer& worker, const wire::ProcessD
   if (death.signal != 0 || death.exit_status != 0) {
     log_->info("worker {} (pid {}) {}", to_string(process(worker)), death.pid, death.description);
   }
-  logs_.ended(death.pid);
+  inquiries_.logs().ended(death.pid);
   // First all that it has said, then that it is dead.
   segment_.mark_dead(worker);
   endpoint_.drain(worker, [&](net::Peer from, std::span<const std::byte> bytes) { on_lane_frame(from, bytes); });
@@ -681,7 +661,7 @@ void NodeLoop::Impl::peers(const std::vector<wire::NodeView>& nodes) {
       log_->info("node {} ({}) at {} is a member, with {}", node.name, to_string(node.node), node.address,
                  node.total.empty() ? "no cpus (a driver)" : to_string(node.total));
   }
-  for (const wire::NodeView& node : nodes) visitors_.erase(node.node);
+  inquiries_.on_members(nodes);
   peers_ = nodes;
 }
 
@@ -707,7 +687,7 @@ void NodeLoop::Impl::end(End how, const std::string& why) {
 // A line belongs on the terminal of the driver for which the worker works: that of the owner of its lease, or, when the
 // owner is itself a worker, that of the owner's owner, and so on.
 void NodeLoop::Impl::worker_printed(const net::Peer& worker, int stream, std::string_view lines) {
-  logs_.write(segment_.pid(worker), lines);
+  inquiries_.logs().write(segment_.pid(worker), lines);
   ProcessId owner;
   if (!options_.has_driver && node_) {
     for (const Node::Worker& known : node_->workers()) {
@@ -739,71 +719,10 @@ void NodeLoop::Impl::on_output(const ProcessId& owner, std::span<const std::byte
   print(payload[0] == std::byte{2} ? 2 : 1, {reinterpret_cast<const char*>(payload.data()) + 1, payload.size() - 1});
 }
 
-// ---- questions
-// ----------------------------------------------------------------------------------------------------------
-
-void NodeLoop::Impl::on_question(const ProcessId& from, std::span<const std::byte> payload) {
-  const bool member = std::ranges::any_of(peers_, [&](const auto& peer) { return peer.node == from.node; });
-  if (!member) visitors_.insert(from.node);
-  const auto question = decode_question(payload);
-  if (!question) {
-    log_->error("a question of {} bytes from {} cannot be read", payload.size(), to_string(from));
-    return;
-  }
-  send_inquiry(from.node, FrameKind::answer, encode(answer_to(from, *question)));
-}
-
-Answer NodeLoop::Impl::answer_to(const ProcessId& from, const Question& question) {
-  Answer answer{.id = question.id, .number = 0, .error = {}, .rows = {}};
-  if (question.topic == Topic::program && programs_) return programs_->chunk(question);
-  if (jobs_ && question.topic == Topic::job) return jobs_->answer(from.node, question, now_);
-  if (question.topic == Topic::logs) return logs_.read(question);
-  if (node_ && question.topic == Topic::details) return reports_->details(question, *node_, control_.get(), now_);
-  if (node_ && question.topic == Topic::stacks) return reports_->stacks(question, *node_, now_);
-  if (node_ && question.topic == Topic::timeline) return reports_->timeline(from.node, question, *node_, now_);
-  answer.error = "it does not know this question: another version of mobula runs there";
-  return answer;
-}
-
 bool NodeLoop::Impl::send_inquiry(NodeId to, FrameKind kind, const Bytes& payload) {
   const LaneHeader header{.kind = kind, .relayed = 1};
   const Relay relay{node_process(id_), node_process(to)};
   return cluster_ && cluster_->send(to, {as_part(header), as_part(relay), payload}, now_);
-}
-
-// Brings what workers wait for.
-void NodeLoop::Impl::fetch_programs() {
-  if (!fetches_) return;
-  for (const std::string& build_id : pool_->take_wanted()) {
-    // Drivers first: they run what they ask for.
-    std::vector<NodeId> members;
-    for (const bool passing : {true, false}) {
-      for (const wire::NodeView& peer : peers_) {
-        if (peer.passing == passing) members.push_back(peer.node);
-      }
-    }
-    fetches_->want(build_id, program_asker_[build_id], members);
-  }
-  if (jobs_) {
-    for (const auto& [build_id, asker] : jobs_->take_wanted()) fetches_->want(build_id, asker, {});
-  }
-  for (bool again = true; again;) {
-    again = false;
-    for (const ProgramFetches::Ask& ask : fetches_->take_asks()) {
-      again = true;
-      if (!send_inquiry(ask.to, FrameKind::ask, encode(ask.question))) fetches_->lost(ask.to, "there is no way to it");
-    }
-  }
-  for (const ProgramFetches::End& end : fetches_->take_ends()) {
-    if (end.file.ok()) {
-      log_->info("the program of build-id {} came from another machine: {}", end.build_id, *end.file);
-      pool_->program_here(end.build_id, *end.file);
-      if (jobs_) jobs_->program_here(end.build_id, *end.file);
-    } else {
-      pool_->program_missing(end.build_id, end.file.error().message);
-      if (jobs_) jobs_->program_missing(end.build_id, end.file.error().message);
-    }
-  }
 }
 
 // ---- the loop
@@ -859,12 +778,11 @@ bool NodeLoop::Impl::step() {
     if (control_ && control_->next_timer() <= now_) control_->on_timer(now_);
     if (keeper_ && keeper_->next_timer() <= now_) keeper_->on_timer(now_);
     if (pool_->next_timer() <= now_) pool_->on_timer(now_);
-    if (reports_->next_timer() <= now_) reports_->on_timer(now_);
-    if (jobs_ && jobs_->next_timer() <= now_) jobs_->on_timer(now_);
+    if (inquiries_.next_timer() <= now_) inquiries_.on_timer(now_);
     if (cluster_ && cluster_->next_timer() <= now_) cluster_->on_timer(now_);
     const bool received = cluster_ && cluster_->process(now_);
     transfers_.pump();
-    fetch_programs();
+    inquiries_.fetch_programs(*pool_, peers_);
     sender_.flush();
     run_background();
     output_.flush();
@@ -900,9 +818,8 @@ void NodeLoop::Impl::check_joined() {
 }
 
 Time NodeLoop::Impl::next_timer() const {
-  Time next = std::min({pool_->next_timer(), reports_->next_timer(), background_next_, join_deadline_, memory_due_});
+  Time next = std::min({pool_->next_timer(), inquiries_.next_timer(), background_next_, join_deadline_, memory_due_});
   if (node_) next = std::min(next, node_->next_timer());
-  if (jobs_) next = std::min(next, jobs_->next_timer());
   if (control_) next = std::min({next, control_->next_timer(), keeper_->next_timer()});
   if (cluster_) next = std::min(next, cluster_->next_timer());
   if (!output_.empty() || !errors_.empty()) next = std::min(next, now_ + OutputWriter::retry);
