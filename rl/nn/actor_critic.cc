@@ -87,11 +87,7 @@ void ActorCritic::forward(const float* parameters, const float* observations, co
 }
 
 void ActorCritic::draw_noise(std::span<Random> random) {
-  if (!state_noise_) return;
-  drawn_.clear();
-  for (Random& row : random) {
-    for (int k = 0; k < state_noise_->numbers(); ++k) drawn_.push_back(static_cast<float>(row.normal()));
-  }
+  if (state_noise_) state_noise_->draw(random);
 }
 
 void ActorCritic::sample(std::span<const float> parameters, std::span<const float> observations,
@@ -103,13 +99,10 @@ void ActorCritic::sample(std::span<const float> parameters, std::span<const floa
   const int total = static_cast<int>(random.size());
   float* noise = chosen_.data() + kLd * dimensions;
   if (state_noise_) {
-    state_noise_->set_log_std(parameters.data() + policy_.log_std_offset());
+    state_noise_->begin(parameters.data() + policy_.log_std_offset(), random.size());
   } else if (policy_.continuous()) {
     gaussian_.set_log_std(parameters.data() + policy_.log_std_offset());
   }
-  // Who acts step by step without draw_noise() gets noise of its own in each: of the same distribution.
-  const std::size_t numbers = state_noise_ ? static_cast<std::size_t>(state_noise_->numbers()) : 0;
-  const bool kept = state_noise_ && drawn_.size() == random.size() * numbers;
   for (int first = 0; first < total; first += kBlockRows) {
     const int rows = std::min(kBlockRows, total - first);
     forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width,
@@ -121,11 +114,10 @@ void ActorCritic::sample(std::span<const float> parameters, std::span<const floa
     for (int r = 0; r < rows; ++r) {
       for (int d = 0; d < dimensions; ++d) {
         if (state_noise_) {
-          const float shift =
-              kept ? state_noise_->noise(features + static_cast<std::ptrdiff_t>(r) * width_of_features,
-                                         drawn_.data() + static_cast<std::size_t>(first + r) * numbers, d)
-                   : std::sqrt(variances_[d * kLd + r]) * static_cast<float>(random[first + r].normal());
-          chosen_[d * kLd + r] = head_[d * kLd + r] + shift;
+          chosen_[d * kLd + r] =
+              head_[d * kLd + r] + state_noise_->shift(features + static_cast<std::ptrdiff_t>(r) * width_of_features,
+                                                       variances_[d * kLd + r], static_cast<std::size_t>(first + r), d,
+                                                       random[first + r]);
           continue;
         }
         noise[d * kLd + r] =

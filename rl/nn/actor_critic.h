@@ -40,10 +40,9 @@ class ActorCritic final : public Actor {
   Categorical<float> categorical_;
   DiagonalGaussian<float> gaussian_;
   // With state-dependent noise.
-  std::optional<StateNoise<float>> state_noise_;
+  std::optional<KeptStateNoise> state_noise_;
   SpreadGaussian<float> spread_;
   AlignedVector<float> variances_;
-  std::vector<float> drawn_;  // [row][numbers()] of draw_noise(); empty where nobody called it
 };
 
 }  // namespace mobula::rl::nn

@@ -173,7 +173,8 @@ void Mlp<T>::prepare_backward(const T* parameters, Workspace& workspace, bool in
 
 template <class T>
 void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace,
-                      const T* d_out, std::ptrdiff_t ldo, T* gradient, T* d_x, std::ptrdiff_t ld_dx) const {
+                      const T* d_out, std::ptrdiff_t ldo, T* gradient, T* d_x, std::ptrdiff_t ld_dx,
+                      const T* d_features) const {
   constexpr int L = kLanes<T>;
   const auto as_is = [](Vector<T> value, int, int) { return value; };
   const auto zero = [](int, int) { return Vector<T>{}; };
@@ -183,8 +184,8 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
   const bool is_tanh = activation == Activation::tanh;
 
   // delta of hidden layer l = (rows of `a`) B * slope: a product with the slope, which follows from the value y, in its
-  // epilogue, or for the rarer activations in a second pass.
-  const auto delta_of = [&](std::size_t l, int depth_of_product, Strided<T> a, const T* b) {
+  // epilogue, or for the rarer activations in a second pass. `start` is what the product is added to.
+  const auto delta_of = [&](std::size_t l, int depth_of_product, Strided<T> a, const T* b, const auto& start) {
     const int width = padded(layers_[l].outputs);
     const T* y = workspace.hidden_[l + 1].data();
     T* delta = workspace.delta_[l].data();
@@ -192,11 +193,11 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
       const auto slope_of = [is_tanh](Vector<T> v) {
         return is_tanh ? fma(-v, v, splat(T(1))) : v > T(0) ? splat(T(1)) : Vector<T>{};
       };
-      gemm(rows, width, depth_of_product, a, b, width, delta, width, zero,
+      gemm(rows, width, depth_of_product, a, b, width, delta, width, start,
            [=](Vector<T> value, int m, int n) { return value * slope_of(load(y + m * width + n)); });
       return;
     }
-    gemm(rows, width, depth_of_product, a, b, width, delta, width, zero, as_is);
+    gemm(rows, width, depth_of_product, a, b, width, delta, width, start, as_is);
     const T* before = workspace.before_[l].empty() ? y : workspace.before_[l].data();
     for (int k = 0; k < rows * width; k += L) {
       store(delta + k, load(delta + k) * slope<T>(activation, load(before + k), load(y + k)));
@@ -223,7 +224,12 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
       gemm(rows, head_width, head.outputs, d_rows, parameters + head.weight, head_width, d_x, ld_dx, zero, as_is);
     return;
   }
-  delta_of(depth - 1, head.outputs, d_rows, parameters + head.weight);
+  if (d_features) {
+    delta_of(depth - 1, head.outputs, d_rows, parameters + head.weight,
+             [=](int m, int n) { return load(d_features + m * head_width + n); });
+  } else {
+    delta_of(depth - 1, head.outputs, d_rows, parameters + head.weight, zero);
+  }
 
   for (std::size_t l = depth; l-- > 0;) {
     const Layer& layer = layers_[l];
@@ -245,7 +251,7 @@ void Mlp<T>::backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int r
     }
     const Strided<T> a{delta, width, 1};
     if (l > 0) {
-      delta_of(l - 1, layer.outputs, a, workspace.transpose_[l].data());
+      delta_of(l - 1, layer.outputs, a, workspace.transpose_[l].data(), zero);
     } else if (d_x) {
       const int width_below = padded(layer.inputs);
       gemm(rows, width_below, layer.outputs, a, workspace.transpose_[0].data(), width_below, d_x, ld_dx, zero, as_is);

@@ -77,9 +77,11 @@ class Mlp {
 
   // After forward() of the same rows: adds the gradient of sum(d_out * out) to `gradient` (as the parameters), unless
   // that is null, and writes its gradient with respect to x to d_x, unless that is null: rows of padded(inputs) numbers
-  // or more, ld_dx apart. `x` must be what forward() got.
+  // or more, ld_dx apart. `x` must be what forward() got. Where the loss depends on features() otherwise than through
+  // the outputs, d_features is its gradient with respect to these, laid out as they are.
   void backward(const T* parameters, const T* x, std::ptrdiff_t ldx, int rows, Workspace& workspace, const T* d_out,
-                std::ptrdiff_t ldo, T* gradient, T* d_x = nullptr, std::ptrdiff_t ld_dx = 0) const;
+                std::ptrdiff_t ldo, T* gradient, T* d_x = nullptr, std::ptrdiff_t ld_dx = 0,
+                const T* d_features = nullptr) const;
 
   // After backward(): the gradient with respect to inputs first .. first + count - 1, component-major as outputs are.
   // Needs a hidden layer.

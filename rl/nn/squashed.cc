@@ -10,20 +10,32 @@ namespace {
 
 constexpr int kLd = kBlockRows;
 
+bool has_state_noise(const PolicySpec& spec) {
+  return spec.kind == PolicySpec::Kind::squashed_gaussian && spec.state_dependent_noise;
+}
+
 int outputs_of(const PolicySpec& spec) {
-  return spec.action.head_size() * (spec.kind == PolicySpec::Kind::squashed_gaussian ? 2 : 1);
+  const bool deviations = spec.kind == PolicySpec::Kind::squashed_gaussian && !has_state_noise(spec);
+  return spec.action.head_size() * (deviations ? 2 : 1);
 }
 
 }  // namespace
 
 template <class T>
 ActorNet<T>::ActorNet(const PolicySpec& spec)
-    : spec_(spec), net_({spec.observation_size, spec.hidden, outputs_of(spec), spec.activation}, "actor", layout_) {}
+    : spec_(spec),
+      state_noise_(has_state_noise(spec)),
+      net_({spec.observation_size, spec.hidden, outputs_of(spec), spec.activation}, "actor", layout_) {
+  if (state_noise_) log_std_ = layout_.add("actor.log_std", spec.action.dimensions, spec.hidden.back());
+}
 
 template <class T>
 AlignedVector<T> ActorNet<T>::initial_parameters(Random& random) const {
   AlignedVector<T> parameters(size());
   net_.initialize_uniform(parameters.data(), random);
+  for (int d = 0; state_noise_ && d < spec_.action.dimensions; ++d) {
+    std::fill_n(parameters.data() + log_std_ + d * feature_width(), spec_.hidden.back(), T(spec_.log_std_init));
+  }
   return parameters;
 }
 
@@ -31,7 +43,16 @@ template class ActorNet<float>;
 template class ActorNet<double>;
 
 SquashedActor::SquashedActor(const PolicySpec& spec)
-    : net_(spec), workspace_(net_.net().make_workspace()), outputs_(static_cast<std::size_t>(kLd) * net_.outputs()) {}
+    : net_(spec), workspace_(net_.net().make_workspace()), outputs_(static_cast<std::size_t>(kLd) * net_.outputs()) {
+  if (!net_.state_noise()) return;
+  state_noise_.emplace(spec.hidden.back(), spec.action.dimensions);
+  variances_.resize(static_cast<std::size_t>(kLd) * spec.action.dimensions);
+}
+
+float SquashedActor::mean(int r, int d) const {
+  const float mean = outputs_[d * kLd + r];
+  return state_noise_ ? std::clamp(mean, float{-kMeanLimit}, float{kMeanLimit}) : mean;
+}
 
 void SquashedActor::sample(std::span<const float> parameters, std::span<const float> observations,
                            std::span<const std::uint8_t>, std::span<Random> random, const Exploration& exploration,
@@ -41,11 +62,14 @@ void SquashedActor::sample(std::span<const float> parameters, std::span<const fl
   const bool gaussian = spec.kind == PolicySpec::Kind::squashed_gaussian;
   const int total = static_cast<int>(random.size());
   if (log_probs) std::fill_n(log_probs, total, 0.0f);
+  if (state_noise_) state_noise_->begin(parameters.data() + net_.log_std_offset(), random.size());
+  const float* features = state_noise_ ? net_.net().features(workspace_) : nullptr;
   for (int first = 0; first < total; first += kBlockRows) {
     const int rows = std::min(kBlockRows, total - first);
     if (!exploration.uniform) {
       net_.net().forward(parameters.data(), observations.data() + static_cast<std::size_t>(first) * width, width, rows,
                          workspace_, outputs_.data(), kLd);
+      if (state_noise_) state_noise_->variances(features, net_.feature_width(), rows, variances_.data(), kLd);
     }
     for (int r = 0; r < rows; ++r) {
       Random& draw = random[first + r];
@@ -53,6 +77,10 @@ void SquashedActor::sample(std::span<const float> parameters, std::span<const fl
         float action;
         if (exploration.uniform) {
           action = static_cast<float>(draw.uniform(-1, 1));
+        } else if (state_noise_) {
+          action =
+              std::tanh(mean(r, d) + state_noise_->shift(features + r * net_.feature_width(), variances_[d * kLd + r],
+                                                         static_cast<std::size_t>(first + r), d, draw));
         } else if (gaussian) {
           const float log_std = outputs_[(dimensions + d) * kLd + r];
           const float std = std::exp(std::clamp(log_std, float{kLogStdLow}, float{kLogStdHigh}));
@@ -86,8 +114,7 @@ void SquashedActor::mode(std::span<const float> parameters, std::span<const floa
                        workspace_, outputs_.data(), kLd);
     for (int r = 0; r < rows; ++r) {
       for (int d = 0; d < dimensions; ++d) {
-        actions[static_cast<std::size_t>(first + r) * dimensions + d] =
-            from_unit(spec.action, std::tanh(outputs_[d * kLd + r]));
+        actions[static_cast<std::size_t>(first + r) * dimensions + d] = from_unit(spec.action, std::tanh(mean(r, d)));
       }
     }
   }

@@ -15,6 +15,14 @@ MOBULA_INLINE V softplus(V x) {
   return maximum(x, V{}) + log(exp(-size) + 1);
 }
 
+// 1 - tanh(u)^2, with all its digits however close tanh(u) is to 1: the difference itself has lost most of them in
+// float, and its logarithm with them.
+template <class V>
+MOBULA_INLINE V slope_of_tanh(V u) {
+  const V e = exp(minimum(u, -u) * 2);
+  return e * 4 / ((e + 1) * (e + 1));
+}
+
 // log p(y) = sum over the dimensions of log N(u; mean, std) - log(1 - y^2). The last term is computed from u, so it is
 // exact however close y comes to 1; with epsilon > 0 it is log(1 - y^2 + epsilon) instead, as Stable-Baselines3 (1e-6)
 // has it. There is no closed form of the entropy: -log p of a sample estimates it.
@@ -46,6 +54,15 @@ class SquashedGaussian {
     for (int d = 0; d < size_; ++d) store(y + d * ld, tanh(mean(d)));
   }
 
+  // Of what sample() wrote: the same as log_prob_of(u), but for the digits that the difference of u and the mean loses.
+  V log_prob_of_sample(const T* normal, const T* u, std::ptrdiff_t ld) const {
+    V sum{};
+    for (int d = 0; d < size_; ++d) {
+      const V z = load(normal + d * ld);
+      sum += T(-0.5) * z * z - log_std(d) - T(kLogRootTwoPi) - log_slope(load(u + d * ld));
+    }
+    return sum;
+  }
   // Of y = tanh(u).
   V log_prob_of(const T* u, std::ptrdiff_t ld) const {
     V sum{};
@@ -89,8 +106,7 @@ class SquashedGaussian {
   void reparameterized_gradient(const T* normal, const T* u, const T* d_y, std::ptrdiff_t ld, V d_log_prob, T* d_means,
                                 T* d_log_std, std::ptrdiff_t ld_d) const {
     for (int d = 0; d < size_; ++d) {
-      const V y = tanh(load(u + d * ld));
-      const V slope = fma(-y, y, splat(T(1)));
+      const V raw = load(u + d * ld), y = tanh(raw), slope = slope_of_tanh(raw);
       // d/du of -log(1 - y^2) is 2 y.
       V along = T(2) * y;
       if (epsilon_ != T(0)) along *= slope / (slope + epsilon_);
@@ -107,8 +123,7 @@ class SquashedGaussian {
   // log(1 - tanh(u)^2) = 2 (ln 2 - u - softplus(-2 u)).
   V log_slope(V u) const {
     if (epsilon_ == T(0)) return T(2) * (T(kLogTwo) - u - softplus(T(-2) * u));
-    const V y = tanh(u);
-    return log(fma(-y, y, splat(T(1))) + epsilon_);
+    return log(slope_of_tanh(u) + epsilon_);
   }
 
   int size_;

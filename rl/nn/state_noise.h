@@ -2,11 +2,15 @@
 //   sum over i of h_i e_di,  e_di drawn from N(0, s_di^2) and kept for some steps,
 // where h is what the last layer of the policy sees. So the action is normal around its mean with the variance
 //   v_d = sum over i of (h_i s_di)^2 + 1e-6.
-// As in Stable-Baselines3's on-policy algorithms h is no way for the gradient of the variance to go.
+// Whether the gradient of the variance goes into h as well is up to the learner: as in Stable-Baselines3 it does in
+// SAC, and in PPO and A2C it does not.
 #pragma once
+
+#include <mobula/random.h>
 
 #include <cmath>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "rl/nn/parameters.h"
@@ -62,11 +66,60 @@ class StateNoise {
       }
     }
   }
+  // Writes the gradient of the same loss with respect to the features to d_features, which lie as they do.
+  void feature_gradient(const T* features, std::ptrdiff_t ld_features, int rows, const T* d_v, std::ptrdiff_t ld,
+                        T* d_features) const {
+    for (int r = 0; r < rows; ++r) {
+      const T* h = features + r * ld_features;
+      T* d_h = d_features + r * ld_features;
+      for (std::ptrdiff_t i = 0; i < ld_features; ++i) d_h[i] = 0;
+      for (int d = 0; d < dimensions_; ++d) {
+        const T weight = T(2) * d_v[d * ld + r];
+        for (int i = 0; i < features_; ++i) {
+          const T s = std_[d * features_ + i];
+          d_h[i] += weight * s * s * h[i];
+        }
+      }
+    }
+  }
 
  private:
   static constexpr double kLeast = 1e-6;
-  const int features_, dimensions_;
+  int features_, dimensions_;
   std::vector<T> std_;
+};
+
+// Of those who act: the noise of each row, kept until it is drawn anew. Who acts step by step without draw() gets noise
+// of its own in each, of the same distribution.
+class KeptStateNoise {
+ public:
+  KeptStateNoise(int features, int dimensions) : noise_(features, dimensions) {}
+
+  // Of the rows that the next calls of begin() are about, one Random a row.
+  void draw(std::span<Random> random) {
+    drawn_.clear();
+    for (Random& row : random) {
+      for (int k = 0; k < noise_.numbers(); ++k) drawn_.push_back(static_cast<float>(row.normal()));
+    }
+  }
+  // Before a pass over so many rows; log_std as StateNoise has it.
+  void begin(const float* log_std, std::size_t rows) {
+    noise_.set_log_std(log_std);
+    kept_ = drawn_.size() == rows * static_cast<std::size_t>(noise_.numbers());
+  }
+  void variances(const float* features, std::ptrdiff_t ld_features, int rows, float* v, std::ptrdiff_t ld) const {
+    noise_.variances(features, ld_features, rows, v, ld);
+  }
+  // By how much dimension d of a row of the pass leaves its mean.
+  float shift(const float* features, float variance, std::size_t row, int d, Random& random) const {
+    if (!kept_) return std::sqrt(variance) * static_cast<float>(random.normal());
+    return noise_.noise(features, drawn_.data() + row * static_cast<std::size_t>(noise_.numbers()), d);
+  }
+
+ private:
+  StateNoise<float> noise_;
+  std::vector<float> drawn_;  // [row][numbers()]; empty where nobody called draw()
+  bool kept_ = false;
 };
 
 // Independent normal numbers with means and variances of each sample's own, laid out as in nn/distribution.h.

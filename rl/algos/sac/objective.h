@@ -13,6 +13,11 @@ namespace mobula::rl {
 //   log pi(a) = log N(u; mean, std) - sum log(1 - a^2)
 // with the last term computed exactly, 2 (log 2 - u - softplus(-2u)), or as Stable-Baselines3 does, log(1 - a^2 +
 // 1e-6).
+//
+// With spec.state_dependent_noise std follows from the features of the last hidden layer (nn/state_noise.h), and the
+// gradient goes through it into those features. Noise is a number a row and dimension all the same: what is minimised
+// is a mean over rows, each of which sees the distribution of its own action only, so it does not matter that rows
+// that were collected one after the other had noise in common.
 enum class SquashCorrection { exact, epsilon };
 
 // The pieces of an update, in the order in which it takes them; the optimisers are stepped in between. Actions are in

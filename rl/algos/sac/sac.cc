@@ -32,6 +32,8 @@ nn::PolicySpec policy_spec(const EnvironmentInfo& info, const SacOptions& option
   spec.hidden = options.hidden;
   spec.activation = nn::activation_named(options.activation);
   spec.correlated_noise = options.exploration == "ornstein_uhlenbeck";
+  spec.state_dependent_noise = options.use_sde;
+  if (options.use_sde) spec.log_std_init = options.log_std_init;
   return spec;
 }
 
@@ -53,6 +55,7 @@ nn::Exploration SacBase::exploration() const {
   if (spec().correlated_noise) exploration.noise = options_.exploration_noise;
   exploration.theta = options_.noise_theta;
   exploration.dt = options_.noise_dt;
+  exploration.resample_every = options_.sde_sample_freq;
   return exploration;
 }
 
@@ -172,6 +175,11 @@ std::string problem_with(const SacOptions& options, const EnvironmentInfo& info)
            "Leave "
            "exploration out";
   }
+  if (options.use_sde && info.action.kind != ActionSpace::Kind::box) {
+    return "use_sde: state-dependent noise is for boxes of real numbers; this environment has choices. Leave use_sde "
+           "out";
+  }
+  if (options.use_sde && options.learner != "native") return "use_sde: state-dependent noise needs learner: native";
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
   return problem_with_learner(options.learner, options.device);
 }

@@ -3,7 +3,6 @@
 #include <mobula/rl/vec_env.h>
 
 #include <cmath>
-#include <functional>
 #include <vector>
 
 #include "rl/algos/dqn/dqn.h"
@@ -13,62 +12,15 @@
 #include "rl/envs/identity.h"
 #include "tests/unit/rl/environments.h"
 #include "tests/unit/rl/in_process.h"
+#include "tests/unit/rl/transitions.h"
 
 namespace mobula::rl {
 namespace {
 
 using test::Everything;
+using test::expect_gradient;
+using test::Rows;
 using test::Training;
-
-// A batch of random transitions in double.
-struct Rows {
-  Rows(int rows, int width, int dimensions, int choices) {
-    Random random(1, Stream::user);
-    const auto fill = [&](std::vector<double>& table, int n) {
-      for (int k = 0; k < n; ++k) table.push_back(random.normal());
-    };
-    fill(observations, rows * width);
-    fill(next_observations, rows * width);
-    fill(rewards, rows);
-    for (int k = 0; k < rows * dimensions; ++k) {
-      actions.push_back(choices ? random.below(static_cast<std::uint32_t>(choices)) : random.uniform(-1, 1));
-    }
-    for (int r = 0; r < rows; ++r) {
-      discounts.push_back(r % 5 == 0 ? 0 : 0.9);
-      weights.push_back(0.5 + 0.5 * random.uniform());
-    }
-  }
-  TransitionBatch<double> view() const {
-    return {.observations = observations,
-            .actions = actions,
-            .rewards = rewards,
-            .discounts = discounts,
-            .next_observations = next_observations,
-            .weights = weights};
-  }
-  std::vector<double> observations, next_observations, actions, rewards, discounts, weights;
-};
-
-// Central differences of the loss in each parameter that is not padding.
-void expect_gradient(nn::AlignedVector<double>& parameters, std::span<const double> gradient,
-                     const nn::ParameterLayout& layout, const std::function<double()>& loss) {
-  const std::vector<double> found(gradient.begin(), gradient.end());
-  constexpr double kStep = 1e-6;
-  for (const auto& block : layout.blocks()) {
-    for (int r = 0; r < block.rows; ++r) {
-      for (int c = 0; c < block.columns; ++c) {
-        double& x = parameters[block.offset + static_cast<std::size_t>(r) * block.stride + c];
-        const double at = x;
-        x = at + kStep;
-        const double above = loss();
-        x = at - kStep;
-        const double below = loss();
-        x = at;
-        ASSERT_NEAR(found[&x - parameters.data()], (above - below) / (2 * kStep), 2e-7) << block.name << r << ',' << c;
-      }
-    }
-  }
-}
 
 nn::PolicySpec spec_of(nn::PolicySpec::Kind kind, ActionSpace action) {
   nn::PolicySpec spec;
@@ -162,6 +114,14 @@ Td3Options small_td3() {
   return {.n_envs = 4, .train_freq = 2, .batch_size = 70, .buffer_size = 600, .hidden = {32, 32}};
 }
 
+SacOptions state_noise_sac() {
+  SacOptions options = small_sac();
+  options.train_freq = 5;
+  options.use_sde = true;
+  options.sde_sample_freq = 3;
+  return options;
+}
+
 template <class L, class Options>
 void check_repeats(VecEnvFactory factory, const Options& options) {
   const auto run = [&](std::uint64_t seed, int split) {
@@ -198,6 +158,7 @@ void check_repeats(VecEnvFactory factory, const Options& options) {
 TEST(OffPolicy, TheSameSeedGivesTheSameBitsHoweverEnvironmentsAreSplitAndFromASavedState) {
   check_repeats<DqnLearner>(&make_vec_env<Everything>, rainbow());
   check_repeats<SacLearner>(&make_vec_env<IdentityBox<2>>, small_sac());
+  check_repeats<SacLearner>(&make_vec_env<IdentityBox<2>>, state_noise_sac());
   check_repeats<DiscreteSacLearner>(&make_vec_env<IdentityDiscrete<3>>, small_sac());
   check_repeats<Td3Learner>(&make_vec_env<IdentityBox<2>>, small_td3());
 }
@@ -299,6 +260,8 @@ TEST(OffPolicy, WhatCannotBeLearntIsRefusedWithWhatCan) {
   EXPECT_THAT(problem_with(Td3Options{}, discrete), testing::HasSubstr("ppo, dqn and sac"));
   EXPECT_THAT(problem_with(SacOptions{}, environment_info<test::TwoChoices>()), testing::HasSubstr("several choices"));
   EXPECT_THAT(problem_with(SacOptions{}, environment_info<Everything>()), testing::HasSubstr("masks"));
+  EXPECT_EQ(problem_with(SacOptions{.use_sde = true, .learner = "torch"}, box),
+            "use_sde: state-dependent noise needs learner: native");
   EXPECT_EQ(problem_with(SacOptions{}, discrete), "");
   EXPECT_EQ(problem_with(DqnOptions{}, discrete), "");
 }

@@ -14,6 +14,18 @@ void describe_learner(Fields& f, Options& o) {
   f("device", o.device, {.help = "Where the torch learner computes: cpu, cuda or cuda:<n>."});
 }
 
+// Describes state-dependent noise: the members of these names.
+template <class Options>
+void describe_state_noise(Fields& f, Options& o) {
+  f("use_sde", o.use_sde,
+    {.help = "Continuous actions explore by noise that depends on the state and is kept for some steps (gSDE)."});
+  f("sde_sample_freq", o.sde_sample_freq,
+    {.unit = "steps",
+     .min = 0,
+     .max = 1e7,
+     .help = "Steps after which such noise is drawn anew; 0: with each rollout, which always begins with new noise."});
+}
+
 // Describes the networks of an actor-critic algorithm: the members of these names, which the options of each of them
 // have.
 template <class Options>
@@ -29,16 +41,7 @@ void describe_network(Fields& f, Options& o) {
     {.choices = {"none", "lstm", "gru"}, .help = "A layer with memory between the observation and the hidden layers."});
   f("memory_units", o.memory_units, {.min = 1, .max = 65536, .help = "Units of that layer."});
   f("log_std_init", o.log_std_init, {.help = "Initial log standard deviation of continuous actions."});
-  if constexpr (requires { o.use_sde; }) {
-    f("use_sde", o.use_sde,
-      {.help = "Continuous actions explore by noise that depends on the state and is kept for some steps (gSDE)."});
-    f("sde_sample_freq", o.sde_sample_freq,
-      {.unit = "steps",
-       .min = 0,
-       .max = 1e7,
-       .help =
-           "Steps after which such noise is drawn anew; 0: with each rollout, which always begins with new noise."});
-  }
+  if constexpr (requires { o.use_sde; }) describe_state_noise(f, o);
   describe_learner(f, o);
   if constexpr (requires { o.learner_threads; }) {
     f("learner_threads", o.learner_threads,

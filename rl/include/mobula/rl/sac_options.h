@@ -34,6 +34,9 @@ struct SacOptions {
   double exploration_noise = 0.1;
   double noise_theta = 0.15;
   double noise_dt = 0.01;
+  bool use_sde = false;
+  int sde_sample_freq = 0;
+  double log_std_init = -3.0;
   std::vector<int> hidden = {256, 256};
   std::string activation = "relu";
   double adam_eps = 1e-8;
@@ -53,6 +56,8 @@ struct SacOptions {
        .help = "While collecting: draws of the policy alone, or with a process on top (boxes only)."});
     f("exploration_noise", exploration_noise, {.min = 0, .help = "Sigma of that process, on actions in [-1, 1]."});
     replay_fields::describe_process(f, *this);
+    describe_state_noise(f, *this);
+    f("log_std_init", log_std_init, {.help = "Initial log standard deviation of such noise."});
   }
 };
 
