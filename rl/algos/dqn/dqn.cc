@@ -1,13 +1,17 @@
 #include "rl/algos/dqn/dqn.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "rl/algos/dqn/gradient.h"
+#include "rl/algos/offpolicy/parameter_noise.h"
 #include "rl/algos/torch_module.h"
 #include "rl/nn/polyak.h"
 
 namespace mobula::rl {
 namespace {
+
+constexpr double kFirstDeviation = 0.01;  // of parameter noise
 
 OffPolicySettings settings_of(const DqnOptions& o) {
   OffPolicySettings settings = OffPolicySettings::from(o, 1);
@@ -52,15 +56,37 @@ DqnLearner::DqnLearner(const EnvironmentInfo& info, const DqnOptions& options, s
   parameters.resize(2 * values_.size());
   std::copy_n(parameters.begin(), values_.size(), parameters.begin() + static_cast<std::ptrdiff_t>(values_.size()));
   set_parameters(std::move(parameters), values_.size());
+  if (options.exploration == "parameter") own_state_ = {kFirstDeviation};
+}
+
+double DqnLearner::epsilon() const {
+  const DqnOptions& o = options_;
+  const double done = o.exploration_fraction > 0 ? std::min(1.0, progress() / o.exploration_fraction) : 1.0;
+  // By shares, so that the ends are exact.
+  return (1 - done) * o.exploration_initial_eps + done * o.exploration_final_eps;
 }
 
 nn::Exploration DqnLearner::exploration() const {
   nn::Exploration exploration = OffPolicyLearner::exploration();
-  const DqnOptions& o = options_;
-  const double done = o.exploration_fraction > 0 ? std::min(1.0, progress() / o.exploration_fraction) : 1.0;
-  // By shares, so that the ends are exact.
-  exploration.epsilon = (1 - done) * o.exploration_initial_eps + done * o.exploration_final_eps;
+  if (own_state_.empty()) {
+    exploration.epsilon = epsilon();
+  } else {
+    exploration.parameter_noise = own_state_[0];
+  }
   return exploration;
+}
+
+// How far a perturbed network is from choosing as this one on a batch decides how large the perturbation is from now
+// on.
+void DqnLearner::adapt_noise(std::span<const float> observations) {
+  // Batches between two such looks. Each is two passes; epsilon, which they have to follow, may fall within thousands
+  // of batches.
+  constexpr std::int64_t kUpdates = 10;
+  if (own_state_.empty() || (updates() + 1) % kUpdates != 0) return;
+  Random random = batch_random(3);
+  const auto moved = perturbed(policy(), values_.layout(), own_state_[0], random);
+  own_state_[0] = adapted(own_state_[0], divergence(values_, policy(), moved, observations),
+                          divergence_of_epsilon(epsilon(), values_.actions()));
 }
 
 void DqnLearner::begin_update(std::int64_t before) {
@@ -76,7 +102,49 @@ std::vector<double> DqnLearner::update(ReplayBatch& batch, double lr) {
   const double norm = nn::norm<float>(objective_->gradient());
   adam_.step(parameters_.data(), objective_->gradient().data(), nn::clip_factor(norm, options_.max_grad_norm), lr);
   buffer_.set_errors(batch, objective_->errors());
-  return {stats.loss, stats.q_mean, norm, exploration().epsilon};
+  adapt_noise(batch.observations);
+  return {stats.loss, stats.q_mean, norm, epsilon()};
+}
+
+double divergence(const nn::ActionValues<float>& values, std::span<const float> parameters,
+                  std::span<const float> others, std::span<const float> observations) {
+  constexpr int kLd = nn::kBlockRows;
+  const int width = values.spec().observation_size, actions = values.actions();
+  const int total = static_cast<int>(observations.size()) / width;
+  auto workspace = values.net().make_workspace();
+  nn::AlignedVector<float> outputs(static_cast<std::size_t>(kLd) * values.outputs());
+  nn::AlignedVector<float> components(static_cast<std::size_t>(kLd) * values.components());
+  nn::AlignedVector<float> ours(static_cast<std::size_t>(kLd) * actions), theirs(ours.size());
+  double sum = 0;
+  for (int first = 0; first < total; first += kLd) {
+    const int rows = std::min(kLd, total - first);
+    const float* block = observations.data() + static_cast<std::ptrdiff_t>(first) * width;
+    const auto expect = [&](std::span<const float> from, nn::AlignedVector<float>& to) {
+      values.net().forward(from.data(), block, width, rows, workspace, outputs.data(), kLd);
+      values.combine(outputs.data(), rows, components.data());
+      values.expect(components.data(), rows, to.data());
+    };
+    expect(parameters, ours);
+    expect(others, theirs);
+    for (int r = 0; r < rows; ++r) {
+      const auto log_sum = [&](const nn::AlignedVector<float>& of) {
+        double top = of[r], sum_of = 0;
+        for (int a = 1; a < actions; ++a) top = std::max(top, static_cast<double>(of[a * kLd + r]));
+        for (int a = 0; a < actions; ++a) sum_of += std::exp(of[a * kLd + r] - top);
+        return top + std::log(sum_of);
+      };
+      const double our_sum = log_sum(ours), their_sum = log_sum(theirs);
+      for (int a = 0; a < actions; ++a) {
+        const double log_p = ours[a * kLd + r] - our_sum;
+        sum += std::exp(log_p) * (log_p - (theirs[a * kLd + r] - their_sum));
+      }
+    }
+  }
+  return sum / total;
+}
+
+double divergence_of_epsilon(double epsilon, int actions) {
+  return -std::log(1 - epsilon + epsilon / actions);
 }
 
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const DqnOptions& options, std::uint64_t seed,

@@ -25,12 +25,21 @@ class DqnLearner final : public OffPolicyLearner {
  private:
   std::vector<double> update(ReplayBatch& batch, double lr) override;
   void begin_update(std::int64_t before) override;
+  double epsilon() const;
+  void adapt_noise(std::span<const float> observations);
 
   const DqnOptions options_;
   const nn::ActionValues<float> values_;
   nn::Adam<float>& adam_;
   const std::unique_ptr<DqnObjective<float>> objective_;
 };
+
+// The mean over the observations of KL(pi || pi'), pi(a) in proportion to exp Q(a): how far two networks are from
+// choosing alike (Plappert et al. 2018, appendix C).
+double divergence(const nn::ActionValues<float>& values, std::span<const float> parameters,
+                  std::span<const float> others, std::span<const float> observations);
+// The divergence of the greedy policy from the epsilon-greedy one, among so many actions (the same).
+double divergence_of_epsilon(double epsilon, int actions);
 
 // What algorithms.h asks for.
 std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const DqnOptions& options, std::uint64_t seed,

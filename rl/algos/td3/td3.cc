@@ -50,13 +50,8 @@ Td3Learner::Td3Learner(const EnvironmentInfo& info, const Td3Options& options, s
 void Td3Learner::adapt_noise(std::span<const float> observations) {
   constexpr std::int64_t kUpdates = 50;  // between two such looks
   if (!acting_ || (updates() + 1) % kUpdates != 0) return;
-  const std::size_t size = native_.actor().size();
-  std::vector<float> moved(size);
   Random random = batch_random(3);
-  draw_parameter_noise(native_.actor().layout(), random, moved);
-  for (std::size_t k = 0; k < size; ++k) {
-    moved[k] = parameters_[k] + static_cast<float>(own_state_[0]) * moved[k];
-  }
+  const auto moved = perturbed(policy(), native_.actor().layout(), own_state_[0], random);
   const std::size_t numbers = observations.size() / static_cast<std::size_t>(spec().observation_size) *
                               static_cast<std::size_t>(spec().action.dimensions);
   std::vector<float> as_learnt(numbers), as_moved(numbers);

@@ -121,6 +121,12 @@ SacOptions state_noise_sac() {
   options.sde_sample_freq = 3;
   return options;
 }
+DqnOptions parameter_noise_dqn() {
+  DqnOptions options = rainbow();
+  options.gradient_steps = 5;  // so that the noise is adapted
+  options.exploration = "parameter";
+  return options;
+}
 
 template <class L, class Options>
 void check_repeats(VecEnvFactory factory, const Options& options) {
@@ -157,6 +163,7 @@ void check_repeats(VecEnvFactory factory, const Options& options) {
 
 TEST(OffPolicy, TheSameSeedGivesTheSameBitsHoweverEnvironmentsAreSplitAndFromASavedState) {
   check_repeats<DqnLearner>(&make_vec_env<Everything>, rainbow());
+  check_repeats<DqnLearner>(&make_vec_env<Everything>, parameter_noise_dqn());
   check_repeats<SacLearner>(&make_vec_env<IdentityBox<2>>, small_sac());
   check_repeats<SacLearner>(&make_vec_env<IdentityBox<2>>, state_noise_sac());
   check_repeats<DiscreteSacLearner>(&make_vec_env<IdentityDiscrete<3>>, small_sac());

@@ -31,6 +31,7 @@ struct DqnOptions {
   double exploration_fraction = 0.1;
   double exploration_initial_eps = 1.0;
   double exploration_final_eps = 0.05;
+  std::string exploration = "epsilon_greedy";
   bool double_q = false;
   bool dueling = false;
   bool prioritized = false;
@@ -61,6 +62,11 @@ struct DqnOptions {
       {.min = 0, .max = 1, .help = "Probability of a random action at the start."});
     f("exploration_final_eps", exploration_final_eps,
       {.min = 0, .max = 1, .help = "Probability of a random action at the end."});
+    f("exploration", exploration,
+      {.choices = {"epsilon_greedy", "parameter"},
+       .help =
+           "Noise while collecting: a random action now and then, or on the network's parameters for an episode, as "
+           "much as moves the policy as far as epsilon would."});
     f("double_q", double_q, {.help = "The next action is chosen by the online network and valued by the target."});
     f("dueling", dueling, {.help = "Value of the state and advantages of the actions have heads of their own."});
     f("prioritized", prioritized, {.help = "Transitions are drawn by the size of their last error."});
