@@ -61,6 +61,13 @@ class Learner {
   // The policy that the rollout `ahead` of the next one is collected with.
   virtual std::span<const float> behaviour(int ahead = 0) const { return (void)ahead, policy(); }
 
+  // Otherwise (a choice that some algorithms offer) rollouts of parts of the environments are learned from as they
+  // arrive, whoever collected them and with whichever of the latest policies: a fragment's columns are then any
+  // environments, perhaps twice in a row. lag() is 0, and before each learn() the learner is told, for each column, the
+  // iteration() of the policy that collected it.
+  virtual bool deterministic() const { return true; }
+  virtual void collected_by(std::span<const std::uint32_t> /*iterations*/) {}
+
   // The same for the whole run.
   virtual RolloutSize rollout() const = 0;
   // Steps of all environments that a rollout took: rollout().total(), unless environments play whole episodes.

@@ -290,10 +290,18 @@ std::vector<std::string> advice(const TrainOptions& options) {
       [&](const auto& o) {
         if constexpr (requires { o.batch_size, o.n_epochs; }) {
           const std::int64_t all = static_cast<std::int64_t>(o.n_envs) * o.n_steps;
-          if (o.batch_size <= all) return;
-          notes.push_back("algorithm.batch_size is " + std::to_string(o.batch_size) +
-                          ", but there are only n_envs x n_steps = " + std::to_string(all) +
-                          " steps between two updates: each minibatch is all of them");
+          if (o.batch_size > all) {
+            notes.push_back("algorithm.batch_size is " + std::to_string(o.batch_size) +
+                            ", but there are only n_envs x n_steps = " + std::to_string(all) +
+                            " steps between two updates: each minibatch is all of them");
+          }
+        }
+        if constexpr (requires { o.deterministic; }) {
+          if (!o.deterministic) {
+            notes.push_back(
+                "algorithm.deterministic is false: rollouts are learned from as they arrive, so this run cannot be "
+                "repeated byte for byte");
+          }
         }
       },
       options.algorithm);

@@ -56,29 +56,30 @@ void CostSums::merge(const CostSums& other) {
 }
 
 RolloutResult RolloutActor::collect(const Array<float>& parameters, const RolloutCall& call) {
-  if (!envs_ || envs_->options().first != call.first || envs_->size() != call.count) {
-    envs_ = setup_.factory(setup_.config, {.count = call.count, .first = call.first, .seed = setup_.seed});
+  std::unique_ptr<AnyVecEnv>& envs = envs_[call.first];
+  if (!envs || envs->size() != call.count) {
+    envs = setup_.factory(setup_.config, {.count = call.count, .first = call.first, .seed = setup_.seed});
   }
-  const FragmentLayout layout(envs_->info(), call.steps, call.count, actor_->state_size());
+  const FragmentLayout layout(envs->info(), call.steps, call.count, actor_->state_size());
   const std::size_t lines = (layout.bytes() + sizeof(FragmentLine) - 1) / sizeof(FragmentLine);
   ArrayBuilder<FragmentLine> memory(lines, ArrayBuilder<FragmentLine>::OnHeap{});
   Fragment fragment(layout, std::as_writable_bytes(memory.span()));
   if (call.snapshots.empty()) {
-    envs_->reset(0);
+    envs->reset(0);
     std::fill(fragment.initial_states.begin(), fragment.initial_states.end(), 0.0f);
   } else {
-    envs_->restore_each(without_memories(call.snapshots, fragment.initial_states, layout.state_size));
+    envs->restore_each(without_memories(call.snapshots, fragment.initial_states, layout.state_size));
   }
 
   RolloutResult result;
-  result.ended = rl::collect(*envs_, *actor_, parameters, call.iteration, call.exploration, fragment);
+  result.ended = rl::collect(*envs, *actor_, parameters, call.iteration, call.exploration, fragment);
   for (auto& end : result.ended) {
     for (const auto& metric : setup_.metrics) metric(end.report);
   }
-  result.snapshots = envs_->snapshot_each();
+  result.snapshots = envs->snapshot_each();
   add_memories(result.snapshots, fragment.last_states, layout.state_size);
   result.costs = sum_costs(ConstFragment(layout, std::as_bytes(std::span<const FragmentLine>(memory.span()))),
-                           envs_->info().group_names.size());
+                           envs->info().group_names.size());
   result.fragment = std::move(memory).finish();
   result.time = ProcessTime::here();
   return result;

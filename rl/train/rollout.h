@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -110,7 +111,7 @@ class RolloutActor {
  private:
   const ActorSetup setup_;
   const std::unique_ptr<nn::Actor> actor_;
-  std::unique_ptr<AnyVecEnv> envs_;
+  std::map<std::uint32_t, std::unique_ptr<AnyVecEnv>> envs_;  // by the first
 };
 
 }  // namespace mobula::rl

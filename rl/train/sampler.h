@@ -2,6 +2,7 @@
 
 #include <mobula/runtime.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,33 @@
 #include "rl/train/worker_watch.h"
 
 namespace mobula::rl {
+
+/// How often a wait looks whether the program was asked to stop.
+inline constexpr std::chrono::milliseconds kGlance{20};
+
+/// "rollout 0", ...: they outlive any number of deaths.
+std::vector<Actor<RolloutActor>> spawn_rollout_actors(Runtime& runtime, int count, const ActorSetup& setup);
+
+/// Episodes in the order in which they ended, then of the environments: what a single worker would have seen. The
+/// fragment's columns are the environments `first` and those after it.
+std::vector<EpisodeEnd> in_order_of_time(std::vector<EpisodeEnd> ended, const ConstFragment& fragment,
+                                         std::size_t first = 0);
+
+/// A fragment of all environments, in memory that is there from the first write() on.
+class FragmentMemory {
+ public:
+  FragmentMemory(const EnvironmentInfo& info, const RolloutSize& size)
+      : layout_(info, size.steps, size.envs, size.state_size) {}
+  Fragment write() {
+    lines_.resize((layout_.bytes() + sizeof(FragmentLine) - 1) / sizeof(FragmentLine));
+    return {layout_, std::as_writable_bytes(std::span(lines_))};
+  }
+  ConstFragment read() const { return {layout_, std::as_bytes(std::span(lines_))}; }
+
+ private:
+  const FragmentLayout layout_;
+  std::vector<FragmentLine> lines_;
+};
 
 /// The environments of a run on its rollout actors. What comes out does not depend on how many actors there are, who
 /// collected what, or who died at it: it is what a single actor would have written.
@@ -33,6 +61,7 @@ class Sampler {
     std::vector<EpisodeEnd> ended;  ///< by time, then by environment
     CostSums costs;
     std::int64_t env_restarts = 0;  ///< environments made anew; the episodes they broke off are not in `ended`
+    void add(std::vector<EpisodeEnd> more);
   };
   /// Has a rollout collected from where the environments stand; at most one at a time.
   void start(const Ref<Array<float>>& policy, std::uint32_t iteration, const nn::Exploration& exploration);
@@ -50,8 +79,7 @@ class Sampler {
 
   const EnvironmentInfo info_;
   const RolloutSize size_;
-  const FragmentLayout layout_;
-  std::vector<FragmentLine> memory_;  // the fragment of all environments
+  FragmentMemory whole_;
   std::vector<Actor<RolloutActor>> actors_;
   std::vector<Ref<RolloutResult>> parts_;  // of the rollout that is being collected
   std::vector<std::vector<std::byte>> snapshots_;

@@ -26,6 +26,7 @@ Trainer::Trainer(const TrainOptions& options, const Callbacks& callbacks, Begin 
       learner_(make_learner(options.env.info, options.algorithm, options.seed, options.stop.env_steps)),
       fairness_(options_.env.info, options_.fairness),
       sampler_(options_.env.info, learner_->rollout()) {
+  if (!learner_->deterministic()) free_sampler_.emplace(options_.env.info, learner_->rollout());
   if (hooks_.shape) learner_->set_shape(hooks_.shape);
   if (hooks_.reward || !options_.fairness.constraints.empty() || !options_.fairness.reward_terms.empty()) {
     learner_->set_reward([this](const ConstFragment& fragment, std::span<float> rewards) {
@@ -93,7 +94,8 @@ Checkpoint Trainer::state(const Evaluator& evaluator) const {
   checkpoint.add("policy", policy_section(learner_->spec(), learner_->policy()));
   checkpoint.add("learner", as_text(learner_->save()));
   checkpoint.add("fairness", as_text(fairness_.save()));
-  checkpoint.add("environments", as_text(encode_to_bytes(sampler_.snapshots())));
+  checkpoint.add("environments",
+                 as_text(encode_to_bytes(free_sampler_ ? free_sampler_->snapshots() : sampler_.snapshots())));
   checkpoint.add("evaluations", as_text(encode_to_bytes(evaluator.under_way())));
   return checkpoint;
 }
@@ -102,8 +104,12 @@ void Trainer::load(const Checkpoint& checkpoint) {
   const Counters counters = counters_from_json(checkpoint.section("counters"));
   learner_->load(as_bytes(checkpoint.section("learner")));
   fairness_.load(as_bytes(checkpoint.section("fairness")));
-  sampler_.restore(
-      decode_from_bytes<std::vector<std::vector<std::byte>>>(as_bytes(checkpoint.section("environments"))));
+  auto snapshots = decode_from_bytes<std::vector<std::vector<std::byte>>>(as_bytes(checkpoint.section("environments")));
+  if (free_sampler_) {
+    free_sampler_->restore(snapshots);
+  } else {
+    sampler_.restore(std::move(snapshots));
+  }
   if (checkpoint.has("evaluations")) {
     evaluations_to_restart_ =
         decode_from_bytes<decltype(evaluations_to_restart_)>(as_bytes(checkpoint.section("evaluations")));

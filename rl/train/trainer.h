@@ -14,6 +14,7 @@
 #include "rl/algos/learner.h"
 #include "rl/fairness/controller.h"
 #include "rl/train/evaluation.h"
+#include "rl/train/free_sampler.h"
 #include "rl/train/hooks.h"
 #include "rl/train/iteration_totals.h"
 #include "rl/train/records.h"
@@ -67,7 +68,9 @@ class Trainer {
   std::string reason_to_stop() const;
   bool interrupted() const { return options_.interrupted && options_.interrupted(); }
   Outcome iterate(Runtime& runtime, Evaluator& evaluator);
-  std::optional<Sampler::Collected> collect(Runtime& runtime);  // nothing if interrupted
+  void spawn_actors(Runtime& runtime, const ActorSetup& setup);
+  std::optional<Sampler::Collected> collect(Runtime& runtime);         // nothing if interrupted
+  std::optional<Sampler::Collected> collect_freely(Runtime& runtime);  // the same
   const Ref<Array<float>>& weights(Runtime& runtime);
   Ref<Array<float>> behaviour(Runtime& runtime, int ahead);
   void gate();
@@ -102,6 +105,7 @@ class Trainer {
   std::unique_ptr<Learner> learner_;
   Controller fairness_;
   Sampler sampler_;
+  std::optional<FreeSampler> free_sampler_;  // in its place, for learners that take what arrives
   Progress progress_;
   std::deque<double> returns_;               // of the last 100 training episodes
   double wall_before_ = 0, cpu_before_ = 0;  // used before this resumption

@@ -1,17 +1,10 @@
 // Evaluations of a run, and the gate at its end.
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "rl/train/trainer.h"
 
 namespace mobula::rl {
-namespace {
-
-/// How often a wait looks whether the program was asked to stop.
-constexpr std::chrono::milliseconds kGlance{20};
-
-}  // namespace
 
 void Trainer::restart_evaluations(Runtime& runtime, Evaluator& evaluator) {
   for (const auto& one : std::exchange(evaluations_to_restart_, {})) {

@@ -42,12 +42,13 @@ TrainResult Trainer::run_to_end(Runtime& runtime) {
     for (;;) {
       result.stopped_by = reason_to_stop();
       if (!result.stopped_by.empty()) break;
-      if (!sampler_.spawned()) sampler_.spawn(runtime, options_.workers, setup);
+      spawn_actors(runtime, setup);
       outcome = iterate(runtime, evaluator);
       if (outcome == Outcome::interrupted) break;
     }
     save_checkpoint(evaluator);
     sampler_.dismiss();
+    if (free_sampler_) free_sampler_->dismiss();
     if (outcome == Outcome::done) outcome = evaluate_finally(runtime, evaluator);
   }
   result.interrupted = outcome == Outcome::interrupted;
@@ -87,8 +88,26 @@ Trainer::Outcome Trainer::iterate(Runtime& runtime, Evaluator& evaluator) {
   return Outcome::done;
 }
 
+void Trainer::spawn_actors(Runtime& runtime, const ActorSetup& setup) {
+  if (free_sampler_) {
+    if (!free_sampler_->spawned()) free_sampler_->spawn(runtime, options_.workers, setup, learner_->iteration());
+  } else if (!sampler_.spawned()) {
+    sampler_.spawn(runtime, options_.workers, setup);
+  }
+}
+
+std::optional<Sampler::Collected> Trainer::collect_freely(Runtime& runtime) {
+  const FreeSampler::Behaviour behaviour{weights(runtime), learner_->iteration(), learner_->exploration()};
+  auto collected = free_sampler_->collect(runtime, behaviour, options_.stop.env_steps - progress_.env_steps,
+                                          options_.interrupted, meter_, watch_);
+  if (!collected) return std::nullopt;
+  learner_->collected_by(collected->versions);
+  return *std::move(collected);
+}
+
 std::optional<Sampler::Collected> Trainer::collect(Runtime& runtime) {
   const auto span = stages_.span(Stage::collect);
+  if (free_sampler_) return collect_freely(runtime);
   if (!sampler_.started()) sampler_.start(behaviour(runtime, 0), learner_->iteration(), learner_->exploration());
   auto collected = sampler_.finish(runtime, options_.interrupted, meter_, &watch_);
   // The next rollout may be under way while the learner is busy with this one, if the policy that collects it is there.

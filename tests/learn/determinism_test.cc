@@ -63,6 +63,20 @@ SacOptions sac(const std::string& exploration) {
   return options;
 }
 
+SacOptions sac_gsde() {
+  SacOptions options = sac("policy");
+  options.train_freq = 8;
+  options.gradient_steps = 4;
+  options.use_sde = true;
+  options.sde_sample_freq = 4;
+  return options;
+}
+DqnOptions dqn_parameter_noise() {
+  DqnOptions options = off_policy(DqnOptions{.double_q = true});
+  options.exploration = "parameter";
+  return options;
+}
+
 std::vector<Run> runs() {
   const PpoOptions ppo{.n_envs = 8, .n_steps = 64, .batch_size = 128, .n_epochs = 4, .normalize_observation = true};
   PpoOptions gsde = ppo;
@@ -80,7 +94,9 @@ std::vector<Run> runs() {
            true},
           {"dqn", "cartpole", off_policy(DqnOptions{.double_q = true, .dueling = true, .prioritized = true}), 4'000,
            200'000},
+          {"dqn_parameter_noise", "cartpole", dqn_parameter_noise(), 4'000, 200'000},
           {"sac", "pendulum", sac("policy"), 2'000, 20'000},
+          {"sac_gsde", "pendulum", sac_gsde(), 2'000, 20'000},
           {"sac_ornstein_uhlenbeck", "pendulum", sac("ornstein_uhlenbeck"), 2'000, 20'000},
           {"td3", "pendulum", td3("normal"), 2'000, 20'000},
           {"td3_ornstein_uhlenbeck", "pendulum", td3("ornstein_uhlenbeck"), 2'000, 20'000},

@@ -30,6 +30,35 @@ inline TrainOptions example(const std::string& name) {
   return options;
 }
 
+// A run of nothing but training, in this process unless a test wants workers, and a final evaluation.
+inline TrainOptions run_of(EnvironmentSpec env, AlgorithmOptions algorithm, std::int64_t steps) {
+  TrainOptions options;
+  options.experiment = env.name;
+  options.env = std::move(env);
+  options.algorithm = std::move(algorithm);
+  options.workers = 0;
+  options.write = false;
+  options.stop.env_steps = steps;
+  options.evaluate.episodes = 100;
+  return options;
+}
+
+// Settings with which tests have CartPole solved by algorithms that learn from older policies.
+inline AppoOptions appo_for_cartpole() {
+  return {.lr = 1e-3,
+          .n_envs = 8,
+          .n_steps = 64,
+          .batch_size = 256,
+          .n_epochs = 8,
+          .clip_range = 0.2,
+          .gamma = 0.98,
+          .ent_coef = 0.0,
+          .max_grad_norm = 0.5};
+}
+inline ImpalaOptions impala_for_cartpole() {
+  return {.lr = 1e-3, .n_envs = 8, .n_steps = 20, .ent_coef = 0.0};
+}
+
 // A gate's runs, as a line of the file that MOBULA_GATE_RESULTS names; tools/learning_page makes tables and curves of
 // them.
 inline void record_gate(const TrainOptions& options, double wanted, const nlohmann::json& seeds) {

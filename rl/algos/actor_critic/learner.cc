@@ -86,6 +86,7 @@ struct ActorCriticLearner::State {
   void learn_from(const ConstFragment& fragment, const PpoLoss& loss, UpdateStats& stats);
   PpoLossStats gradient_of(const ConstFragment& fragment, std::span<const std::uint32_t> part, const PpoLoss& loss);
   void remember_behaviour();
+  void measure_lag(UpdateStats& stats);
 
   const ActorCriticSettings settings;
   const std::uint64_t seed;
@@ -108,6 +109,7 @@ struct ActorCriticLearner::State {
       final_values, row;
   std::vector<std::uint8_t> ended;
   std::vector<std::uint32_t> order;
+  std::vector<std::uint32_t> collected_by;  // of the next fragment, where it is not deterministic
 };
 
 ActorCriticLearner::ActorCriticLearner(const EnvironmentInfo& info, const ActorCriticSettings& settings,
@@ -124,6 +126,12 @@ std::span<const float> ActorCriticLearner::parameters() const {
 }
 int ActorCriticLearner::lag() const {
   return state_->settings.lag;
+}
+bool ActorCriticLearner::deterministic() const {
+  return state_->settings.deterministic;
+}
+void ActorCriticLearner::collected_by(std::span<const std::uint32_t> iterations) {
+  state_->collected_by.assign(iterations.begin(), iterations.end());
 }
 std::span<const float> ActorCriticLearner::behaviour(int ahead) const {
   // Kept are the parameters before each of the last updates; the present ones follow them.
@@ -169,6 +177,7 @@ Statistics ActorCriticLearner::learn(const ConstFragment& fragment) {
                  {"clip_range", stats.clip_range}};
   if (state_->settings.vtrace) {
     all.emplace_back("policy_lag", stats.policy_lag);
+    all.emplace_back("policy_lag_max", stats.policy_lag_max);
     all.emplace_back("mean_rho", stats.mean_rho);
   }
   return all;
@@ -364,6 +373,18 @@ void ActorCriticLearner::State::remember_behaviour() {
   if (behaviours.size() > static_cast<std::size_t>(settings.lag)) behaviours.pop_front();
 }
 
+void ActorCriticLearner::State::measure_lag(UpdateStats& stats) {
+  if (settings.deterministic) {
+    stats.policy_lag = stats.policy_lag_max = std::min<double>(settings.lag, iteration);
+    return;
+  }
+  for (const std::uint32_t version : std::exchange(collected_by, {})) {
+    const double age = iteration - version;
+    stats.policy_lag += age / settings.n_envs;
+    stats.policy_lag_max = std::max(stats.policy_lag_max, age);
+  }
+}
+
 UpdateStats ActorCriticLearner::update(const ConstFragment& fragment) {
   State& s = *state_;
   const ActorCriticSettings& o = s.settings;
@@ -371,7 +392,7 @@ UpdateStats ActorCriticLearner::update(const ConstFragment& fragment) {
   s.remember_behaviour();
   s.env_steps += static_cast<std::int64_t>(fragment.layout.steps) * fragment.layout.envs;
   UpdateStats stats;
-  stats.policy_lag = std::min<double>(o.lag, s.iteration);
+  s.measure_lag(stats);
   s.prepare(fragment);
   s.estimate(fragment, stats);
   stats.learning_rate = s.now(o.lr);

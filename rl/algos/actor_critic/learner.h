@@ -26,8 +26,9 @@ struct ActorCriticSettings {
   nn::PolicySpec policy;
   int n_envs = 1;
   int n_steps = 1;
-  std::uint32_t rounds = 1;  // updates in an iteration
-  int lag = 0;               // updates by which the policy that acts is older than the one that is learnt
+  std::uint32_t rounds = 1;   // updates in an iteration
+  int lag = 0;                // updates by which the policy that acts is older than the one that is learnt
+  bool deterministic = true;  // see Learner
 
   double gamma = 0.99;
   bool vtrace = false;   // V-trace instead of generalised advantages
@@ -65,9 +66,10 @@ struct UpdateStats {
   double explained_variance = 0;  // of the returns by the values, before the update; NaN if the returns are constant
   double learning_rate = 0;
   double clip_range = 0;
-  double policy_lag = 0;  // updates since the policy that acted, for algorithms that allow for some
-  double mean_rho = 1;    // mean of the clipped probability ratios, of V-trace
-  int minibatches = 0;    // fewer than epochs x batches where target_kl ended the update
+  double policy_lag = 0;      // updates since the policy that acted, for algorithms that allow for some
+  double policy_lag_max = 0;  // of the oldest that acted
+  double mean_rho = 1;        // mean of the clipped probability ratios, of V-trace
+  int minibatches = 0;        // fewer than epochs x batches where target_kl ended the update
 };
 
 // One thread, no hidden state: the same fragments give the same bytes. `total_steps` is where schedules end.
@@ -81,6 +83,8 @@ class ActorCriticLearner : public Learner {
   const nn::PolicySpec& spec() const override;
   std::span<const float> parameters() const override;
   int lag() const override;
+  bool deterministic() const override;
+  void collected_by(std::span<const std::uint32_t> iterations) override;
   std::span<const float> behaviour(int ahead = 0) const override;
   RolloutSize rollout() const override;
   nn::Exploration exploration() const override;

@@ -8,7 +8,8 @@ ActorCriticSettings common(const EnvironmentInfo& info, const Options& o) {
   return {.policy = actor_critic_spec(info, o),
           .n_envs = o.n_envs,
           .n_steps = o.n_steps,
-          .lag = o.lag,
+          .lag = o.deterministic ? o.lag : 0,
+          .deterministic = o.deterministic,
           .gamma = o.gamma,
           .vtrace = true,
           .lambda = o.vtrace_lambda,
@@ -25,6 +26,16 @@ ActorCriticSettings common(const EnvironmentInfo& info, const Options& o) {
           .learner = o.learner,
           .device = o.device,
           .threads = o.learner_threads};
+}
+
+template <class Options>
+std::string problem(const Options& o) {
+  if (std::string problem = problem_with_networks(o); !problem.empty()) return problem;
+  if (!o.deterministic && o.normalize_reward) {
+    return "normalize_reward: the running return of each environment has to be followed from rollout to rollout, which "
+           "deterministic: false does not do; leave one of the two out";
+  }
+  return problem_with_threads(o.learner_threads, o.learner);
 }
 
 }  // namespace
@@ -58,12 +69,10 @@ std::unique_ptr<Learner> make_learner(const EnvironmentInfo& info, const AppoOpt
 }
 
 std::string problem_with(const ImpalaOptions& options, const EnvironmentInfo&) {
-  if (std::string problem = problem_with_networks(options); !problem.empty()) return problem;
-  return problem_with_threads(options.learner_threads, options.learner);
+  return problem(options);
 }
 std::string problem_with(const AppoOptions& options, const EnvironmentInfo&) {
-  if (std::string problem = problem_with_networks(options); !problem.empty()) return problem;
-  return problem_with_threads(options.learner_threads, options.learner);
+  return problem(options);
 }
 
 }  // namespace mobula::rl

@@ -154,6 +154,36 @@ TEST(Impala, ThePolicyThatActsIsSoManyUpdatesOld) {
   }
 }
 
+// Each column has the age of the policy that collected it.
+TEST(Impala, TellsHowOldThePoliciesWereThatCollectedWhatArrived) {
+  AnyTraining training(&make_vec_env<Everything>,
+                       ImpalaOptions{.n_envs = 4, .n_steps = 10, .lag = 5, .deterministic = false}, 1, 1000);
+  EXPECT_FALSE(training.learner->deterministic());
+  EXPECT_EQ(training.learner->lag(), 0);
+  const auto lags = [&](const std::vector<std::uint32_t>& versions) {
+    training.learner->collected_by(versions);
+    const auto statistics = training.round();
+    const auto of = [&](const char* name) {
+      return std::ranges::find(statistics, name, &Statistics::value_type::first)->second;
+    };
+    return std::pair(of("policy_lag"), of("policy_lag_max"));
+  };
+  EXPECT_EQ(lags({0, 0, 0, 0}), std::pair(0.0, 0.0));
+  EXPECT_EQ(lags({1, 1, 0, 0}), std::pair(0.5, 1.0));
+  EXPECT_EQ(lags({2, 0, 0, 2}), std::pair(1.0, 2.0));
+}
+
+TEST(Impala, RefusesRunningReturnsWhereEnvironmentsAreNotFollowed) {
+  const auto info = environment_info<Everything>();
+  for (const AlgorithmOptions& options :
+       {AlgorithmOptions(ImpalaOptions{.deterministic = false, .normalize_reward = true}),
+        AlgorithmOptions(AppoOptions{.deterministic = false, .normalize_reward = true})}) {
+    EXPECT_THAT(problem_with(options, info), testing::HasSubstr("algorithm.normalize_reward: the running return"));
+  }
+  EXPECT_EQ(problem_with(AlgorithmOptions(AppoOptions{.normalize_reward = true}), info), "");
+  EXPECT_EQ(problem_with(AlgorithmOptions(AppoOptions{.deterministic = false}), info), "");
+}
+
 // Some rounds of both; how far their parameters lie apart at most, and how far the first went.
 std::pair<double, double> apart(const AlgorithmOptions& one, const AlgorithmOptions& other) {
   AnyTraining a(&make_vec_env<Everything>, one, 3, 10'000), b(&make_vec_env<Everything>, other, 3, 10'000);

@@ -14,7 +14,8 @@ namespace mobula::rl {
 // What IMPALA and APPO have in common: the policy that acts is `lag` updates older than the one that is learnt, so that
 // workers collect while the learner learns, and V-trace corrects for it.
 //
-// With the lag fixed the same seed gives the same bytes, whatever the number of workers.
+// With the lag fixed the same seed gives the same bytes, whatever the number of workers. With deterministic false
+// rollouts are learned from as they arrive.
 struct ImpalaOptions {
   static constexpr std::string_view name = "impala";
 
@@ -22,6 +23,7 @@ struct ImpalaOptions {
   int n_envs = 10;
   int n_steps = 50;
   int lag = 1;
+  bool deterministic = true;
   double gamma = 0.99;
   double vtrace_lambda = 1.0;
   double rho_bar = 1.0;
@@ -61,6 +63,9 @@ struct ImpalaOptions {
        .min = 0,
        .max = 64,
        .help = "Age of the policy that acts; from 1 on workers collect while the learner learns."});
+    f("deterministic", o.deterministic,
+      {.help = "False: rollouts are learned from as they arrive from any worker, each by the newest policy that there "
+               "was when it began; lag has no meaning then, and no two runs are alike."});
     f("gamma", o.gamma, {.min = 0, .max = 1, .help = "Discount of a step."});
     f("vtrace_lambda", o.vtrace_lambda, {.min = 0, .max = 1, .help = "Lambda of the V-trace targets."});
     f("rho_bar", o.rho_bar,
@@ -89,6 +94,7 @@ struct AppoOptions {
   int n_envs = 10;
   int n_steps = 50;
   int lag = 1;
+  bool deterministic = true;
   int batch_size = 250;
   int n_epochs = 2;
   Schedule clip_range = 0.4;

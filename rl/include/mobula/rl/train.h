@@ -96,7 +96,8 @@ class TrainError : public std::runtime_error {
 /// TrainError before anything is written, if the options cannot work.
 ///
 /// For one build and CPU type the parameters depend on the options and the seed alone: not on the number of workers,
-/// on workers that die, nor on where the run was stopped and resumed.
+/// on workers that die, nor on where the run was stopped and resumed. (But for IMPALA and APPO where they were told to
+/// be otherwise: deterministic = false.)
 TrainResult train(const TrainOptions& options, const Callbacks& callbacks = {});
 
 /// The same on a runtime that the caller has started: rollout and evaluation actors reserve no cpu there.
