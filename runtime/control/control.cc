@@ -34,9 +34,34 @@ void Control::look(Time now) {
 
 bool Control::on_message(NodeId from, const wire::Message& message, Time now) {
   look(now);
-  const bool taken = take(from, message, now);
+  const bool taken = waits_for_the_rest(from, message) || take(from, message, now);
+  settle_if_all_are_here(now);
   tell_groups(now);
   return taken;
+}
+
+bool Control::waits_for_the_rest(NodeId from, const wire::Message& message) {
+  if (!settling_) return false;
+  const bool waits =
+      std::holds_alternative<wire::ClaimName>(message) || std::holds_alternative<wire::FindName>(message) ||
+      std::holds_alternative<wire::ReleaseName>(message) || std::holds_alternative<wire::CreateDetached>(message) ||
+      std::holds_alternative<wire::CreateGroup>(message) || std::holds_alternative<wire::RemoveGroup>(message) ||
+      std::holds_alternative<wire::WatchGroup>(message);
+  if (waits) waiting_.emplace_back(from, message);
+  return waits;
+}
+
+bool Control::awaits() const {
+  return std::ranges::any_of(members_, [](const auto& entry) { return entry.second.awaited; });
+}
+
+void Control::settle_if_all_are_here(Time now) {
+  if (!settling_ || awaits() || (!someone_returned_ && now < settle_until_)) return;
+  settling_ = false;
+  settle_until_ = never;
+  groups_.settle(view_.nodes, now);
+  for (const auto& [from, message] : std::exchange(waiting_, {})) take(from, message, now);
+  groups_dirty_ = true;
 }
 
 // Nodes need to know where bundles are before anything can run in them: at once.
@@ -47,23 +72,8 @@ void Control::tell_groups(Time now) {
 }
 
 bool Control::take(NodeId from, const wire::Message& message, Time now) {
-  if (const auto* join = std::get_if<wire::JoinCluster>(&message)) {
-    if (const auto buried = buried_.find(from); buried != buried_.end()) {
-      sink_.send(from, wire::JoinReply{false, buried->second.reason});
-      return true;
-    }
-    members_[from] = {now, never};
-    visitors_.erase(from);
-    if (wire::NodeView* known = find(from)) {
-      *known = join->self;
-    } else {
-      view_.nodes.push_back(join->self);
-    }
-    sink_.send(from, wire::JoinReply{true, {}});
-    broadcast_view(now);
-    groups_.members_changed(view_.nodes, now);
-    return true;
-  }
+  if (const auto* joins = std::get_if<wire::JoinCluster>(&message)) return join(from, joins->self, now), true;
+  if (const auto* returns = std::get_if<wire::RejoinCluster>(&message)) return rejoin(from, *returns, now), true;
   if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) {
     const auto member = members_.find(from);
     if (member == members_.end()) {
@@ -99,6 +109,63 @@ bool Control::take(NodeId from, const wire::Message& message, Time now) {
   return on_name_message(message, now) || on_group_message(from, message, now);
 }
 
+void Control::join(NodeId from, const wire::NodeView& self, Time now) {
+  if (const auto buried = buried_.find(from); buried != buried_.end()) {
+    sink_.send(from, wire::JoinReply{false, buried->second.reason});
+    return;
+  }
+  members_[from] = {now, never};
+  visitors_.erase(from);
+  if (wire::NodeView* known = find(from)) {
+    *known = self;
+  } else {
+    view_.nodes.push_back(self);
+  }
+  if (from == options_.self && options_.settle > Duration{0}) {
+    settling_ = true;
+    settle_until_ = now + options_.settle;
+    groups_.unsettle();
+  }
+  sink_.send(from, wire::JoinReply{true, {}});
+  broadcast_view(now);
+  groups_.members_changed(view_.nodes, now);
+}
+
+// Of the members before, some may be dead by now, and some not have found this head yet: these are waited for as long
+// as for any member that is silent.
+void Control::rejoin(NodeId from, const wire::RejoinCluster& message, Time now) {
+  if (!buried_.contains(from)) {
+    settling_ = someone_returned_ = true;
+    groups_.unsettle();
+    members_[from].awaited = true;  // nothing is told to it before its own news are in
+  }
+  // (Those whom nobody here has for a member need not be told of.)
+  const auto bury_once = [&](NodeId node, const std::string& reason) {
+    if (members_.contains(node) && node != options_.self && node != from) {
+      bury(node, reason, now);
+    } else {
+      buried_.try_emplace(node, Buried{"", reason, now, true});
+    }
+  };
+  if (!buried_.contains(from)) {
+    bury_once(message.head, "it ended, and the head was started again");
+    for (const NodeId node : message.gone) bury_once(node, "it was dead before the head was started again");
+    for (const wire::NodeView& member : message.members) {
+      if (members_.contains(member.node) || buried_.contains(member.node)) continue;
+      members_[member.node] = {.last_heard = now, .awaited = true};
+      view_.nodes.push_back(member);
+    }
+    for (const wire::ClaimName& claim : message.names) directory_.claim(claim);
+    for (const wire::CreateGroup& group : message.groups) groups_.create(group, view_.nodes, now);
+    for (const wire::HeldBundle& bundle : message.bundles) groups_.found(from, bundle);
+  }
+  join(from, message.self, now);
+  for (const wire::NodeView& member : message.members) {
+    const auto buried = buried_.find(member.node);
+    if (buried != buried_.end()) sink_.send(from, wire::NodeDied{member.node, buried->second.reason, member.name});
+  }
+}
+
 bool Control::on_group_message(NodeId from, const wire::Message& message, Time now) {
   if (const auto* create = std::get_if<wire::CreateGroup>(&message)) {
     if (members_.contains(create->id.creator.node)) groups_.create(*create, view_.nodes, now);
@@ -121,7 +188,10 @@ bool Control::on_name_message(const wire::Message& message, Time now) {
   if (const auto* claim = std::get_if<wire::ClaimName>(&message)) {
     // A claim of a node that was buried meanwhile would never be released.
     if (members_.contains(claim->actor.owner.node)) {
-      sink_.send(claim->actor.owner, wire::Message(directory_.claim(*claim)));
+      wire::NameReply reply = directory_.claim(*claim);
+      // The node first, which would have to tell another head.
+      if (reply.error.code == ErrorCode::none) sink_.send(claim->actor.owner.node, wire::Message(reply));
+      sink_.send(claim->actor.owner, std::move(reply));
     }
   } else if (const auto* find = std::get_if<wire::FindName>(&message)) {
     sink_.send(find->asker, wire::Message(directory_.find(*find)));
@@ -156,6 +226,11 @@ void Control::on_why(const wire::Why& message, Time now) {
 
 void Control::on_process_died(const ProcessId& process, Time now) {
   look(now);
+  std::erase_if(waiting_, [&](const auto& entry) {
+    const auto* claim = std::get_if<wire::ClaimName>(&entry.second);
+    const auto* group = std::get_if<wire::CreateGroup>(&entry.second);
+    return (claim != nullptr && claim->actor.owner == process) || (group != nullptr && group->id.creator == process);
+  });
   directory_.process_died(process);
   groups_.process_died(process, view_.nodes, now);
   tell_groups(now);
@@ -194,12 +269,14 @@ void Control::on_timer(Time now) {
   }
   for (const auto& [node, reason] : dead) bury(node, reason, now);
   groups_.on_timer(view_.nodes, now);
+  settle_if_all_are_here(now);
   tell_groups(now);
   if (view_dirty_ && now >= view_due_) broadcast_view(now);
 }
 
 Time Control::next_timer() const {
   Time next = std::min(view_dirty_ ? view_due_ : never, groups_.next_timer());
+  if (!someone_returned_) next = std::min(next, settle_until_);
   for (const auto& [node, member] : members_) {
     if (node != options_.self) next = std::min({next, deadline(member), looked_ + options_.look_every});
   }
@@ -211,9 +288,11 @@ void Control::bury(NodeId node, const std::string& reason, Time now) {
   directory_.node_died(node);
   const wire::NodeView* known = find(node);
   const std::string name = known != nullptr ? known->name : std::string();
-  buried_[node] = {name, reason, now};
+  buried_[node] = {name, reason, now, false};
   std::erase_if(view_.nodes, [&](const auto& view) { return view.node == node; });
-  for (const auto& [member, state] : members_) sink_.send(member, wire::NodeDied{node, reason, name});
+  for (const auto& [member, state] : members_) {
+    if (!state.awaited) sink_.send(member, wire::NodeDied{node, reason, name});
+  }
   // If it lives after all, it must learn that the others have given it up.
   sink_.send(node, wire::NodeDied{node, reason, name});
   sink_.node_died(node, reason);
@@ -238,7 +317,7 @@ wire::StatusReply Control::status(Time now) const {
                              head ? sink_.own_store() : member.store});
   }
   for (const auto& [node, buried] : buried_) {
-    reply.gone.push_back({node, buried.name, buried.reason, ms_since(buried.when)});
+    if (!buried.before) reply.gone.push_back({node, buried.name, buried.reason, ms_since(buried.when)});
   }
   std::ranges::sort(reply.gone, {}, [](const auto& gone) { return std::pair(gone.gone_for_ms, gone.node); });
   if (reply.gone.size() > most_gone) reply.gone.resize(most_gone);
@@ -254,6 +333,7 @@ void Control::changed(Time now) {
 void Control::broadcast_view(Time now) {
   view_dirty_ = false;
   view_due_ = never;
+  if (settling_ && someone_returned_) return;  // those who returned know more; all of it goes out when it is settled
   view_sent_ = now;
   ++view_.version;
   std::map<std::uint64_t, Resources> uses;

@@ -23,6 +23,9 @@ struct ControlOptions {
   Duration look_every = std::chrono::milliseconds(500);     // if it looks less than half as often, it was itself away
   Duration disconnect_grace = std::chrono::seconds(1);      // the same, once its connection closed
   Duration view_interval = std::chrono::milliseconds(100);  // at most this often do changes of load go out
+  // How long members of a head that was here before may take to find this one. Until they have, names and groups are
+  // not given away. 0: there was none, for nobody could find this one at the address of another.
+  Duration settle = Duration{0};
 };
 
 class ControlSink {
@@ -45,6 +48,8 @@ class ControlSink {
 };
 
 /// A state machine. Names and placement groups live here, and through its sink detached actors: what outlives a driver.
+/// Nothing of it is on a disk: a head that takes the place of one that died learns from the members what there was
+/// (docs/internals/head.md).
 class Control {
  public:
   Control(ControlOptions options, ControlSink& sink);
@@ -68,16 +73,24 @@ class Control {
     Time disconnected = never;         // since when
     std::vector<wire::JobUse> jobs{};  // what each holds there
     wire::StoreUse store{};
+    bool awaited = false;  // the head before this one had it; it has not come yet
   };
   struct Buried {
     std::string name, reason;
     Time when;
+    bool before = false;  // by the head before this one
   };
   wire::NodeView* find(NodeId node);
   bool on_name_message(const wire::Message& message, Time now);
   void on_why(const wire::Why& message, Time now);
   bool on_group_message(NodeId from, const wire::Message& message, Time now);
   bool take(NodeId from, const wire::Message& message, Time now);
+  void join(NodeId from, const wire::NodeView& self, Time now);
+  void rejoin(NodeId from, const wire::RejoinCluster& message, Time now);
+  bool awaits() const;
+  /// Kept for later, because those who were here before may have more to say.
+  bool waits_for_the_rest(NodeId from, const wire::Message& message);
+  void settle_if_all_are_here(Time now);
   void tell_groups(Time now);
   void changed(Time now);
   void broadcast_view(Time now);
@@ -95,6 +108,10 @@ class Control {
   bool groups_dirty_ = false;
   std::map<NodeId, Buried> buried_;  // ids that may not come back, and why
   std::set<NodeId> visitors_;        // who asked and is connected, but is no member
+  bool settling_ = false;
+  bool someone_returned_ = false;                          // ... and said whom to wait for
+  Time settle_until_ = never;                              // ... or nobody does
+  std::vector<std::pair<NodeId, wire::Message>> waiting_;  // until all is settled, in order
   bool view_dirty_ = false;
   Time view_sent_{};
   Time view_due_ = never;

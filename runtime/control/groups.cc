@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "scheduler/policies/place_group.h"
 
@@ -30,6 +31,40 @@ void Groups::create(const wire::CreateGroup& message, const std::vector<wire::No
   group.slots.resize(message.bundles.size());
   group.since = now;
   group.why = "others are being placed first";
+  sink_.changed();
+  try_next(members, now);
+}
+
+void Groups::found(NodeId node, const wire::HeldBundle& bundle) {
+  last_attempt_ = std::max(last_attempt_, bundle.attempt);  // it is not to be taken for one of ours
+  found_.emplace_back(node, bundle);
+}
+
+void Groups::settle(const std::vector<wire::NodeView>& members, Time now) {
+  settled_ = true;
+  std::map<wire::GroupId, std::uint32_t> latest;  // attempts
+  for (const auto& [node, bundle] : found_) latest[bundle.group] = std::max(latest[bundle.group], bundle.attempt);
+  // Those that were ready for use first.
+  std::stable_partition(found_.begin(), found_.end(), [](const auto& found) { return found.second.committed; });
+  for (const auto& [node, bundle] : std::exchange(found_, {})) {
+    Group* group = find(bundle.group);
+    const bool wanted = group != nullptr && group->ended.empty() && bundle.bundle < group->slots.size();
+    // Of an older attempt it may lie where the strategy does not want it beside the others.
+    const bool fits = bundle.committed || bundle.attempt == latest[bundle.group];
+    if (wanted && fits && group->slots[bundle.bundle].phase == Phase::none) {
+      group->slots[bundle.bundle] = {node, Phase::committed, bundle.attempt};
+      group->why = "the head was started again, and not all of its bundles were found";
+      // (Who waits for the group may have been told that it is placed before the node was.)
+      if (!bundle.committed) sink_.to_node(node, wire::CommitBundle{bundle.group, bundle.bundle, bundle.attempt});
+    } else {
+      sink_.to_node(node, wire::ReturnBundle{bundle.group, bundle.bundle, bundle.attempt,
+                                             wanted ? "it was part of an attempt that failed"
+                                                    : "its group is no more since the head was started again"});
+    }
+  }
+  for (Group& group : groups_) {
+    if (!group.watchers.empty()) tell(group);
+  }
   sink_.changed();
   try_next(members, now);
 }
@@ -150,7 +185,7 @@ bool Groups::begin(Group& group, const std::vector<wire::NodeView>& members, Tim
 }
 
 void Groups::try_next(const std::vector<wire::NodeView>& members, Time now) {
-  if (reserving_) return;
+  if (reserving_ || !settled_) return;
   // (begin() may end a group, and the list drops old ended ones: by id.)
   std::vector<wire::GroupId> waiting;
   for (const Group& group : groups_) {
@@ -211,6 +246,7 @@ void Groups::conclude(Group& group, const std::vector<wire::NodeView>& members, 
 }
 
 void Groups::node_died(NodeId node, const std::vector<wire::NodeView>& members, Time now) {
+  std::erase_if(found_, [&](const auto& bundle) { return bundle.first == node; });
   bool changed = false;
   for (Group& group : groups_) {
     bool hit = false;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/ids.h"
@@ -29,6 +30,13 @@ class Groups {
   explicit Groups(Sink sink, bool may_grow = false) : sink_(std::move(sink)), may_grow_(may_grow) {}
 
   void create(const wire::CreateGroup& message, const std::vector<wire::NodeView>& members, Time now);
+  /// From now on groups wait, until settle(): this head took the place of one that died, and hears from the members
+  /// what was made and where it lies, in any order.
+  void unsettle() { settled_ = false; }
+  /// A bundle that a node keeps since then. In settle() its group gets it, if there is one that lacks it and it is not
+  /// left from an attempt that failed; else it is given back.
+  void found(NodeId node, const wire::HeldBundle& bundle);
+  void settle(const std::vector<wire::NodeView>& members, Time now);
   void remove(const wire::GroupId& id, const std::string& reason, const std::vector<wire::NodeView>& members, Time now);
   void watch(const wire::WatchGroup& message);
   void on_reply(NodeId from, const wire::BundleReply& message, const std::vector<wire::NodeView>& members, Time now);
@@ -76,6 +84,8 @@ class Groups {
   std::list<Group> groups_;  // in order of creation; ended ones for a while
   wire::GroupId reserving_;  // in its first phase
   std::uint32_t last_attempt_ = 0;
+  bool settled_ = true;
+  std::vector<std::pair<NodeId, wire::HeldBundle>> found_;
   Time retry_ = never;
 };
 

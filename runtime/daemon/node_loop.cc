@@ -44,6 +44,8 @@ namespace {
 constexpr std::uint32_t driver_slot = 1;
 // How long the end of a cluster's member may take to tell the others.
 constexpr Duration farewell = std::chrono::milliseconds(200);
+// How long a node may take to notice that a head runs again; net::Router tries twice a second.
+constexpr Duration settle = std::chrono::seconds(1);
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -305,6 +307,8 @@ NodeLoop::Impl::Impl(const NodeLoopOptions& options)
     control.self = id_;
     control.heartbeat_timeout = options.node_timeout;
     control.may_grow = !options.keys.empty();
+    // (Nobody looks for a head at a port that the system has chosen for this one.)
+    if (options.port != 0 && control.may_grow) control.settle = settle;
     control_ = std::make_unique<Control>(control, *this);
     keeper_ = std::make_unique<Keeper>(id_, name_, *this);
   }
@@ -378,8 +382,9 @@ void NodeLoop::Impl::head_found(NodeId head) {
   if (!node_) {
     make_node(head);
   } else if (head != head_) {
-    // The head was started again and knows nothing of us: begin again too.
-    expelled(fmt::format("the head at {} was started again", options_.head));
+    log_->warn("the head at {} was started again: it is told what runs here", options_.head);
+    later_.emplace_back(wire::NodeDied{std::exchange(head_, head), "it ended, and the head was started again"});
+    node_->on_new_head(head, now_);
   }
 }
 

@@ -309,7 +309,7 @@ class Router::Impl {
     socket.set(ZMQ_RCVHWM, options_.queue_frames);
     socket.set(ZMQ_MAXMSGSIZE, static_cast<std::int64_t>(options_.frame_bytes + sizeof(Prefix)));
     socket.set(ZMQ_RECONNECT_IVL, 100);
-    socket.set(ZMQ_RECONNECT_IVL_MAX, 2000);
+    socket.set(ZMQ_RECONNECT_IVL_MAX, 500);
     socket.set(ZMQ_CONNECT_TIMEOUT, 3000);
     socket.set(ZMQ_HANDSHAKE_IVL, 5000);
     // A peer whose machine is gone does not close its connections.

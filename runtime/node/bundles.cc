@@ -10,7 +10,7 @@
 namespace mobula {
 
 void Node::Impl::answer(const wire::ReserveBundle& message, bool reserved, std::string reason) {
-  sink_.send(node_process(options_.head),
+  sink_.send(node_process(head_),
              wire::BundleReply{message.id, message.bundle, message.attempt, reserved, std::move(reason)});
 }
 

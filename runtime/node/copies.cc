@@ -105,11 +105,11 @@ void Node::Impl::on_keep_value(const wire::KeepValue& message) {
   wire::KeepValue kept = message;
   if (kept.value.kind == wire::ValueKind::object && kept.value.location.node == self_) {
     if (!sink_.keep_object(kept.value.location)) return;  // its maker has died: nobody waits for an answer
-    on_object_left(node_process(options_.head), kept.value.location);
+    on_object_left(node_process(head_), kept.value.location);
     kept.passing = options_.passing;
   }
   if (!head_gone_) {
-    sink_.send(node_process(options_.head), std::move(kept));
+    sink_.send(node_process(head_), std::move(kept));
     return;
   }
   if (kept.value.kind == wire::ValueKind::object) on_free({kept.value.location});

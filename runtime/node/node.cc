@@ -16,10 +16,11 @@ Node::Impl::Impl(NodeId self, NodeOptions options, NodeSink& sink)
     : self_(self),
       options_(std::move(options)),
       sink_(sink),
+      head_(options_.head),
       available_(options_.resources),
       spills_(options_.spill, sink) {
   view_.self = self_;
-  view_.complete = options_.head == self_;
+  view_.complete = head_ == self_;
   see({});
 }
 
@@ -47,21 +48,13 @@ void Node::Impl::start(Time now) {
       }
     }
   }
-  joined_ = options_.head == self_;
-  wire::JoinCluster join;
-  join.self.node = self_;
-  join.self.name = options_.name;
-  join.self.address = options_.address;
-  join.self.total = options_.resources;
-  join.self.available = available_;
-  join.self.labels = options_.labels;
-  join.self.passing = options_.passing;
+  joined_ = head_ == self_;
   if (options_.record) {
     sink_.record(scheduler::log::node_line(*view_.find(self_)));
   }
-  sink_.send(node_process(options_.head), std::move(join));
+  sink_.send(node_process(head_), wire::JoinCluster{self_view()});
   last_heartbeat_ = now;
-  if (options_.head != self_) heartbeat_due_ = now + options_.heartbeat;
+  if (head_ != self_) heartbeat_due_ = now + options_.heartbeat;
 }
 
 void Node::Impl::tell_local(const wire::Message& message) {
@@ -113,6 +106,7 @@ void Node::Impl::on_process_exited(const ProcessId& process, const wire::Process
   for (const auto& node : view_.nodes) {
     if (node.node != self_) sink_.send(node_process(node.node), wire::Message(message));
   }
+  forget_what_it_made(process);
   forget_requester(process);
   spills_.process_died(process);
   owner_died(self_, process, now);
@@ -132,7 +126,7 @@ void Node::Impl::on_node_died(const wire::NodeDied& message, Time now) {
     return;
   }
   if (!dead_nodes_.insert(message.node).second) return;
-  if (message.node == options_.head) head_is_gone(message.reason);
+  if (message.node == head_) head_is_gone(message.reason);
   see(std::move(view_.nodes));
   std::erase_if(dead_owners_, [&](const ProcessId& owner) { return owner.node == message.node; });
   tell_local(message);
@@ -150,6 +144,7 @@ void Node::Impl::on_cluster_view(const wire::ClusterView& message, Time now) {
   view_.complete = true;
   cluster_uses_ = message.jobs;
   joined_ = true;
+  forget_ended_groups(message.groups);
   sink_.peers(view_.nodes);
   if (more) place_all_copies(now);
   if (view_.nodes.size() > 1 && heartbeat_due_ == never) heartbeat_due_ = now + options_.heartbeat;
@@ -172,7 +167,8 @@ bool Node::Impl::ask_head(const ProcessId& from, const wire::Message& message) {
              !std::holds_alternative<wire::WatchGroup>(asked) && !std::holds_alternative<wire::Why>(asked)) {
     return false;
   }
-  sink_.send(node_process(options_.head), std::move(asked));
+  remember(asked);
+  sink_.send(node_process(head_), std::move(asked));
   return true;
 }
 
@@ -225,9 +221,9 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
   } else if (const auto* here = std::get_if<wire::ObjectHere>(&message)) {
     // Of a copy that was asked for here; the head's own owner may have asked for another one.
     on_copy_here(from, *here, now);
-    return from.node != self_ || options_.head != self_;
+    return from.node != self_ || head_ != self_;
   } else if (std::holds_alternative<wire::Resolved>(message)) {
-    return options_.head != self_;  // the answer to on_copy_here's ObjectLost: the wish that follows says it all
+    return head_ != self_;  // the answer to on_copy_here's ObjectLost: the wish that follows says it all
   } else if (const auto* keep = std::get_if<wire::KeepValue>(&message); keep != nullptr && from.slot != 0) {
     on_keep_value(*keep);
   } else if (const auto* need = std::get_if<wire::NeedRoom>(&message)) {
@@ -246,6 +242,8 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
     on_commit(*commit, now);
   } else if (const auto* give_back = std::get_if<wire::ReturnBundle>(&message)) {
     on_return(*give_back, now);
+  } else if (const auto* named = std::get_if<wire::NameReply>(&message)) {
+    on_named(*named);
   } else if (const auto* reply = std::get_if<wire::JoinReply>(&message)) {
     if (!reply->accepted) sink_.expelled(reply->reason);
   } else {
@@ -292,8 +290,7 @@ void Node::Impl::heartbeat(Time now) {
   std::vector<wire::JobUse> jobs = uses();
   told_uses_.clear();
   for (const auto& use : jobs) told_uses_[use.job] = use.held;
-  sink_.send(node_process(options_.head),
-             wire::Heartbeat{self_, available_, queued, std::move(jobs), spills_.store_use()});
+  sink_.send(node_process(head_), wire::Heartbeat{self_, available_, queued, std::move(jobs), spills_.store_use()});
   last_heartbeat_ = now;
   heartbeat_due_ = now + options_.heartbeat;
 }
@@ -346,6 +343,9 @@ Node::~Node() = default;
 void Node::start(Time now) {
   impl_->start(now);
 }
+void Node::on_new_head(NodeId head, Time now) {
+  impl_->on_new_head(head, now);
+}
 void Node::on_driver_attached(const ProcessId& driver, Time now) {
   (void)now;
   impl_->drivers_.insert(driver);
@@ -383,7 +383,7 @@ void Node::on_head_lost(Time now) {
 void Node::on_head_found(Time now) {
   (void)now;
   impl_->head_due_ = never;
-  if (!impl_->dead_nodes_.contains(impl_->options_.head)) impl_->head_gone_.reset();
+  if (!impl_->dead_nodes_.contains(impl_->head_)) impl_->head_gone_.reset();
 }
 void Node::on_memory(const MemoryReading& reading, Time now) {
   (void)now;

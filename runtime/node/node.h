@@ -89,6 +89,10 @@ class Node {
 
   /// Prestarts workers and joins the head.
   void start(Time now);
+  /// Another head answers where the one before did. It is told all that this node holds, and the local processes that
+  /// what they asked and got no answer for is to be asked again; work under way goes on. (The shell tells of the death
+  /// of the one before, as of that of any node.)
+  void on_new_head(NodeId head, Time now);
   /// A driver's owner side got a slot of this node.
   void on_driver_attached(const ProcessId& driver, Time now);
   void on_process_started(const ProcessId& process, std::int32_t pid, Time now);

@@ -1,5 +1,5 @@
 // The node's tables. Private to runtime/node; the functions are spread over node.cc (processes, deaths, membership),
-// leasing.cc, objects.cc and copies.cc.
+// leasing.cc, objects.cc, copies.cc and head.cc.
 #pragma once
 
 #include <list>
@@ -31,6 +31,16 @@ class Node::Impl {
   bool ask_head(const ProcessId& from, const wire::Message& message);
   void load_changed(Time now);
   void on_memory(const MemoryReading& reading);
+
+  // head.cc
+  void on_new_head(NodeId head, Time now);
+  void rejoin(NodeId before);
+  /// What a local process asks of the head, as far as another head would have to know it.
+  void remember(const wire::Message& asked);
+  void on_named(const wire::NameReply& message);
+  void forget_ended_groups(const std::vector<wire::GroupView>& groups);
+  void forget_what_it_made(const ProcessId& process);
+  wire::NodeView self_view() const;
 
   // why.cc
   void on_why(const wire::Why& message, Time now);
@@ -175,6 +185,7 @@ class Node::Impl {
   const NodeId self_;
   const NodeOptions options_;
   NodeSink& sink_;
+  NodeId head_;
 
   std::map<ProcessId, WorkerEntry> workers_;
   std::set<ProcessId> drivers_;
@@ -185,6 +196,10 @@ class Node::Impl {
   Resources available_;
   std::map<BundleKey, BundleEntry> bundles_;
   std::list<Reservation> reservations_;
+  // What the head knows of local processes: told again to the one that takes its place.
+  std::map<wire::ActorName, wire::ClaimName> names_;
+  std::map<wire::GroupId, wire::CreateGroup> groups_;
+  std::set<wire::GroupId> removed_;  // the head was told, and has not said so yet
   std::uint64_t last_lease_ = 0;
   std::uint64_t arrivals_ = 0;
 

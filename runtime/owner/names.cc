@@ -17,7 +17,9 @@ RefHandle Owner::Impl::create_named_actor(ActorSpec&& spec, std::uint64_t& tag, 
 
 std::uint64_t Owner::Impl::find_actor(const wire::ActorName& name) {
   const std::uint64_t tag = ++last_question_;
-  sink_.send(node_process(self_.node), wire::FindName{tag, self_, name});
+  const wire::FindName question{tag, self_, name};
+  asked_.emplace(tag, question);
+  sink_.send(node_process(self_.node), wire::FindName(question));
   return tag;
 }
 
@@ -25,21 +27,27 @@ std::uint64_t Owner::Impl::create_detached(wire::CreateDetached&& wanted) {
   const std::uint64_t tag = wanted.tag = ++last_question_;
   wanted.asker = self_;
   wanted.program = options_.program;
+  asked_.emplace(tag, wanted);
   sink_.send(node_process(self_.node), std::move(wanted));
   return tag;
 }
 
 void Owner::Impl::on_name_reply(const wire::NameReply& reply, Time now) {
-  names_[reply.tag] = reply;
-  if (!(reply.tag >> 63)) return;
+  if (!(reply.tag >> 63)) {
+    // (Two heads may have been asked the same.)
+    if (asked_.erase(reply.tag) != 0) names_[reply.tag] = reply;
+    return;
+  }
   const RefHandle ref = actor_by_tag(reply.tag);
+  if (ref && !refs_[ref].actor()->naming) return;  // again
+  names_[reply.tag] = reply;
   if (!ref) {
     // Nobody waited for it: the name is given back.
     if (reply.actor.owner == self_) sink_.send(node_process(self_.node), wire::ReleaseName{reply.name, reply.actor});
     return;
   }
   ActorEntry& actor = *refs_[ref].actor();
-  if (!std::exchange(actor.naming, false)) return;
+  actor.naming = false;
   if (reply.actor != as_actor(id(ref))) {
     actor.options.registered = {};  // another's
     return;
@@ -72,6 +80,43 @@ void Owner::Impl::release_name(RefHandle ref) {
   if (!refs_[ref].owned() || actor.options.registered.name.empty()) return;
   sink_.send(node_process(self_.node),
              wire::ReleaseName{std::exchange(actor.options.registered, {}), as_actor(id(ref))});
+}
+
+void Owner::Impl::watch_group(const wire::GroupId& group) {
+  ++watched_groups_[group];
+  sink_.send(node_process(self_.node), wire::WatchGroup{group, self_});
+}
+
+void Owner::Impl::on_group_placed(const wire::GroupPlaced& message) {
+  const auto watched = watched_groups_.find(message.id);
+  if (watched == watched_groups_.end()) return;  // two heads were asked
+  if (--watched->second == 0) watched_groups_.erase(watched);
+  placed_[message.id] = message;
+}
+
+// The node has told it what it knew: only what is under way is lost.
+void Owner::Impl::on_head_changed() {
+  const ProcessId node = node_process(self_.node);
+  for (const RefHandle ref : actors_) {
+    const ActorEntry& actor = *refs_[ref].actor();
+    if (!refs_[ref].owned() || !actor.naming) continue;
+    sink_.send(node, wire::ClaimName{actor_tag(ref), actor.options.registered, as_actor(id(ref)), actor.options.type,
+                                     options_.program});
+  }
+  for (const auto& [tag, question] : asked_) sink_.send(node, wire::Message(question));
+  for (const auto& [group, count] : watched_groups_) {
+    for (std::uint32_t i = 0; i < count; ++i) sink_.send(node, wire::WatchGroup{group, self_});
+  }
+  for (const std::uint64_t tag : std::exchange(keeping_, {})) {
+    wire::ValueKept lost;
+    lost.tag = tag;
+    lost.value.kind = wire::ValueKind::error;
+    lost.value.error.code = ErrorCode::owner_died;
+    lost.value.error.message =
+        "storing a detached value: the head, which was to own it, died meanwhile; it runs again, so that it can be "
+        "stored anew";
+    kept_values_[tag] = std::move(lost);
+  }
 }
 
 }  // namespace mobula

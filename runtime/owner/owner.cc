@@ -60,7 +60,7 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                         [&](const wire::LogCall& m) { return on_log_call(from, m, now), true; },
                         [&](const wire::CallLogged& m) { return on_call_logged(m, now), true; },
                         [&](const wire::NameReply& m) { return on_name_reply(m, now), true; },
-                        [&](const wire::GroupPlaced& m) { return placed_[m.id] = m, true; },
+                        [&](const wire::GroupPlaced& m) { return on_group_placed(m), true; },
                         [&](const wire::Why& m) { return on_why(m, now), true; },
                         [&](const wire::WhyAnswer& m) { return on_why_answer(m), true; },
                         [&](const wire::ObjectHere& m) { return on_object_here(m, now), true; },
@@ -70,6 +70,7 @@ bool Owner::Impl::on_message(const ProcessId& from, const wire::Message& message
                         [&](const wire::CopiesHeld& m) { return on_copies_held(m), true; },
                         [&](const wire::KeepValue& m) { return on_keep_value(m, now), true; },
                         [&](const wire::ValueKept& m) { return on_value_kept(m), true; },
+                        [&](const wire::HeadChanged&) { return on_head_changed(), true; },
                         [&](const wire::ProcessDied& m) { return on_process_died(m.process, m.death, now), true; },
                         [&](const wire::NodeDied& m) { return on_node_died(m.node, m.reason, now, m.name), true; },
                         [](const auto&) { return false; },
@@ -141,7 +142,7 @@ void Owner::remove_group(const wire::GroupId& group) {
   impl_->sink_.send(node_process(impl_->self_.node), wire::RemoveGroup{group});
 }
 void Owner::watch_group(const wire::GroupId& group) {
-  impl_->sink_.send(node_process(impl_->self_.node), wire::WatchGroup{group, impl_->self_});
+  impl_->watch_group(group);
 }
 std::optional<wire::GroupPlaced> Owner::take_group(const wire::GroupId& group) {
   const auto found = impl_->placed_.extract(group);

@@ -395,6 +395,9 @@ class Owner::Impl {
   RefHandle adopt_actor(const ActorId& actor);
   void on_name_reply(const wire::NameReply& reply, Time now);
   void release_name(RefHandle ref);
+  void watch_group(const wire::GroupId& group);
+  void on_group_placed(const wire::GroupPlaced& message);
+  void on_head_changed();
   void answer_locating(RefHandle ref);
   void on_actor_locate(const ProcessId& from, const wire::ActorLocate& message);
   void on_actor_at(const wire::ActorAt& message, Time now);
@@ -523,7 +526,12 @@ class Owner::Impl {
 
   std::map<std::uint64_t, Question> questions_;
   std::uint32_t last_group_ = 0;
-  std::map<wire::GroupId, wire::GroupPlaced> placed_;     // answers nobody took yet
+  std::map<wire::GroupId, wire::GroupPlaced> placed_;      // answers nobody took yet
+  std::map<wire::GroupId, std::uint32_t> watched_groups_;  // so many answers are to come
+  // Asked of the head and not answered: FindName and CreateDetached, to be asked again of another head, and the tags of
+  // KeepValue, whose values end with the head that was to keep them.
+  std::map<std::uint64_t, wire::Message> asked_;
+  std::set<std::uint64_t> keeping_;
   std::uint64_t last_question_ = 0;                       // tags of FindName, CreateDetached and KeepValue
   std::set<std::uint64_t> keeping_;                       // tags of KeepValue without an answer
   std::map<std::uint64_t, wire::ValueKept> kept_values_;  // answers nobody took yet

@@ -7,11 +7,11 @@ namespace mobula::sim {
 namespace {
 
 const std::set<std::string>& kinds_of_work() {
-  static const std::set<std::string> kinds{"leaf",     "chain",      "nested",    "fail",        "make_ref",  "use_ref",
-                                           "large",    "spawn",      "actor",     "store",       "share",     "linger",
-                                           "die_once", "kill_actor", "broken",    "large_child", "store_far", "stream",
-                                           "flaky",    "recycle",    "last_word", "claim",       "group",     "circle",
-                                           "hoard",    "resume",     "lineage",   "copied",      "kept",      "hungry"};
+  static const std::set<std::string> kinds{
+      "leaf",      "chain",  "nested",  "fail",    "make_ref",  "use_ref",    "large",  "spawn",
+      "actor",     "store",  "share",   "linger",  "die_once",  "kill_actor", "broken", "large_child",
+      "store_far", "stream", "flaky",   "recycle", "last_word", "claim",      "group",  "circle",
+      "hoard",     "resume", "lineage", "copied",  "kept",      "hungry",     "named",  "lasting_group"};
   return kinds;
 }
 
@@ -41,6 +41,11 @@ Result<Scenario> parse_scenario(const std::string& name, const std::string& text
       read(scenario.world.nodes);
     } else if (key == "cpus") {
       read(scenario.world.cpus);
+    } else if (key == "head") {
+      read(scenario.world.head);
+      if (scenario.world.head == 0 || scenario.world.head > scenario.world.nodes) {
+        return parse_error(number, "the head's node is one of the nodes, which are named before");
+      }
     } else if (key == "status") {
       read(scenario.status);
     } else if (key == "within_ms") {
@@ -99,6 +104,10 @@ Result<Scenario> parse_scenario(const std::string& name, const std::string& text
           read(scenario.cuts);
         } else if (word == "clock_jump") {
           read(scenario.clock_jumps);
+        } else if (word == "restart_head") {
+          read(scenario.restart_heads);
+        } else if (word == "away_ms") {
+          read(scenario.away_ms);
         } else if (word == "for_ms") {
           read(scenario.for_ms);
         } else if (word == "cancel") {
@@ -122,6 +131,9 @@ Result<Scenario> parse_scenario(const std::string& name, const std::string& text
       return parse_error(number, "unknown key '" + key + "'");
     }
     if (!complete) return parse_error(number, "'" + key + "' lacks a number");
+  }
+  if (scenario.restart_heads != 0 && scenario.world.head == 1) {
+    return parse_error(0, "the head that is to be restarted must not be with the driver: say 'head 2'");
   }
   return scenario;
 }

@@ -2,6 +2,7 @@
 //
 //     nodes 3                      machines; the first has the driver and the head
 //     cpus 2                       of each
+//     head 2                       which of them has the head; without it the first, with the driver
 //     network loss 0.2 doubling 0.1 delay_ms 5
 //     slow node 2 factor 50
 //     work leaf 12 nested 2 ...    how many calls of each kind (see the list in scenario.cc)
@@ -14,6 +15,8 @@
 //     fault pause 2 for_ms 8000    a machine stands still for up to so long; or: cut 1 (the way between two machines,
 //     one
 //                                  way or both), clock_jump 1 (of a machine's clock, by up to as much)
+//     fault restart_head 1 away_ms 3000      the head's machine dies, and after up to so long another head takes its
+//                                  place
 //     actor restarts 2             of the actors
 //     allow worker_died ...        errors in which calls may end, besides those that the work asks for
 //     expect network.lost ...      each must have happened somewhere in the seeds that were run
@@ -43,6 +46,8 @@ struct Scenario {
   int cuts = 0;
   int clock_jumps = 0;
   double for_ms = 1000;  // at most, each of these
+  int restart_heads = 0;
+  double away_ms = 1000;  // at most
   int cancels = 0;
   double forced = 0;  // of the cancellations: these kill the worker, with all that it owns
   int actor_restarts = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "runtime/wire/codec.h"
 
@@ -39,10 +40,11 @@ NodeOptions node_options(const World& world, NodeId id, NodeId head, std::uint32
   return options;
 }
 
-ControlOptions control_options(NodeId self) {
+ControlOptions control_options(const World& world, NodeId self) {
   ControlOptions options;
   options.self = self;
   options.may_grow = true;
+  if (world.options().head != 1) options.settle = std::chrono::seconds(1);  // it may take the place of another
   return options;
 }
 
@@ -52,10 +54,11 @@ SimNode::SimNode(World& world, NodeId id, NodeId head, std::uint32_t number)
     : world_(world),
       id_(id),
       number_(number),
+      head_(head),
       node_(std::make_unique<Node>(id, node_options(world, id, head, number), *this)),
       store_(world, id) {
   if (id != head) return;
-  control_ = std::make_unique<Control>(control_options(id), *this);
+  control_ = std::make_unique<Control>(control_options(world, id), *this);
   keeper_ = std::make_unique<Keeper>(id, "head", *this);
 }
 
@@ -64,6 +67,14 @@ SimNode::~SimNode() = default;
 void SimNode::start() {
   node_->start(now());
   if (world_.options().memory_mb != 0) watch_memory();
+  arm();
+}
+
+void SimNode::head_found(NodeId head) {
+  if (!alive_ || head == head_) return;
+  wire::NodeDied died{std::exchange(head_, head), "it ended, and the head was started again"};
+  send(node_process(id_), std::move(died));
+  node_->on_new_head(head, now());
   arm();
 }
 
@@ -268,6 +279,10 @@ void SimNode::handle(const Frame& frame) {
       } else if (const auto* gone = std::get_if<wire::NodeDied>(&*message)) {
         keeper_->on_node_died(gone->node, gone->reason, now);
       }
+    }
+    if (const auto* back = std::get_if<wire::ReturnBundle>(&*message);
+        back != nullptr && back->reason.starts_with("its group is no more")) {
+      world_.probe("bundle.without_a_group");
     }
     if (std::holds_alternative<wire::BundleReply>(*message)) {
       world_.probe(std::get<wire::BundleReply>(*message).reserved ? "bundle.reserved" : "bundle.refused");
@@ -526,11 +541,12 @@ void SimNode::expelled(const std::string& reason) {
 void SimNode::ask_status() {
   if (!alive_) return;
   ++asked_;
-  send(world_.node(0).id(), wire::StatusRequest{});
+  send(world_.head(), wire::StatusRequest{});
 }
 
 void SimNode::node_died(NodeId, const std::string&) {
   world_.probe("head.buried_a_node");
+  if (number_ > world_.options().nodes) world_.probe("head.missed_a_node");  // it took the place of another head
 }
 
 void SimNode::check_capacity() {

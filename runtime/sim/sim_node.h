@@ -1,4 +1,4 @@
-// A simulated machine: the Node machine (and on the first one the head's Control), links to the other nodes, processes,
+// A simulated machine: the Node machine (and on one of them the head's Control), links to the other nodes, processes,
 // and an arena that only knows which objects exist.
 #pragma once
 
@@ -44,6 +44,8 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   /// Its clock is so much further on, from one moment to the next.
   void clock_jumps(Duration duration);
 
+  /// Another head answers where the one that it knew did.
+  void head_found(NodeId head);
   /// As `mobula status` does. Each question has one answer, while the head lives.
   void ask_status();
   std::size_t unanswered() const { return asked_ - answered_; }
@@ -122,6 +124,7 @@ class SimNode final : public NodeSink, public ControlSink, public KeeperSink, pu
   World& world_;
   const NodeId id_;
   const std::uint32_t number_;
+  NodeId head_;
   bool alive_ = true;
   bool may_be_given_up_ = false;  // it was not to be heard for a while
   Time stands_until_{};           // in the world's time

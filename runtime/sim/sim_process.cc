@@ -95,6 +95,7 @@ void SimProcess::claim(std::uint64_t name, std::function<void(RefHandle)> then) 
   spec.constructor = function_of(Op::create);
   spec.args = encode({Op::create, 0, 0, 20, 0, {}});
   spec.options.resources = {};
+  spec.options.max_restarts = -1;
   spec.options.registered = {"space", std::to_string(name)};
   std::uint64_t tag = 0;
   const RefHandle mine = owner_->create_named_actor(std::move(spec), tag, now());
@@ -113,9 +114,13 @@ void SimProcess::claim(std::uint64_t name, std::function<void(RefHandle)> then) 
 
 wire::GroupId SimProcess::place_group(wire::CreateGroup wanted, std::function<void(const wire::GroupPlaced&)> then) {
   const wire::GroupId id = owner_->create_group(std::move(wanted));
-  owner_->watch_group(id);
-  groups_[id] = std::move(then);
+  watch_group(id, std::move(then));
   return id;
+}
+
+void SimProcess::watch_group(const wire::GroupId& group, std::function<void(const wire::GroupPlaced&)> then) {
+  groups_[group] = std::move(then);
+  owner_->watch_group(group);
 }
 
 RefHandle SimProcess::stream(Args args, TaskOptions options, std::uint32_t window) {
@@ -253,8 +258,9 @@ void SimProcess::on_frame(Frame frame) {
         }
       }
       if (const auto* name = std::get_if<wire::NameReply>(&*message)) {
-        owner_->take_name_reply(name->tag);
-        if (const auto claim = claims_.extract(name->tag)) claim.mapped()(*name);
+        if (owner_->take_name_reply(name->tag)) {
+          if (const auto claim = claims_.extract(name->tag)) claim.mapped()(*name);
+        }
       }
       if (const auto* kept = std::get_if<wire::ValueKept>(&*message)) {
         const auto ref = owner_->take_kept(kept->tag);
@@ -262,8 +268,9 @@ void SimProcess::on_frame(Frame frame) {
         if (const auto keeping = kept_.extract(kept->tag); keeping && ref->ok()) keeping.mapped()(**ref);
       }
       if (const auto* placed = std::get_if<wire::GroupPlaced>(&*message)) {
-        owner_->take_group(placed->id);
-        if (const auto group = groups_.extract(placed->id)) group.mapped()(*placed);
+        if (owner_->take_group(placed->id)) {
+          if (const auto group = groups_.extract(placed->id)) group.mapped()(*placed);
+        }
       }
       if (const auto* here = std::get_if<wire::ObjectHere>(&*message)) {
         const auto pull = pulls_.find(here->location);
@@ -627,8 +634,7 @@ void SimProcess::body() {
         });
       });
     case Op::whoami: {
-      const ActorId me = running_->header.actor();
-      return finish(hash_mix(std::hash<ProcessId>()(me.owner), me.index) >> 1 | 1);
+      return finish(who_is(running_->header.actor()));
     }
     case Op::die_once:
       return compute([this] {
@@ -966,6 +972,10 @@ Args decode_args(std::span<const std::byte> bytes) {
 
 FunctionId function_of(Op op) {
   return {0x51, static_cast<std::uint64_t>(op)};
+}
+
+std::uint64_t who_is(const ActorId& actor) {
+  return hash_mix(std::hash<ProcessId>()(actor.owner), actor.index) >> 1 | 1;
 }
 
 }  // namespace mobula::sim

@@ -65,6 +65,8 @@ struct Args {
 Bytes encode(const Args& args);
 Args decode_args(std::span<const std::byte> bytes);
 FunctionId function_of(Op op);
+/// What an actor answers to whoami.
+std::uint64_t who_is(const ActorId& actor);
 
 class SimNode;
 
@@ -94,6 +96,8 @@ class SimProcess final : public OwnerSink, public WorkerSink {
   void claim(std::uint64_t name, std::function<void(RefHandle)> then);
   /// A placement group; calls back when it is placed, or never will be.
   wire::GroupId place_group(wire::CreateGroup wanted, std::function<void(const wire::GroupPlaced&)> then);
+  /// Where it lies, once it does.
+  void watch_group(const wire::GroupId& group, std::function<void(const wire::GroupPlaced&)> then);
   RefHandle stream(Args args, TaskOptions options, std::uint32_t window);
   /// Calls back whenever the stream may have an item, or has ended, until it returns false.
   void read(RefHandle stream, std::function<bool()> reader);

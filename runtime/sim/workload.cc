@@ -28,6 +28,12 @@ class Workload {
     for (int i = 0; i < scenario.cuts; ++i) {
       at_random([this] { world_.cut(some_node(0), some_node(0), world_.chance(0.5), some_while()); });
     }
+    for (int i = 0; i < scenario.restart_heads; ++i) {
+      at_random([this] {
+        world_.restart_head(
+            world_.uniform(milliseconds(1), Duration(static_cast<std::int64_t>(scenario_.away_ms * 1e6))));
+      });
+    }
     for (int i = 0; i < scenario.status; ++i) {
       at_random([this] { world_.node(world_.random().below(world_.node_count())).ask_status(); });
     }
@@ -104,9 +110,11 @@ class Workload {
     return [value](std::uint64_t got) { return got == value; };
   }
 
+  int deaths() const { return scenario_.kill_workers + scenario_.crash_nodes + scenario_.restart_heads; }
+
   TaskOptions some_options() {
     TaskOptions options;
-    options.max_retries = scenario_.kill_workers + scenario_.crash_nodes > 0 ? -1 : 3;
+    options.max_retries = deaths() > 0 ? -1 : 3;
     if (world_.chance(0.2)) options.resources = {};
     return options;
   }
@@ -172,7 +180,7 @@ class Workload {
       auto restarts = std::make_shared<int>(0);
       for (int i = 1; i <= 8; ++i) {
         const int allowed = scenario_.actor_restarts;
-        const bool exact = scenario_.kill_workers + scenario_.crash_nodes == 0;
+        const bool exact = deaths() == 0;
         expect(driver_.call(actor, {Op::add, 0, 0, some_time() / 4, 1, {}}),
                {"add " + std::to_string(i),
                 [=](std::uint64_t got) {
@@ -255,6 +263,10 @@ class Workload {
              });
     } else if (kind == "group") {
       work_in_a_group(v);
+    } else if (kind == "lasting_group") {
+      return_to_a_group(v);
+    } else if (kind == "named") {
+      find_by_name();
     } else if (kind == "linger") {
       const RefHandle ref = driver_.submit({Op::linger, 0, 0, 20, v, {}}, some_options());
       maybe_cancel(ref);
@@ -262,7 +274,7 @@ class Workload {
     } else if (kind == "hungry") {
       // Attempts that end because memory runs out do not count.
       TaskOptions options = some_options();
-      options.max_retries = scenario_.kill_workers + scenario_.crash_nodes > 0 ? -1 : 1;
+      options.max_retries = deaths() > 0 ? -1 : 1;
       expect(driver_.submit({Op::hungry, 0, 0, 20, v, {}}, options), {"hungry", equal(v), {}});
     } else if (kind == "die_once") {
       expect(driver_.submit({Op::die_once, 0, 0, some_time(), v, {}}, some_options()),
@@ -279,7 +291,7 @@ class Workload {
     } else if (kind == "recycle") {
       // Without retries: a recycled worker loses no call.
       TaskOptions options = some_options();
-      if (scenario_.kill_workers + scenario_.crash_nodes == 0) options.max_retries = 0;
+      if (deaths() == 0) options.max_retries = 0;
       expect(driver_.submit({Op::recycle, 0, 0, some_time(), v, {}}, options), {"recycle", equal(2 * v + 1), {}});
     } else if (kind == "last_word") {
       const RefHandle actor = driver_.create_actor({Op::create, 0, 0, some_time(), v, {}}, actor_options());
@@ -361,9 +373,11 @@ class Workload {
     wanted.strategy = static_cast<wire::GroupStrategy>(world_.random().below(4));
     wanted.bundles.assign(2, {Resources::cpus(1), {}});
     ++open_;
-    const wire::GroupId group = driver_.place_group(wanted, [this](const wire::GroupPlaced& placed) {
+    const auto removed = std::make_shared<bool>(false);
+    const wire::GroupId group = driver_.place_group(wanted, [this, removed](const wire::GroupPlaced& placed) {
       if (placed.error.code != ErrorCode::none) {
-        world_.violated("a group was not placed: " + placed.error.message);
+        // (The answer of a head that died may have been lost, and the group have been used and removed since.)
+        if (!*removed) world_.violated("a group was not placed: " + placed.error.message);
         return;
       }
       world_.probe(placed.nodes[0] == placed.nodes[1] ? "group.on_one_node" : "group.on_two_nodes");
@@ -375,12 +389,90 @@ class Workload {
       options.placement.group = group;
       options.placement.bundle = world_.chance(0.3) ? -1 : i % 2;
       const RefHandle ref = driver_.submit({Op::leaf, 0, 0, 500 + some_time() * 5, value, {}}, options);
-      expect(ref, {"leaf in a group", equal(2 * value + 1), {}}, [this, left, group](bool) {
+      expect(ref, {"leaf in a group", equal(2 * value + 1), {}}, [this, left, group, removed](bool) {
         if (--*left != 0) return;
+        *removed = true;
         driver_.owner().remove_group(group);
         --open_;
       });
     }
+  }
+
+  TaskOptions in_group(const wire::GroupId& group, int bundle) {
+    TaskOptions options;
+    options.max_retries = -1;
+    options.placement.group = group;
+    options.placement.bundle = bundle;
+    return options;
+  }
+
+  // Two bundles that are used, left alone for a while, and used again: meanwhile they stay where they are, unless their
+  // node died.
+  void return_to_a_group(std::uint64_t value) {
+    wire::CreateGroup wanted;
+    wanted.strategy = static_cast<wire::GroupStrategy>(world_.random().below(4));
+    wanted.bundles.assign(2, {Resources::cpus(1), {}});
+    ++open_;
+    const auto group = std::make_shared<wire::GroupId>();
+    const auto leave = [this, group](bool) {
+      driver_.owner().remove_group(*group);
+      --open_;
+    };
+    const auto return_to_it = [this, group, value, leave](const wire::GroupPlaced& before) {
+      driver_.watch_group(*group, [this, group, value, leave, before](const wire::GroupPlaced& placed) {
+        if (placed.error.code != ErrorCode::none) return world_.violated("a group is no more: " + placed.error.message);
+        for (std::size_t i = 0; i < 2; ++i) {
+          const bool stays = world_.find_node(before.nodes[i])->alive();
+          if (stays && placed.nodes[i] != before.nodes[i]) {
+            world_.violated("a bundle left " + to_string(before.nodes[i]) + ", which lives");
+          }
+          world_.probe(stays ? "group.found_again" : "group.completed_elsewhere");
+        }
+        const RefHandle other = driver_.submit({Op::leaf, 0, 0, some_time(), value, {}}, in_group(*group, 1));
+        expect(other, {"leaf in a group that was left", equal(2 * value + 1), {}}, leave);
+      });
+    };
+    *group = driver_.place_group(wanted, [this, group, value, return_to_it](const wire::GroupPlaced& placed) {
+      if (placed.error.code != ErrorCode::none) {
+        return world_.violated("a group was not placed: " + placed.error.message);
+      }
+      const RefHandle one = driver_.submit({Op::leaf, 0, 0, some_time(), value, {}}, in_group(*group, 0));
+      expect(one, {"leaf in a group to be left", equal(2 * value + 1), {}}, [this, placed, return_to_it](bool) {
+        driver_.node().after(world_.uniform(milliseconds(1), seconds(6)), [this, placed, return_to_it] {
+          return_to_it(placed);
+          driver_.settle();
+        });
+      });
+    });
+  }
+
+  // An actor of the driver that has a name of its own; tasks that look for it later, or would make it, get that one.
+  void find_by_name() {
+    const std::uint64_t name = 1000 + ++named_actors_;
+    ++open_;
+    const int number = ++named_;
+    open_names_[number] = "a name";
+    driver_.claim(name, [this, name, number](RefHandle actor) {
+      const ActorId id = as_actor(driver_.owner().id(actor));
+      const std::uint64_t who = who_is(id);
+      const auto left = std::make_shared<int>(3);
+      for (int i = 0; i < 3; ++i) {
+        driver_.node().after(world_.uniform(milliseconds(1), seconds(6)), [this, name, number, actor, who, left] {
+          TaskOptions options;
+          options.max_retries = -1;
+          const RefHandle ref = driver_.submit({Op::claim, 0, 0, some_time(), name, {}}, options);
+          // (An actor on a machine that dies is gone with what it had; its owner, and so its name, is not.)
+          expect(ref, {"the actor of a name", equal(who), {"exception"}}, [this, number, actor, left](bool value) {
+            if (value) world_.probe("name.found");
+            if (--*left != 0) return;
+            open_names_.erase(number);
+            driver_.release(actor);
+            --open_;
+          });
+          driver_.settle();
+        });
+      }
+    });
   }
 
   // From when on the object lies on two nodes, whatever dies: it is read at any time after that, and lies on two again.
@@ -634,7 +726,11 @@ class Workload {
   }
 
   void crash_a_node() {
-    if (world_.node_count() > 1) world_.crash(some_node(1));
+    if (world_.node_count() == 1) return;
+    SimNode* victim = &some_node(1);
+    // (Where nobody restarts it, the head is with the driver.)
+    while (victim->id() == world_.head()) victim = &some_node(1);
+    world_.crash(*victim);
   }
   SimNode& some_node(std::size_t first) {
     return world_.node(first + world_.random().below(static_cast<std::uint32_t>(world_.node_count() - first)));
@@ -653,6 +749,7 @@ class Workload {
   std::vector<RefHandle> claimed_;  // results, which keep the actor of that name
   std::uint64_t holder_ = 0;        // of the name
   int claims_done_ = 0;
+  std::uint64_t named_actors_ = 0;
   std::uint64_t last_id_ = 0;  // of values in the lists of actors that resume
   std::map<int, std::string> open_names_;
 };

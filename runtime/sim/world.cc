@@ -9,20 +9,24 @@
 namespace mobula::sim {
 
 using std::chrono::microseconds;
+using std::chrono::milliseconds;
 
 World::World(std::uint64_t seed, WorldOptions options) : options_(options), random_(seed, Stream::user) {
-  NodeId head;
-  for (std::uint32_t number = 1; number <= options_.nodes; ++number) {
-    const NodeId id{random_.bits64() << 8 | number};
-    if (!head) head = id;
-    nodes_.push_back(std::make_unique<SimNode>(*this, id, head, number));
-    by_id_[id] = nodes_.back().get();
-  }
+  std::vector<NodeId> ids;
+  for (std::uint32_t number = 1; number <= options_.nodes; ++number) ids.push_back({random_.bits64() << 8 | number});
+  head_ = ids.at(options_.head - 1);
+  for (std::uint32_t number = 1; number <= options_.nodes; ++number) add(ids[number - 1], number);
   nodes_.front()->add_driver();
   for (const auto& node : nodes_) node->start();
 }
 
 World::~World() = default;
+
+SimNode& World::add(NodeId id, std::uint32_t number) {
+  nodes_.push_back(std::make_unique<SimNode>(*this, id, head_, number));
+  by_id_[id] = nodes_.back().get();
+  return *nodes_.back();
+}
 
 SimProcess& World::driver() {
   return *nodes_.front()->processes().front();
@@ -69,6 +73,25 @@ void World::crash(SimNode& node) {
   probe("node.crashed");
   trace("power off " + to_string(node.id()));
   node.power_off();
+}
+
+void World::restart_head(Duration away) {
+  if (!find_node(head_)->alive()) return;  // there is none
+  crash(*find_node(head_));
+  events_.after(away, [this] {
+    probe("head.started_again");
+    const auto number = static_cast<std::uint32_t>(nodes_.size()) + 1;
+    head_ = NodeId{random_.bits64() << 8 | number};
+    trace("another head: " + to_string(head_));
+    const std::size_t before = nodes_.size();
+    add(head_, number).start();
+    for (std::size_t i = 0; i < before; ++i) {
+      SimNode* node = nodes_[i].get();
+      node->after(uniform(milliseconds(10), milliseconds(900)), [this, node, head = head_] {
+        if (head == head_) node->head_found(head);  // nobody finds one that has died since
+      });
+    }
+  });
 }
 
 void World::cut(SimNode& from, SimNode& to, bool one_way, Duration duration) {
@@ -188,7 +211,7 @@ void World::check_status(SimNode& asker) {
     // One that crashed before it had joined is in neither list.
     if (listed != node->alive() || (gone && node->alive())) {
       violated(name + (node->alive() ? " lacks " : " still has ") + to_string(node->id()));
-    } else if (listed && (member->head != (node->number() == 1) || member->view.queued != 0 ||
+    } else if (listed && (member->head != (node->id() == head_) || member->view.queued != 0 ||
                           member->view.available != member->view.total)) {
       violated(name + " has " + to_string(member->view.available) + " of " + to_string(member->view.total) +
                " free on the idle " + to_string(node->id()));

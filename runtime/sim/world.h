@@ -26,8 +26,9 @@ namespace mobula::sim {
 
 struct WorldOptions {
   std::uint32_t nodes = 2;
-  double cpus = 2;  // of each node
-  double loss = 0;  // of datagrams between nodes
+  double cpus = 2;         // of each node
+  std::uint32_t head = 1;  // the number of the head's node (1 is the driver's)
+  double loss = 0;         // of datagrams between nodes
   double doubling = 0;
   double longest_delay_ms = 2;      // between nodes; uniform from 0.05 ms, so datagrams overtake each other
   std::uint32_t slow_node = 0;      // its number (1 is the driver's); 0: none
@@ -69,6 +70,7 @@ class World {
   SimProcess& driver();
   SimNode& node(std::size_t number);  // 0 is the driver's and the head's
   std::size_t node_count() const { return nodes_.size(); }
+  NodeId head() const { return head_; }
   SimNode* find_node(NodeId id);
   SimProcess* find(const ProcessId& id);
 
@@ -93,6 +95,8 @@ class World {
   void kill(const ProcessId& process);
   /// Power off: its processes, its links and what was on its way are gone.
   void crash(SimNode& node);
+  /// The head's machine loses its power; after so long another head answers at its address. It knows nothing.
+  void restart_head(Duration away);
   /// No datagram of one arrives at the other, nor, unless it is one way, the other way round, for so long.
   void cut(SimNode& from, SimNode& to, bool one_way, Duration duration);
 
@@ -128,6 +132,7 @@ class World {
 
  private:
   friend class SimNode;
+  SimNode& add(NodeId id, std::uint32_t number);
   void datagram(NodeId from, NodeId to, Bytes bytes);
   /// The head tells a node which it heard that it had declared it dead.
   void given_up(NodeId head, NodeId node);
@@ -138,6 +143,7 @@ class World {
   Random random_;
   EventQueue events_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
+  NodeId head_;
   std::map<NodeId, SimNode*> by_id_;
   std::map<std::pair<NodeId, NodeId>, Time> cut_until_;  // from, to
   std::map<std::uint64_t, CallRecord> calls_;

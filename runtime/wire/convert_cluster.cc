@@ -89,17 +89,50 @@ CreateGroup create_group(schema::CreateGroup::Reader r) {
   return m;
 }
 
+ClaimName claim_name(schema::ClaimName::Reader r) {
+  return {r.getTag(), read(r.getName()), read_actor(r.getActor()), text(r.getType()), convert::read(r.getProgram())};
+}
+
+RejoinCluster rejoin_cluster(schema::RejoinCluster::Reader r) {
+  RejoinCluster m;
+  m.self = convert::read(r.getSelf());
+  m.head = {r.getHead()};
+  m.members = read_list<NodeView>(r.getMembers());
+  m.gone = convert::read(r.getGone());
+  for (const auto name : r.getNames()) m.names.push_back(claim_name(name));
+  for (const auto group : r.getGroups()) m.groups.push_back(create_group(group));
+  for (const auto bundle : r.getBundles()) {
+    m.bundles.push_back(
+        {convert::read(bundle.getGroup()), bundle.getBundle(), bundle.getAttempt(), bundle.getCommitted()});
+  }
+  return m;
+}
+
+void write_claim(schema::ClaimName::Builder to, const ClaimName& from) {
+  to.setTag(from.tag);
+  write(to.initName(), from.name);
+  convert::write(to.initActor(), from.actor.ref());
+  convert::write(to.initProgram(), from.program);
+  to.setType(text(from.type));
+}
+
+void write_group(schema::CreateGroup::Builder to, const CreateGroup& from) {
+  convert::write(to.initId(), from.id);
+  to.setName(text(from.name));
+  to.setStrategy(static_cast<std::uint8_t>(from.strategy));
+  auto bundles = to.initBundles(static_cast<unsigned>(from.bundles.size()));
+  for (unsigned i = 0; i < bundles.size(); ++i) {
+    const Bundle& bundle = from.bundles[i];
+    convert::write(bundles[i].initResources(static_cast<unsigned>(bundle.resources.amounts.size())), bundle.resources);
+    convert::write(bundles[i].initLabels(static_cast<unsigned>(bundle.labels.size())), bundle.labels);
+  }
+  to.setJob(from.job);
+}
+
 struct ClusterWriter {
   schema::Message::Builder to;
 
-  void operator()(const ClaimName& m) {
-    auto b = to.initClaimName();
-    b.setTag(m.tag);
-    write(b.initName(), m.name);
-    convert::write(b.initActor(), m.actor.ref());
-    convert::write(b.initProgram(), m.program);
-    b.setType(text(m.type));
-  }
+  void operator()(const ClaimName& m) { write_claim(to.initClaimName(), m); }
   void operator()(const ReleaseName& m) {
     auto b = to.initReleaseName();
     write(b.initName(), m.name);
@@ -141,20 +174,7 @@ struct ClusterWriter {
     write(b.initName(), m.name);
     b.setType(text(m.type));
   }
-  void operator()(const CreateGroup& m) {
-    auto b = to.initCreateGroup();
-    convert::write(b.initId(), m.id);
-    b.setName(text(m.name));
-    b.setStrategy(static_cast<std::uint8_t>(m.strategy));
-    auto bundles = b.initBundles(static_cast<unsigned>(m.bundles.size()));
-    for (unsigned i = 0; i < bundles.size(); ++i) {
-      const Bundle& bundle = m.bundles[i];
-      convert::write(bundles[i].initResources(static_cast<unsigned>(bundle.resources.amounts.size())),
-                     bundle.resources);
-      convert::write(bundles[i].initLabels(static_cast<unsigned>(bundle.labels.size())), bundle.labels);
-    }
-    b.setJob(m.job);
-  }
+  void operator()(const CreateGroup& m) { write_group(to.initCreateGroup(), m); }
   void operator()(const RemoveGroup& m) { convert::write(to.initRemoveGroup(), m.id); }
   void operator()(const WatchGroup& m) {
     auto b = to.initWatchGroup();
@@ -223,6 +243,25 @@ struct ClusterWriter {
     b.setAttempt(m.attempt);
     b.setAccepted(m.accepted);
   }
+  void operator()(const RejoinCluster& m) {
+    auto b = to.initRejoinCluster();
+    convert::write(b.initSelf(), m.self);
+    b.setHead(m.head.value);
+    write_list([&](unsigned n) { return b.initMembers(n); }, m.members);
+    convert::write(b.initGone(static_cast<unsigned>(m.gone.size())), m.gone);
+    auto names = b.initNames(static_cast<unsigned>(m.names.size()));
+    for (unsigned i = 0; i < names.size(); ++i) write_claim(names[i], m.names[i]);
+    auto groups = b.initGroups(static_cast<unsigned>(m.groups.size()));
+    for (unsigned i = 0; i < groups.size(); ++i) write_group(groups[i], m.groups[i]);
+    auto bundles = b.initBundles(static_cast<unsigned>(m.bundles.size()));
+    for (unsigned i = 0; i < bundles.size(); ++i) {
+      convert::write(bundles[i].initGroup(), m.bundles[i].group);
+      bundles[i].setBundle(m.bundles[i].bundle);
+      bundles[i].setAttempt(m.bundles[i].attempt);
+      bundles[i].setCommitted(m.bundles[i].committed);
+    }
+  }
+  void operator()(const HeadChanged& m) { to.setHeadChanged(m.head.value); }
   void operator()(const WhyAnswer& m) {
     auto b = to.initWhyAnswer();
     b.setId(m.id);
@@ -282,12 +321,9 @@ void write_cluster(schema::Message::Builder to, const Message& from) {
 bool read_cluster(schema::Message::Reader from, Message& message) {
   using M = schema::Message;
   switch (from.which()) {
-    case M::CLAIM_NAME: {
-      const auto r = from.getClaimName();
-      message =
-          ClaimName{r.getTag(), read(r.getName()), read_actor(r.getActor()), text(r.getType()), read(r.getProgram())};
+    case M::CLAIM_NAME:
+      message = claim_name(from.getClaimName());
       return true;
-    }
     case M::RELEASE_NAME: {
       const auto r = from.getReleaseName();
       message = ReleaseName{read(r.getName()), read_actor(r.getActor())};
@@ -364,6 +400,12 @@ bool read_cluster(schema::Message::Reader from, Message& message) {
       message = CallLogged{read(r.getCall()), r.getAttempt(), r.getAccepted()};
       return true;
     }
+    case M::REJOIN_CLUSTER:
+      message = rejoin_cluster(from.getRejoinCluster());
+      return true;
+    case M::HEAD_CHANGED:
+      message = HeadChanged{{from.getHeadChanged()}};
+      return true;
     case M::WHY_ANSWER: {
       const auto r = from.getWhyAnswer();
       WhyAnswer m{r.getId(), {}, r.getMore()};

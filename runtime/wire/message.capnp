@@ -242,6 +242,17 @@ struct KeepValue {
 }
 struct ValueKept { tag @0 :UInt64; ref @1 :RefId; value @2 :Value; }
 
+struct HeldBundle { group @0 :GroupId; bundle @1 :UInt32; attempt @2 :UInt32; committed @3 :Bool; }
+struct RejoinCluster {
+  self @0 :NodeView;
+  head @1 :UInt64;
+  members @2 :List(NodeView);
+  gone @3 :List(UInt64);
+  names @4 :List(ClaimName);
+  groups @5 :List(CreateGroup);
+  bundles @6 :List(HeldBundle);
+}
+
 struct Message {
   union {
     leaseRequest @0 :LeaseRequest;
@@ -316,5 +327,7 @@ struct Message {
     copiesHeld @69 :CopiesHeld;
     keepValue @70 :KeepValue;
     valueKept @71 :ValueKept;
+    rejoinCluster @72 :RejoinCluster;
+    headChanged @73 :UInt64;
   }
 }

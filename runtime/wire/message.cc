@@ -23,7 +23,8 @@ const char* name_of(const Message& message) {
       "NameReply",      "CreateGroup",  "RemoveGroup",  "WatchGroup",    "GroupPlaced",  "ReserveBundle",
       "BundleReply",    "CommitBundle", "ReturnBundle", "Why",           "WhyAnswer",    "StatusRequest",
       "StatusReply",    "NeedRoom",     "RoomMade",     "CallsSaved",    "LogCall",      "CallLogged",
-      "ObjectLost",     "WantCopies",   "WatchCopies",  "CopiesHeld",    "KeepValue",    "ValueKept"};
+      "ObjectLost",     "WantCopies",   "WatchCopies",  "CopiesHeld",    "KeepValue",    "ValueKept",
+      "RejoinCluster",  "HeadChanged"};
   static_assert(names.size() == std::variant_size_v<Message>);
   return names[message.index()];
 }

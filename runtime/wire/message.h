@@ -449,6 +449,32 @@ struct JoinReply {
   std::string reason;  // why not
   bool operator==(const JoinReply&) const = default;
 };
+/// One bundle of a placement group, as the node that set it aside knows it.
+struct HeldBundle {
+  GroupId group;
+  std::uint32_t bundle = 0;
+  std::uint32_t attempt = 0;
+  bool committed = false;
+  bool operator==(const HeldBundle&) const = default;
+};
+/// A member to a head that was started again: I was a member of the cluster that you keep, and all of it that I hold is
+/// this. In place of JoinCluster; answered by JoinReply.
+struct RejoinCluster {
+  NodeView self;
+  NodeId head;                      // that it had
+  std::vector<NodeView> members;    // the others, as far as it knows
+  std::vector<NodeId> gone;         // whom it was told dead
+  std::vector<ClaimName> names;     // of actors that processes here own
+  std::vector<CreateGroup> groups;  // that processes here made
+  std::vector<HeldBundle> bundles;
+  bool operator==(const RejoinCluster&) const = default;
+};
+/// Node to its processes: the head is another one. What was asked of the one before and not answered is to be asked
+/// again.
+struct HeadChanged {
+  NodeId head;
+  bool operator==(const HeadChanged&) const = default;
+};
 struct LeaveCluster {
   NodeId node;
   bool operator==(const LeaveCluster&) const = default;
@@ -509,16 +535,15 @@ struct StatusReply {
 };
 
 /// The order is the wire's: only append.
-using Message =
-    std::variant<LeaseRequest, LeaseCancel, LeaseGrant, LeaseRedirect, LeaseRefused, LeaseReturn, LeaseKill,
-                 ReclaimIdle, Blocked, WorkerBlocked, LeaseRevoke, LeaseReleased, Retire, StayAlive, CancelCall,
-                 ReleaseHeld, EndActor, AddBorrow, BorrowAck, DropBorrow, Resolve, Resolved, CancelRef, ActorLocate,
-                 ActorAt, ActorGone, ActorKill, PullObject, ObjectHere, AddCopy, FreeObject, FetchObject, ObjectChunk,
-                 ProcessDied, NodeDied, JoinCluster, JoinReply, LeaveCluster, Heartbeat, ClusterView, Recycle,
-                 ActorExited, StreamConsumed, WaitProbe, ClaimName, ReleaseName, FindName, CreateDetached, NameReply,
-                 CreateGroup, RemoveGroup, WatchGroup, GroupPlaced, ReserveBundle, BundleReply, CommitBundle,
-                 ReturnBundle, Why, WhyAnswer, StatusRequest, StatusReply, NeedRoom, RoomMade, CallsSaved, LogCall,
-                 CallLogged, ObjectLost, WantCopies, WatchCopies, CopiesHeld, KeepValue, ValueKept>;
+using Message = std::variant<
+    LeaseRequest, LeaseCancel, LeaseGrant, LeaseRedirect, LeaseRefused, LeaseReturn, LeaseKill, ReclaimIdle, Blocked,
+    WorkerBlocked, LeaseRevoke, LeaseReleased, Retire, StayAlive, CancelCall, ReleaseHeld, EndActor, AddBorrow,
+    BorrowAck, DropBorrow, Resolve, Resolved, CancelRef, ActorLocate, ActorAt, ActorGone, ActorKill, PullObject,
+    ObjectHere, AddCopy, FreeObject, FetchObject, ObjectChunk, ProcessDied, NodeDied, JoinCluster, JoinReply,
+    LeaveCluster, Heartbeat, ClusterView, Recycle, ActorExited, StreamConsumed, WaitProbe, ClaimName, ReleaseName,
+    FindName, CreateDetached, NameReply, CreateGroup, RemoveGroup, WatchGroup, GroupPlaced, ReserveBundle, BundleReply,
+    CommitBundle, ReturnBundle, Why, WhyAnswer, StatusRequest, StatusReply, NeedRoom, RoomMade, CallsSaved, LogCall,
+    CallLogged, ObjectLost, WantCopies, WatchCopies, CopiesHeld, KeepValue, ValueKept, RejoinCluster, HeadChanged>;
 
 /// For logs and tests: "LeaseRequest".
 const char* name_of(const Message& message);

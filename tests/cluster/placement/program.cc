@@ -221,6 +221,51 @@ int groups_survive() {
   return 0;
 }
 
+// A program that goes on through the death of the head; told step by step by the test.
+int head_death() {
+  auto rt = mobula::Runtime::start();
+  auto tally = rt.with({.name = "tally", .name_space = "lasting", .placement = {.node = "second"}}).spawn<Counter>();
+  const auto group = rt.placement_group({{.resources = {.cpu = 1}}, {.resources = {.cpu = 1}}},
+                                        {.strategy = mobula::GroupStrategy::strict_spread, .name = "pair"});
+  const auto places = [&] {
+    std::string text;
+    const std::vector<std::string> nodes = rt.wait(group, 30s).value();
+    for (const std::string& node : nodes) text += " " + node;
+    for (int i = 0; i < 2; ++i)
+      text += " " + rt.with({.placement = {.group = group, .bundle = i}}).remote<where>().get(30s);
+    return text;
+  };
+  say("made: " + std::to_string(tally.call<&Counter::add>(1).get()));
+  say("places:" + places());
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    if (line == "call") say("called: " + std::to_string(tally.call<&Counter::add>(1).get(30s)));
+    if (line == "find") {
+      auto found = rt.get_actor<Counter>("tally", "lasting");
+      say("found: " + std::to_string(found.call<&Counter::add>(1).get(30s)));
+    }
+    if (line == "places") say("places:" + places());
+    if (line == "remove") {
+      rt.remove(group);
+      say("removed");
+    }
+    if (line == "end") break;
+  }
+  return 0;
+}
+
+// Another program meets the names and groups of that one.
+int head_death_other() {
+  auto rt = mobula::Runtime::start();
+  auto found = rt.get_actor<Counter>("tally", "lasting");
+  say("other: " + std::to_string(found.call<&Counter::add>(1).get(30s)));
+  say("taken: " + error_of([&] { rt.with({.name = "tally", .name_space = "lasting"}).spawn<Counter>(); }));
+  const auto all = rt.placement_group({{.resources = {.cpu = 1}}, {.resources = {.cpu = 1}}},
+                                      {.strategy = mobula::GroupStrategy::strict_spread});
+  say("room: " + std::string(rt.wait(all, 1500ms).ok() ? "yes" : "no"));
+  return 0;
+}
+
 int fill(int milliseconds) {
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
   return 1;
@@ -296,11 +341,13 @@ int main(int argc, char** argv) {
   if (what == "detached") return detached(arguments.at(1));
   if (what == "groups") return groups();
   if (what == "groups_survive") return groups_survive();
+  if (what == "head_death") return head_death();
+  if (what == "head_death_other") return head_death_other();
   if (what == "job") return job(arguments.at(1), std::stoi(arguments.at(2)), std::stoi(arguments.at(3)));
   if (what == "priorities") return priorities();
   if (what == "explain") return explain();
   std::fprintf(stderr,
                "usage: placement_program placement | placement_load | names | detached make|use|crash|kill | groups | "
-               "groups_survive | job NAME N MS | priorities | explain\n");
+               "groups_survive | head_death | head_death_other | job NAME N MS | priorities | explain\n");
   return 2;
 }

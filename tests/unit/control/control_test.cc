@@ -226,5 +226,148 @@ TEST_F(StatusTest, TheLatestDeadComeFirstAndALongLifeIsCutShort) {
   EXPECT_EQ(status.gone.back().gone_for_ms, 20000);
 }
 
+// ---- a head that takes the place of another
+
+struct NewHeadTest : testing::Test {
+  struct AllSink final : ControlSink {
+    std::vector<std::pair<NodeId, wire::Message>> to_nodes;
+    std::vector<std::pair<ProcessId, wire::Message>> to_processes;
+    void send(NodeId to, wire::Message&& message) override { to_nodes.emplace_back(to, std::move(message)); }
+    void send(const ProcessId& to, wire::Message&& message) override {
+      to_processes.emplace_back(to, std::move(message));
+    }
+    ActorId keep(const wire::CreateDetached&) override { return {}; }
+    void node_died(NodeId, const std::string&) override {}
+    void visitor_left(NodeId) override {}
+  };
+  AllSink sink;
+  Control control{{.self = NodeId{1}, .may_grow = true, .settle = milliseconds(1000)}, sink};
+  Time now{};
+  const wire::ActorName name{"job 1", "cache"};
+  const ProcessId driver{{2}, 1, 1}, late{{4}, 1, 1};
+  const ActorId actor{driver, 7, 1};
+  const wire::GroupId group{driver, 1};
+
+  static wire::NodeView view_of(std::uint64_t id) {
+    return {{id}, "host" + std::to_string(id), "", Resources::cpus(2), Resources::cpus(2), 0, {}, false};
+  }
+  void SetUp() override { join(1); }
+  void join(std::uint64_t id) { control.on_message({id}, wire::JoinCluster{view_of(id)}, now); }
+  wire::RejoinCluster news_of(std::uint64_t id, std::vector<std::uint64_t> members) {
+    wire::RejoinCluster news;
+    news.self = view_of(id);
+    news.head = {9};
+    for (const std::uint64_t member : members) news.members.push_back(view_of(member));
+    return news;
+  }
+  void rejoin(const wire::RejoinCluster& news) { control.on_message(news.self.node, news, now); }
+  void wait(milliseconds time) {
+    const Time end = now + time;
+    while (control.next_timer() <= end) control.on_timer(now = std::max(now, control.next_timer()));
+    now = end;
+  }
+  template <class M>
+  std::vector<M> to(NodeId node) {
+    std::vector<M> found;
+    for (const auto& [receiver, message] : sink.to_nodes) {
+      if (receiver == node && std::holds_alternative<M>(message)) found.push_back(std::get<M>(message));
+    }
+    return found;
+  }
+  template <class M>
+  std::vector<M> to(const ProcessId& process) {
+    std::vector<M> found;
+    for (const auto& [receiver, message] : sink.to_processes) {
+      if (receiver == process && std::holds_alternative<M>(message)) found.push_back(std::get<M>(message));
+    }
+    return found;
+  }
+};
+
+TEST_F(NewHeadTest, GivesNoNameAwayBeforeAllWhoMayHaveItAreBack) {
+  join(4);
+  control.on_message({4}, wire::ClaimName{5, name, {late, 3, 1}, "Cache", {}}, now);
+  rejoin(news_of(3, {2}));
+  EXPECT_TRUE(to<wire::NameReply>(late).empty());
+  auto news = news_of(2, {3});
+  news.names = {{1, name, actor, "Cache", {}}};
+  rejoin(news);
+  const auto replies = to<wire::NameReply>(late);
+  ASSERT_EQ(replies.size(), 1u);
+  EXPECT_EQ(replies[0].actor, actor) << "it was another's all the time";
+  EXPECT_EQ(replies[0].error.code, ErrorCode::invalid);
+  EXPECT_EQ(to<wire::ClusterView>(NodeId{2}).back().nodes.size(), 4u);
+  EXPECT_TRUE(to<wire::NodeDied>(NodeId{2}).empty());
+}
+
+TEST_F(NewHeadTest, WaitsForNobodyWhereNobodyReturns) {
+  control.on_message({1}, wire::FindName{5, {{1}, 1, 1}, name}, now);
+  wait(milliseconds(999));
+  EXPECT_TRUE(sink.to_processes.empty());
+  wait(milliseconds(1));
+  EXPECT_EQ(to<wire::NameReply>(ProcessId{{1}, 1, 1}).size(), 1u);
+}
+
+TEST_F(NewHeadTest, MissesAMemberThatDiedWhileThereWasNoHead) {
+  rejoin(news_of(3, {2}));
+  EXPECT_TRUE(to<wire::ClusterView>(NodeId{3}).empty()) << "what it knows itself is more";
+  for (int i = 0; i < 5; ++i) {
+    wait(milliseconds(499));
+    control.on_message({3}, wire::Heartbeat{{3}, Resources::cpus(2), 0, {}, {}}, now);
+  }
+  EXPECT_TRUE(to<wire::NodeDied>(NodeId{3}).empty());
+  wait(milliseconds(5));
+  const auto died = to<wire::NodeDied>(NodeId{3});
+  ASSERT_EQ(died.size(), 1u);
+  EXPECT_EQ(died[0].node, NodeId{2});
+  EXPECT_EQ(died[0].name, "host2");
+  EXPECT_EQ(to<wire::ClusterView>(NodeId{3}).back().nodes.size(), 2u);
+  rejoin(news_of(2, {3}));
+  EXPECT_FALSE(to<wire::JoinReply>(NodeId{2}).back().accepted) << "too late: it begins again as another node";
+}
+
+TEST_F(NewHeadTest, WhomOneMemberWasToldDeadIsDeadToAll) {
+  auto news = news_of(3, {2});
+  news.gone = {{5}};
+  rejoin(news);
+  rejoin(news_of(2, {3, 5}));
+  const auto died = to<wire::NodeDied>(NodeId{2});
+  ASSERT_EQ(died.size(), 1u) << "it still took it for a member";
+  EXPECT_EQ(died[0].node, NodeId{5});
+  join(9);
+  EXPECT_FALSE(to<wire::JoinReply>(NodeId{9}).back().accepted) << "the head before";
+}
+
+TEST_F(NewHeadTest, LeavesBundlesWhereTheyAreAndTakesTheRestBack) {
+  auto news = news_of(2, {3, 4});
+  const std::vector<wire::Bundle> three(3, {Resources::cpus(1), {}});
+  news.groups = {{group, "three", wire::GroupStrategy::spread, three, 0}};
+  news.bundles = {{group, 0, 17, true}, {{driver, 8}, 0, 4, true}};
+  rejoin(news);
+  auto failed = news_of(4, {2, 3});
+  failed.bundles = {{group, 1, 15, false}};
+  rejoin(failed);
+  EXPECT_TRUE(to<wire::ReturnBundle>(NodeId{4}).empty()) << "not all are back";
+  auto other = news_of(3, {2, 4});
+  other.bundles = {{group, 1, 18, false}};
+  rejoin(other);
+  const auto orphan = to<wire::ReturnBundle>(NodeId{2});
+  ASSERT_EQ(orphan.size(), 1u) << "of a group that nobody wants any more";
+  EXPECT_EQ(orphan[0].id.number, 8u);
+  EXPECT_EQ(to<wire::ReturnBundle>(NodeId{4}).size(), 1u) << "of an attempt that failed";
+  EXPECT_TRUE(to<wire::ReturnBundle>(NodeId{3}).empty());
+  EXPECT_EQ(to<wire::CommitBundle>(NodeId{3}).size(), 1u) << "the others may have been told that it is ready";
+  std::vector<wire::ReserveBundle> asked;
+  for (const std::uint64_t node : {1, 2, 3, 4}) {
+    for (const auto& one : to<wire::ReserveBundle>(NodeId{node})) asked.push_back(one);
+  }
+  ASSERT_EQ(asked.size(), 1u) << "only what is lacking";
+  EXPECT_EQ(asked[0].bundle, 2u);
+  EXPECT_GT(asked[0].attempt, 18u) << "no node may take it for an older one";
+  const auto nodes = to<wire::ClusterView>(NodeId{2}).back().groups.at(0).nodes;
+  EXPECT_EQ(nodes.at(0), NodeId{2});
+  EXPECT_EQ(nodes.at(1), NodeId{3});
+}
+
 }  // namespace
 }  // namespace mobula

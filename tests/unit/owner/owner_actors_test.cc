@@ -327,6 +327,37 @@ TEST_F(OwnerNames, AnActorBeginsOnlyWhenItHasItsName) {
   EXPECT_EQ(released[0].second.name, full) << "with the namespace that the answer told";
 }
 
+TEST_F(OwnerNames, WhatAHeadDidNotAnswerIsAskedOfTheNextOne) {
+  const RefHandle actor = spawn();
+  const std::uint64_t looked_for = owner.find_actor(full);
+  const wire::GroupId group = owner.create_group({});
+  owner.watch_group(group);
+  const auto claim = take<wire::ClaimName>();
+  const auto find = take<wire::FindName>();
+  messages.clear();
+  owner.on_message(node_process(here), wire::HeadChanged{there}, now);
+  EXPECT_EQ(take<wire::ClaimName>(), claim);
+  EXPECT_EQ(take<wire::FindName>(), find);
+  EXPECT_EQ(take<wire::WatchGroup>().size(), 1u);
+  EXPECT_TRUE(take<wire::CreateGroup>().empty()) << "the node tells of it";
+  // Both heads answer.
+  wire::NameReply found{looked_for, full, {stranger, 4, 1}, "Cache", {}, {}};
+  for (int i = 0; i < 2; ++i) {
+    answer(as_actor(owner.id(actor)));
+    owner.on_message(node_process(here), found, now);
+    owner.on_message(node_process(here), wire::GroupPlaced{group, {here}, {}}, now);
+  }
+  EXPECT_EQ(take<wire::LeaseRequest>().size(), 1u);
+  EXPECT_TRUE(owner.take_name_reply(tag).has_value());
+  EXPECT_TRUE(owner.take_name_reply(looked_for).has_value());
+  EXPECT_TRUE(owner.take_group(group).has_value());
+  owner.on_message(node_process(here), found, now);
+  EXPECT_FALSE(owner.take_name_reply(looked_for).has_value()) << "nobody waits for it";
+  owner.on_message(node_process(here), wire::HeadChanged{there}, now);
+  EXPECT_TRUE(messages.empty()) << "all was answered";
+  release(actor);
+}
+
 TEST_F(OwnerNames, WhoLosesTheNameMakesNothingAndReleasesNothing) {
   const RefHandle mine = spawn();
   answer({stranger, 4, 1}, ErrorCode::invalid);

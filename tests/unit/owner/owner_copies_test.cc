@@ -225,6 +225,24 @@ TEST_F(OwnerCopies, AHeadThatIsGoneKeepsNothingAndWhatItAnswersLaterIsGivenBack)
   EXPECT_EQ(owner.counts(), Owner::Counts{});
 }
 
+TEST_F(OwnerCopies, AValueThatADeadHeadWasToKeepIsAnErrorAndAnswersThatComeLateAreLetGo) {
+  wire::KeepValue wanted;
+  wanted.value.bytes = number_bytes(5);
+  const std::uint64_t tag = owner.keep_value(std::move(wanted));
+  owner.on_message(node_process(here), wire::HeadChanged{there}, now);
+  const auto kept = owner.take_kept(tag);
+  ASSERT_TRUE(kept.has_value());
+  ASSERT_FALSE(kept->ok());
+  EXPECT_EQ(kept->error().code, ErrorCode::owner_died);
+  wire::ValueKept late;
+  late.tag = tag;
+  late.ref = {node_process(there), 3, 1};
+  late.value.bytes = number_bytes(5);
+  owner.on_message(node_process(there), late, now);
+  EXPECT_EQ(take<wire::DropBorrow>().size(), 1u);
+  EXPECT_EQ(owner.counts(), Owner::Counts{});
+}
+
 TEST_F(OwnerCopies, ARefusedValueSaysWhy) {
   const std::uint64_t tag = owner.keep_value({});
   owner.on_message(node_process(there), wire::KeepValue{9, borrower, {}, 1, false, {{stranger, 3, 1}}}, now);

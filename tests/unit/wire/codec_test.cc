@@ -176,6 +176,14 @@ std::vector<Message> all_messages() {
       CopiesHeld{ref, 2, some_error()},
       KeepValue{5, process, value_of(ValueKind::object), 2, true, {ref}},
       ValueKept{5, ref, value_of(ValueKind::inline_value)},
+      RejoinCluster{some_node(),
+                    node,
+                    {some_node(), some_node()},
+                    {node, {5}},
+                    {{5, named, actor, "Counter", program}},
+                    {{group, "pair", GroupStrategy::spread, {{Resources::cpus(1), {}}}, 77}},
+                    {{group, 1, 2, true}}},
+      HeadChanged{node},
   };
 }
 
