@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "runtime/sim/scenario.h"
+#include "tests/sim/probe_table.h"
 #include "tests/support/paths.h"
 
 namespace mobula::sim {
@@ -36,6 +37,8 @@ constexpr std::uint64_t seeds_by_default = 200;  // one thread, fifteen times sl
 constexpr std::uint64_t seeds_by_default = 5000;
 #endif
 
+constexpr std::uint64_t runs_of_page = 200;  // those that docs/internals/faults.md tells of, the same in every build
+
 class ScenarioTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(ScenarioTest, KeepsItsPromisesForEverySeed) {
@@ -49,11 +52,14 @@ TEST_P(ScenarioTest, KeepsItsPromisesForEverySeed) {
   const std::uint64_t first = from_environment("MOBULA_SIM_SEED", 1);
   const std::uint64_t seeds = replayed != nullptr ? 1 : from_environment("MOBULA_SIM_SEEDS", seeds_by_default);
   const bool trace = std::getenv("MOBULA_SIM_TRACE") != nullptr;
-  std::map<std::string, std::uint64_t> probes;
+  std::map<std::string, std::uint64_t> probes, runs_with;
   int failures = 0;
   for (std::uint64_t seed = first; seed < first + seeds && failures < 3; ++seed) {
     const Outcome outcome = run_scenario(*scenario, seed, trace);
-    for (const auto& [probe, count] : outcome.probes) probes[probe] += count;
+    for (const auto& [probe, count] : outcome.probes) {
+      probes[probe] += count;
+      if (seed <= runs_of_page) ++runs_with[probe];
+    }
     if (outcome.violations.empty()) continue;
     ++failures;
     std::string what;
@@ -65,6 +71,13 @@ TEST_P(ScenarioTest, KeepsItsPromisesForEverySeed) {
   if (std::getenv("MOBULA_SIM_PROBES") != nullptr) {
     for (const auto& [probe, count] : probes) std::cout << probe << " " << count << "\n";
   }
+  if (first == 1 && seeds >= runs_of_page && failures == 0) {
+    const std::string row = probe_row(GetParam(), runs_of_page, runs_with);
+    if (std::getenv("MOBULA_UPDATE_FAULTS") != nullptr) write_probe_row(GetParam(), row);
+    EXPECT_EQ(probe_rows_of_page()[GetParam()], row)
+        << "docs/internals/faults.md: MOBULA_UPDATE_FAULTS=1 writes it anew, which is right when what is simulated "
+           "changed";
+  }
   if (seeds < 1000) return;  // fewer need not meet every branch
   // A scenario whose faults did not happen proves nothing.
   for (const std::string& probe : scenario->expected) {
@@ -73,6 +86,25 @@ TEST_P(ScenarioTest, KeepsItsPromisesForEverySeed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, ScenarioTest, testing::ValuesIn(names()), [](const auto& each) { return each.param; });
+
+// A row that a test compares for each scenario, none for another, and no rare branch that only the sources know.
+TEST(ProbeTable, HasARowOfEveryScenarioAndReachesEveryProbe) {
+  const std::vector<std::string> all = names();
+  const std::set<std::string> wanted(all.begin(), all.end());
+  if (std::getenv("MOBULA_UPDATE_FAULTS") != nullptr) keep_probe_rows(wanted);
+  std::set<std::string> with_rows;
+  std::string text;
+  for (const auto& [scenario, row] : probe_rows_of_page()) {
+    with_rows.insert(scenario);
+    text += row;
+  }
+  EXPECT_EQ(with_rows, wanted) << "docs/internals/faults.md: MOBULA_UPDATE_FAULTS=1 writes the rows anew";
+  const std::set<std::string> probes = probes_of_sources();
+  EXPECT_GT(probes.size(), 40u) << "the sources were not read";
+  for (const std::string& probe : probes) {
+    EXPECT_NE(text.find(" " + probe + " "), std::string::npos) << "no scenario reaches " << probe;
+  }
+}
 
 TEST(Scenario, NamesTheLineThatItCannotRead) {
   const auto bad = parse_scenario("bad", "nodes 2\nfault meteor 3\n");
