@@ -531,7 +531,6 @@ class Owner::Impl {
   // Asked of the head and not answered: FindName and CreateDetached, to be asked again of another head, and the tags of
   // KeepValue, whose values end with the head that was to keep them.
   std::map<std::uint64_t, wire::Message> asked_;
-  std::set<std::uint64_t> keeping_;
   std::uint64_t last_question_ = 0;                       // tags of FindName, CreateDetached and KeepValue
   std::set<std::uint64_t> keeping_;                       // tags of KeepValue without an answer
   std::map<std::uint64_t, wire::ValueKept> kept_values_;  // answers nobody took yet
