@@ -29,16 +29,7 @@ struct StatelessCartPole {
 };
 
 void passes(const EnvironmentSpec& env, const AlgorithmOptions& algorithm, std::int64_t steps, double wanted) {
-  Runtime runtime = Runtime::start({.workers = 0});
-  TrainOptions options;
-  options.experiment = env.name;
-  options.env = env;
-  options.algorithm = algorithm;
-  options.workers = 0;
-  options.write = false;
-  options.stop.env_steps = steps;
-  options.evaluate.episodes = 100;
-  EXPECT_GE(seeds_that_reach(runtime, options, wanted, 5), 4) << "of 5 seeds reach " << wanted;
+  EXPECT_GE(seeds_that_reach(run_of(env, algorithm, steps), wanted, 5), 4) << "of 5 seeds reach " << wanted;
 }
 
 TEST(Gates, A2cReaches500OnCartPoleIn500kSteps) {
@@ -81,22 +72,11 @@ TEST(Gates, PpoWithStateDependentNoiseSwingsThePendulumUpIn100kSteps) {
 }
 
 TEST(Gates, AppoReaches450OnCartPoleIn250kSteps) {
-  passes(environment<CartPole>("cartpole"),
-         AppoOptions{.lr = 1e-3,
-                     .n_envs = 8,
-                     .n_steps = 64,
-                     .batch_size = 256,
-                     .n_epochs = 8,
-                     .clip_range = 0.2,
-                     .gamma = 0.98,
-                     .ent_coef = 0.0,
-                     .max_grad_norm = 0.5},
-         250'000, 450);
+  passes(environment<CartPole>("cartpole"), appo_for_cartpole(), 250'000, 450);
 }
 
 TEST(Gates, ImpalaReaches450OnCartPoleIn500kSteps) {
-  passes(environment<CartPole>("cartpole"), ImpalaOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 20, .ent_coef = 0.0},
-         500'000, 450);
+  passes(environment<CartPole>("cartpole"), impala_for_cartpole(), 500'000, 450);
 }
 
 }  // namespace

@@ -11,11 +11,10 @@ namespace mobula::rl {
 namespace {
 
 int seeds_that_land(const std::string& environment, double at_least) {
-  Runtime runtime = Runtime::start({.workers = 0});
   TrainOptions options = example("lunar_lander.yaml");
   options.env = *find_environment(environment);
   options.evaluate.baselines.clear();
-  return seeds_that_reach(runtime, options, at_least, 5);
+  return seeds_that_reach(options, at_least, 5);
 }
 
 TEST(LunarLander, ReachesTheScoreOfRlZooOnFourOfFiveSeeds) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/learn/kill_worker.h"
+#include "tests/learn/runs.h"
 
 namespace mobula::rl {
 namespace {
@@ -27,14 +28,12 @@ Reached reach(const AlgorithmOptions& algorithm, bool chaos, std::int64_t most) 
   Reached all;
   std::vector<std::int64_t> steps;
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
-    TrainOptions options;
-    options.env = *find_environment(chaos ? "chaos_cartpole" : "cartpole");
-    if (chaos) options.env.config = "crash_step: 0.0001\ncrash_reset: 0.001\n";
-    options.algorithm = algorithm;
+    EnvironmentSpec env = *find_environment(chaos ? "chaos_cartpole" : "cartpole");
+    if (chaos) env.config = "crash_step: 0.0001\ncrash_reset: 0.001\n";
+    TrainOptions options = run_of(std::move(env), algorithm, most);
     options.seed = seed;
     options.workers = 2;
-    options.write = false;
-    options.stop = {.env_steps = most, .return_mean = 450};
+    options.stop.return_mean = 450;
     options.evaluate.episodes = 1;
     Callbacks callbacks;
     callbacks.on_update = [&](const UpdateEvent& event) {
@@ -63,28 +62,11 @@ void learns_in_chaos(const AlgorithmOptions& algorithm, std::int64_t most) {
 }
 
 TEST(Chaos, PpoLearnsWhileWorkersDieAndEnvironmentsCrash) {
-  learns_in_chaos(PpoOptions{.lr = Schedule::linear(1e-3, 0),
-                             .n_envs = 8,
-                             .n_steps = 32,
-                             .batch_size = 256,
-                             .n_epochs = 20,
-                             .gamma = 0.98,
-                             .gae_lambda = 0.8,
-                             .clip_range = Schedule::linear(0.2, 0)},
-                  100'000);
+  learns_in_chaos(ppo_for_cartpole(), 100'000);
 }
 
 TEST(Chaos, AppoLearnsWhileWorkersDieAndEnvironmentsCrash) {
-  learns_in_chaos(AppoOptions{.lr = 1e-3,
-                              .n_envs = 8,
-                              .n_steps = 64,
-                              .batch_size = 256,
-                              .n_epochs = 8,
-                              .clip_range = 0.2,
-                              .gamma = 0.98,
-                              .ent_coef = 0.0,
-                              .max_grad_norm = 0.5},
-                  250'000);
+  learns_in_chaos(appo_for_cartpole(), 250'000);
 }
 
 }  // namespace

@@ -10,12 +10,10 @@ namespace mobula::rl {
 namespace {
 
 TEST(OffPolicyGate, DqnSolvesCartPole) {
-  Runtime runtime = Runtime::start({.workers = 0});
-  EXPECT_GE(seeds_that_reach(runtime, example("cartpole_dqn.yaml"), 475, 5), 4);
+  EXPECT_GE(seeds_that_reach(example("cartpole_dqn.yaml"), 475, 5), 4);
 }
 
 TEST(OffPolicyGate, QrDqnSolvesCartPole) {
-  Runtime runtime = Runtime::start({.workers = 0});
   TrainOptions options = example("cartpole_dqn.yaml");
   options.experiment = "cartpole_qrdqn";
   auto& dqn = std::get<DqnOptions>(options.algorithm);
@@ -25,21 +23,19 @@ TEST(OffPolicyGate, QrDqnSolvesCartPole) {
   // 1e-8 and a norm of 10 only one of five seeds got there.
   dqn.adam_eps = 0.01 / dqn.batch_size;
   dqn.max_grad_norm = 1e9;
-  EXPECT_GE(seeds_that_reach(runtime, options, 475, 5), 4);
+  EXPECT_GE(seeds_that_reach(options, 475, 5), 4);
 }
 
 TEST(OffPolicyGate, SacSwingsThePendulumUp) {
-  Runtime runtime = Runtime::start({.workers = 0});
-  EXPECT_GE(seeds_that_reach(runtime, example("pendulum_sac.yaml"), -157 - 89, 5), 4);
+  EXPECT_GE(seeds_that_reach(example("pendulum_sac.yaml"), -157 - 89, 5), 4);
 }
 
 TEST(OffPolicyGate, Td3SwingsThePendulumUp) {
-  Runtime runtime = Runtime::start({.workers = 0});
   TrainOptions options = example("pendulum_sac.yaml");
   options.experiment = "pendulum_td3";
   options.algorithm = Td3Options{
       .lr = 1e-3, .buffer_size = 200'000, .learning_starts = 10'000, .gamma = 0.98, .exploration_noise = 0.1};
-  EXPECT_GE(seeds_that_reach(runtime, options, -152 - 65, 5), 4);
+  EXPECT_GE(seeds_that_reach(options, -152 - 65, 5), 4);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <mobula/rl/train.h>
 #include <mobula/runtime.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "rl/algos/algorithms.h"
@@ -30,6 +32,20 @@ inline TrainOptions example(const std::string& name) {
   return options;
 }
 
+// A gate's runs, as a line of the file that MOBULA_GATE_RESULTS names; tools/learning_page makes tables and curves of
+// them.
+inline void record_gate(const TrainOptions& options, double wanted, const nlohmann::json& seeds) {
+  const char* file = std::getenv("MOBULA_GATE_RESULTS");
+  if (file == nullptr) return;
+  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  const nlohmann::json line{{"gate", std::string(test->test_suite_name()) + "." + test->name()},
+                            {"algorithm", name_of(options.algorithm)},
+                            {"environment", options.experiment},
+                            {"wanted", wanted},
+                            {"seeds", seeds}};
+  std::ofstream(file, std::ios::app) << line.dump() << '\n';
+}
+
 // A run of nothing but training, in this process unless a test wants workers, and a final evaluation.
 inline TrainOptions run_of(EnvironmentSpec env, AlgorithmOptions algorithm, std::int64_t steps) {
   TrainOptions options;
@@ -43,7 +59,11 @@ inline TrainOptions run_of(EnvironmentSpec env, AlgorithmOptions algorithm, std:
   return options;
 }
 
-// Settings with which tests have CartPole solved by algorithms that learn from older policies.
+// Settings with which several tests have CartPole solved: those of its example, and what the algorithms that learn from
+// older policies need.
+inline PpoOptions ppo_for_cartpole() {
+  return std::get<PpoOptions>(example("cartpole.yaml").algorithm);
+}
 inline AppoOptions appo_for_cartpole() {
   return {.lr = 1e-3,
           .n_envs = 8,
@@ -59,28 +79,20 @@ inline ImpalaOptions impala_for_cartpole() {
   return {.lr = 1e-3, .n_envs = 8, .n_steps = 20, .ent_coef = 0.0};
 }
 
-// A gate's runs, as a line of the file that MOBULA_GATE_RESULTS names; tools/learning_page makes tables and curves of
-// them.
-inline void record_gate(const TrainOptions& options, double wanted, const nlohmann::json& seeds) {
-  const char* file = std::getenv("MOBULA_GATE_RESULTS");
-  if (file == nullptr) return;
-  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  const nlohmann::json line{{"gate", std::string(test->test_suite_name()) + "." + test->name()},
-                            {"algorithm", name_of(options.algorithm)},
-                            {"environment", options.experiment},
-                            {"wanted", wanted},
-                            {"seeds", seeds}};
-  std::ofstream(file, std::ios::app) << line.dump() << '\n';
-}
+struct SeedRun {
+  double score = 0;         // of the held-out episodes, deterministically
+  std::int64_t first = -1;  // steps at which the mean return of the last 100 training episodes was what is wanted
+};
 
-// How many of the seeds 0 .. seeds - 1 reach the return on the held-out episodes, deterministically.
-inline int seeds_that_reach(Runtime& runtime, TrainOptions options, double wanted, int seeds) {
-  int reached = 0;
+// Runs of the seeds 0 .. seeds - 1.
+inline std::vector<SeedRun> run_seeds(TrainOptions options, double wanted, int seeds) {
+  Runtime runtime = Runtime::start({.workers = 0});
+  std::vector<SeedRun> runs;
   nlohmann::json all = nlohmann::json::array();
   for (int seed = 0; seed < seeds; ++seed) {
     options.seed = static_cast<std::uint64_t>(seed);
+    SeedRun run;
     std::vector<std::pair<std::int64_t, double>> curve;  // the mean return of the last 100 training episodes
-    std::int64_t first = -1;                             // when that reached what is wanted
     Callbacks callbacks;
     callbacks.on_rollout = [&](const RolloutEvent& event) {
       if (event.progress.episodes < 20) return;
@@ -88,24 +100,31 @@ inline int seeds_that_reach(Runtime& runtime, TrainOptions options, double wante
       if (curve.empty() || steps - curve.back().first >= options.stop.env_steps / 40) {
         curve.emplace_back(steps, event.return_mean);
       }
-      if (first < 0 && event.progress.episodes >= 100 && event.return_mean >= wanted) first = steps;
+      if (run.first < 0 && event.progress.episodes >= 100 && event.return_mean >= wanted) run.first = steps;
     };
     const TrainResult result = train(runtime, options, callbacks);
     const Estimate mean = *find(*result.find("trained"), "return");
+    run.score = mean.value;
     std::cout << options.experiment << ", seed " << seed << ": " << mean.value << " [" << mean.low << ", " << mean.high
               << "] after " << result.progress.env_steps << " steps, " << result.cpu_seconds
-              << " s of processor time; in training first at " << first << '\n';
-    reached += mean.value >= wanted;
+              << " s of processor time; in training first at " << run.first << '\n';
     nlohmann::json points = nlohmann::json::array();
     for (const auto& [steps, value] : curve) points.push_back({steps, std::round(value * 10) / 10});
     all.push_back({{"seed", seed},
                    {"score", std::round(mean.value * 10) / 10},
                    {"steps", result.progress.env_steps},
-                   {"first", first},
+                   {"first", run.first},
                    {"curve", points}});
+    runs.push_back(run);
   }
   record_gate(options, wanted, all);
-  return reached;
+  return runs;
+}
+
+// How many of the seeds reach the return on the held-out episodes.
+inline int seeds_that_reach(const TrainOptions& options, double wanted, int seeds) {
+  const auto runs = run_seeds(options, wanted, seeds);
+  return static_cast<int>(std::ranges::count_if(runs, [&](const SeedRun& run) { return run.score >= wanted; }));
 }
 
 }  // namespace mobula::rl

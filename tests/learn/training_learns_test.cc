@@ -17,37 +17,9 @@ namespace {
 // seeds 0 to 39 one does not get there (3, whose policy is good on held-out episodes all the same), so a test of a few
 // seeds leaves room for one.
 TEST(CartPole, IsSolvedWithinTheStepsOfTheExampleOnNineOfTenSeeds) {
-  Runtime runtime = Runtime::start({.workers = 0});
-  int solved = 0, good = 0;
-  nlohmann::json seeds = nlohmann::json::array();
-  for (std::uint64_t seed = 0; seed < 10; ++seed) {
-    TrainOptions options = example("cartpole.yaml");
-    options.seed = seed;
-    std::int64_t solved_at = -1;
-    nlohmann::json curve = nlohmann::json::array();
-    Callbacks callbacks;
-    callbacks.on_rollout = [&](const RolloutEvent& event) {
-      if (event.progress.iteration % 10 == 9) {
-        curve.push_back({event.progress.env_steps, std::round(10 * event.return_mean) / 10});
-      }
-      if (solved_at < 0 && event.progress.episodes >= 100 && event.return_mean >= 475) {
-        solved_at = event.progress.env_steps;
-      }
-    };
-    const TrainResult result = train(runtime, options, callbacks);
-    const double held_out = find(*result.find("trained"), "return")->value;
-    std::cout << "seed " << seed << ": solved after " << solved_at << " steps, " << held_out << " held-out\n";
-    solved += solved_at > 0;
-    good += held_out >= 475;
-    seeds.push_back({{"seed", seed},
-                     {"score", held_out},
-                     {"steps", result.progress.env_steps},
-                     {"first", solved_at},
-                     {"curve", curve}});
-  }
-  record_gate(example("cartpole.yaml"), 475, seeds);
-  EXPECT_GE(solved, 9);
-  EXPECT_GE(good, 9);
+  const auto runs = run_seeds(example("cartpole.yaml"), 475, 10);
+  EXPECT_GE(std::ranges::count_if(runs, [](const SeedRun& run) { return run.first > 0; }), 9);
+  EXPECT_GE(std::ranges::count_if(runs, [](const SeedRun& run) { return run.score >= 475; }), 9);
 }
 
 struct Score {
@@ -61,10 +33,9 @@ void PrintTo(const Score& score, std::ostream* out) {
 class RlZoo : public testing::TestWithParam<Score> {};
 
 TEST_P(RlZoo, ScoreIsReachedWithinItsStepsOnFourOfFiveSeeds) {
-  Runtime runtime = Runtime::start({.workers = 0});
   TrainOptions options = example(GetParam().file);
   options.evaluate.baselines.clear();
-  EXPECT_GE(seeds_that_reach(runtime, options, GetParam().at_least, 5), 4) << "score " << GetParam().at_least;
+  EXPECT_GE(seeds_that_reach(options, GetParam().at_least, 5), 4) << "score " << GetParam().at_least;
 }
 INSTANTIATE_TEST_SUITE_P(ClassicControl, RlZoo,
                          testing::Values(Score{"pendulum.yaml", -172 - 104}, Score{"acrobot.yaml", -73.5 - 18.2},
