@@ -31,11 +31,15 @@ Mlp::Mlp(const Parameters& parameters, const std::string& name, nn::Activation a
   head_ = {parameters.find(name + ".head.weight"), parameters.find(name + ".head.bias")};
 }
 
-at::Tensor Mlp::forward(const Parameters& parameters, at::Tensor x) const {
+at::Tensor Mlp::features(const Parameters& parameters, at::Tensor x) const {
   for (const Layer& layer : hidden_) {
     x = activate(activation_, at::addmm(parameters[layer.bias], x, parameters[layer.weight]));
   }
-  return at::addmm(parameters[head_.bias], x, parameters[head_.weight].t());
+  return x;
+}
+
+at::Tensor Mlp::head(const Parameters& parameters, const at::Tensor& features) const {
+  return at::addmm(parameters[head_.bias], features, parameters[head_.weight].t());
 }
 
 Memory::Memory(const Parameters& parameters, const std::string& name, nn::Memory kind, int units)

@@ -11,11 +11,15 @@
 
 namespace mobula::rl::autograd {
 
-// nn::Mlp of that name: x [rows][inputs] to [rows][outputs].
+// nn::Mlp of that name: x [rows][inputs] to [rows][outputs], by way of what the last layer sees.
 class Mlp {
  public:
   Mlp(const Parameters& parameters, const std::string& name, nn::Activation activation);
-  at::Tensor forward(const Parameters& parameters, at::Tensor x) const;
+  at::Tensor features(const Parameters& parameters, at::Tensor x) const;
+  at::Tensor head(const Parameters& parameters, const at::Tensor& features) const;
+  at::Tensor forward(const Parameters& parameters, const at::Tensor& x) const {
+    return head(parameters, features(parameters, x));
+  }
 
  private:
   struct Layer {

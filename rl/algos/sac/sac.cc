@@ -179,7 +179,6 @@ std::string problem_with(const SacOptions& options, const EnvironmentInfo& info)
     return "use_sde: state-dependent noise is for boxes of real numbers; this environment has choices. Leave use_sde "
            "out";
   }
-  if (options.use_sde && options.learner != "native") return "use_sde: state-dependent noise needs learner: native";
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";
   return problem_with_learner(options.learner, options.device);
 }

@@ -267,8 +267,6 @@ TEST(OffPolicy, WhatCannotBeLearntIsRefusedWithWhatCan) {
   EXPECT_THAT(problem_with(Td3Options{}, discrete), testing::HasSubstr("ppo, dqn and sac"));
   EXPECT_THAT(problem_with(SacOptions{}, environment_info<test::TwoChoices>()), testing::HasSubstr("several choices"));
   EXPECT_THAT(problem_with(SacOptions{}, environment_info<Everything>()), testing::HasSubstr("masks"));
-  EXPECT_EQ(problem_with(SacOptions{.use_sde = true, .learner = "torch"}, box),
-            "use_sde: state-dependent noise needs learner: native");
   EXPECT_EQ(problem_with(SacOptions{}, discrete), "");
   EXPECT_EQ(problem_with(DqnOptions{}, discrete), "");
 }

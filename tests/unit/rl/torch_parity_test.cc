@@ -304,9 +304,11 @@ struct OffPolicyNetworks {
 };
 
 template <class T>
-void sac_agrees(std::uint32_t seed, SquashCorrection correction) {
+void sac_agrees(std::uint32_t seed, SquashCorrection correction, bool state_noise) {
   Random random(seed, Stream::user);
-  const auto spec = random_spec(nn::PolicySpec::Kind::squashed_gaussian, space_named("box"), seed, random);
+  auto spec = random_spec(nn::PolicySpec::Kind::squashed_gaussian, space_named("box"), seed, random);
+  spec.state_dependent_noise = state_noise;
+  spec.log_std_init = -1;
   SacGradient<T> native(spec, correction);
   const OffPolicyNetworks<T, SacGradient<T>> n(native, random);
   const Rows<T> rows(kRows, spec.observation_size, spec.action.dimensions, 0, random);
@@ -332,8 +334,18 @@ TEST(TorchSac, AgreesWithTheNativeLearner) {
   for (std::uint32_t seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     for (const auto correction : {SquashCorrection::exact, SquashCorrection::epsilon}) {
-      sac_agrees<double>(seed, correction);
-      sac_agrees<float>(seed, correction);
+      sac_agrees<double>(seed, correction, false);
+      sac_agrees<float>(seed, correction, false);
+    }
+    if (HasFailure()) return;
+  }
+}
+TEST(TorchSac, AgreesWithTheNativeLearnerOnStateDependentNoise) {
+  for (std::uint32_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    for (const auto correction : {SquashCorrection::exact, SquashCorrection::epsilon}) {
+      sac_agrees<double>(seed, correction, true);
+      sac_agrees<float>(seed, correction, true);
     }
     if (HasFailure()) return;
   }
