@@ -53,6 +53,7 @@ const std::vector<BenchmarkTarget>& learning_targets() {
       {"transitions a second into the learner", "sampling_processes", per_second, at_least, 1e6,
        "RLlib 660-2,812 env steps/s end to end"},
       {"weights to all workers, us", "weights_broadcast", p50_us, at_most, 100, ""},
+      {"APPO's time with the same bytes each time, to free running", "determinism_price", ratio, at_most, 1.1, ""},
       {"SAC 256x256 updates, part of SGEMM's rate", "sac_updates", ratio, at_least, 0.6, "SB3 41 a CPU second"},
       {"DQN 256x256 updates, part of SGEMM's rate", "dqn_updates", ratio, at_least, 0.6, "SB3 179 a CPU second"},
       {"start to the first update, us", "start_native", p50_us, at_most, 100'000, "SB3 2 s; RLlib 15-30 s"},

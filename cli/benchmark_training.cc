@@ -120,6 +120,24 @@ void pendulum(std::int64_t steps) {
               rl::find(*result.find("trained"), "return")->value);
 }
 
+// APPO with two rollout processes, learning from rollouts in their order or as they arrive.
+void appo(bool deterministic, std::int64_t steps) {
+  TrainOptions options = cartpole_options();
+  options.algorithm = AppoOptions{.lr = 1e-3,
+                                  .n_envs = 16,
+                                  .n_steps = 64,
+                                  .deterministic = deterministic,
+                                  .batch_size = 256,
+                                  .n_epochs = 2,
+                                  .gamma = 0.98,
+                                  .ent_coef = 0.0,
+                                  .max_grad_norm = 0.5};
+  options.workers = 2;
+  options.stop.env_steps = steps;
+  const TrainResult result = train(options);
+  std::printf("%lld %.3f\n", static_cast<long long>(result.progress.env_steps), result.training_return_mean);
+}
+
 // One iteration of the smallest kind.
 void train_once(const std::string& learner) {
   TrainOptions options = cartpole_options();
@@ -207,6 +225,13 @@ Case pendulum_300k(const LearningBed& bed) {
   return out;
 }
 
+Case appo_program(const LearningBed& bed, std::string name, std::string about, std::string floor, std::string task) {
+  Case out = whole_program(std::move(name), std::move(about), std::move(floor));
+  if (out.floor.empty()) out.group = "floors";
+  out.once = [task = bed.quick ? "try_" + task : task] { return run_program(task).wall; };
+  return out;
+}
+
 Case start(std::string name, std::string about, std::string floor, std::string task, std::string missing) {
   Case out = whole_program(std::move(name), std::move(about), std::move(floor));
   if (out.floor.empty() && task == "load_libtorch") out.group = "floors";
@@ -226,6 +251,8 @@ void run_training_task(const std::string& name) {
     solve_cartpole(std::stoull(name.substr(colon + 1)), task.starts_with("try"));
   } else if (task == "pendulum" || task == "try_pendulum") {
     pendulum(task == "pendulum" ? 300'000 : 4'096);
+  } else if (task.ends_with("appo_in_order") || task.ends_with("appo_freely")) {
+    appo(task.ends_with("in_order"), task.starts_with("try") ? 4'096 : 200'704);
   } else if (task == "load_libtorch") {
     load_libtorch();
   } else {
@@ -243,6 +270,12 @@ void add_training_cases(const LearningBed& bed, std::vector<Case>& cases) {
 #endif
   cases.push_back(cartpole_solved(bed));
   cases.push_back(pendulum_300k(bed));
+  cases.push_back(appo_program(bed, "determinism_price",
+                               "APPO on CartPole, 200,704 steps, two worker processes, from exec to exit, wall time: "
+                               "the same bytes each time, with a lag of one update",
+                               "free_running", "appo_in_order"));
+  cases.push_back(
+      appo_program(bed, "free_running", "the same with rollouts learned from as they arrive", "", "appo_freely"));
   cases.push_back(start("start_native", "a training program from exec to the end of its first update, native learner",
                         "", "native", ""));
   cases.push_back(start("start_torch", "the same with the torch learner", "load_libtorch", "torch", missing));

@@ -104,7 +104,7 @@ TEST(MicrobenchmarkOfLearning, PrintsEveryRowBesideItsFloorAsJson) {
   const std::map<std::string, json> rows = by_name(json::parse(output_of("microbenchmark rl --quick --json")));
   for (const char* row : {"cartpole_solved", "pendulum_300k", "ppo_sample_pass", "forward_b1", "vecenv_cartpole",
                           "vecenv_pendulum", "vecenv_acrobot", "sampling_processes", "weights_broadcast", "sac_updates",
-                          "dqn_updates", "start_native", "start_torch", "sgemm"}) {
+                          "dqn_updates", "determinism_price", "free_running", "start_native", "start_torch", "sgemm"}) {
     ASSERT_TRUE(rows.contains(row)) << row;
   }
   for (const auto& [name, row] : rows) {
