@@ -66,7 +66,9 @@ Checkpoint read_checkpoint(const std::filesystem::path& file) {
       all.substr(all.size() - kHashLine) != hash_line(all.substr(0, all.size() - kHashLine))) {
     refuse(file, "the checksum does not fit: the file is torn or was altered");
   }
+  const std::size_t end = all.size() - kHashLine;
   const auto second = all.find('\n', first + 1);
+  if (second >= end) refuse(file, "its header has no end");
   Checkpoint checkpoint;
   try {
     const auto header = nlohmann::json::parse(all.substr(first + 1, second - first - 1));
@@ -75,11 +77,12 @@ Checkpoint read_checkpoint(const std::filesystem::path& file) {
     std::size_t at = second + 1;
     for (const auto& section : header.at("sections")) {
       const std::size_t bytes = section.at("bytes");
-      if (bytes > all.size() - kHashLine - at) refuse(file, "its sections are longer than the file");
+      if (bytes > end - at) refuse(file, "its sections are longer than the file");
+      if (checkpoint.has(section.at("name").get<std::string>())) refuse(file, "two of its sections have one name");
       checkpoint.add(section.at("name"), std::string(all.substr(at, bytes)));
       at += bytes;
     }
-    if (at != all.size() - kHashLine) refuse(file, "its sections are shorter than the file");
+    if (at != end) refuse(file, "its sections are shorter than the file");
   } catch (const nlohmann::json::exception& error) {
     refuse(file, std::string("its header cannot be read: ") + error.what());
   }

@@ -4,6 +4,7 @@
 #include <boost/math/distributions/students_t.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <deque>
 #include <nlohmann/json.hpp>
@@ -45,7 +46,12 @@ std::string to_hex(const std::string& bytes) {
 std::string from_hex(const std::string& text) {
   std::string bytes;
   for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-    bytes += static_cast<char>(std::stoi(text.substr(i, 2), nullptr, 16));
+    unsigned char byte = 0;
+    const char* const end = text.data() + i + 2;
+    if (std::from_chars(text.data() + i, end, byte, 16).ptr != end) {
+      throw TuneError("the state of a trial in the journal is not written in hexadecimal digits");
+    }
+    bytes += static_cast<char>(byte);
   }
   return bytes;
 }

@@ -105,6 +105,25 @@ TEST(Checkpoint, SaysWhatIsWrong) {
   EXPECT_THAT(error_of(scratch / "newer"), HasSubstr("it is of format 9, this program reads format 1"));
 }
 
+// A header that said how long its sections are by a number that wraps around once led past the end of the file, in an
+// exception that CheckpointFolder did not take for a reason to use an older file.
+TEST(Checkpoint, WithASoundChecksumMayStillBeWrong) {
+  const Scratch scratch;
+  const auto error_with = [&](const std::string& header, const std::string& sections) {
+    const std::string body = "MOBULA-CHECKPOINT 1\n" + header + sections;
+    write_file(scratch / "one", body + sha256(std::as_bytes(std::span(body))) + "\n");
+    return error_of(scratch / "one");
+  };
+  const std::string begin = R"({"iteration":1,"env_steps":2,"sections":[)";
+  EXPECT_EQ(error_with(begin + R"({"name":"a","bytes":1}]})" + "\n", "x"), "");
+  EXPECT_THAT(error_with(begin + R"({"name":"a","bytes":2}]})" + "\n", "x"), HasSubstr("longer than the file"));
+  EXPECT_THAT(error_with(begin + R"({"name":"a","bytes":1},{"name":"a","bytes":1}]})" + "\n", "xy"),
+              HasSubstr("one name"));
+  EXPECT_THAT(error_with(begin + R"({"name":"a","bytes":18446744073709551551},{"name":"b","bytes":70}]})", ""),
+              HasSubstr("no end"));
+  EXPECT_THAT(error_with("[1]\n", ""), HasSubstr("cannot be read"));
+}
+
 TEST(CheckpointFolder, KeepsTheNewest) {
   const Scratch scratch;
   const CheckpointFolder folder(scratch / "checkpoints");

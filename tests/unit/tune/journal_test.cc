@@ -229,6 +229,17 @@ TEST_F(JournalFile, MoreTrialsMayBeAskedForLater) {
   for (const auto& [job, times] : answered) EXPECT_EQ(times, 1);
 }
 
+// Such a state once left the constructor as an exception of the standard library's number reader.
+TEST_F(JournalFile, AStateThatIsNotHexadecimalIsRefusedInWords) {
+  { Study study(plane(), options(file(), "stop")); }
+  {
+    Journal journal(file(), Journal::Sync::never);
+    journal.append(
+        R"({"kind":"result","trial":0,"repeat":0,"until":1.0,"value":1.0,"iterations":1,"seconds":1.0,"state":"zz"})");
+  }
+  EXPECT_THAT(error_of([&] { Study(plane(), options(file(), "stop")); }), HasSubstr("hexadecimal"));
+}
+
 TEST_F(JournalFile, AnotherStudysJournalIsRefusedWithTheDifference) {
   { Study study(plane(), options(file(), "stop")); }
   const auto error = [&](auto change) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <type_traits>
 
 #include <cereal/cereal.hpp>
@@ -30,6 +31,11 @@ class CerealInput : public cereal::InputArchive<CerealInput, cereal::AllowEmptyC
  public:
   explicit CerealInput(Decoder& from) : InputArchive(this), from_(from) {}
   void loadBinary(void* const data, std::streamsize size) { from_.raw(data, static_cast<std::size_t>(size)); }
+  // Of elements that follow: cereal makes room for all of them before it reads the first.
+  template <class Size>
+  void load_size(Size& size) {
+    size = static_cast<Size>(from_.count(1));
+  }
 
  private:
   Decoder& from_;
@@ -44,7 +50,11 @@ struct CerealCodec {
   static T decode(Decoder& d) {
     T value{};
     CerealInput archive(d);
-    archive(value);
+    try {
+      archive(value);
+    } catch (const cereal::Exception& error) {  // of a pointer to nothing that came before, of a type that is unknown
+      throw TaskError({.code = ErrorCode::bad_message, .message = std::string("decoding a value: ") + error.what()});
+    }
     return value;
   }
 };
@@ -63,10 +73,13 @@ requires(std::is_same_v<A, CerealOutput> ||
          std::is_same_v<A, CerealInput>) void CEREAL_SERIALIZE_FUNCTION_NAME(A& ar, cereal::NameValuePair<T>& t) {
   ar(t.value);
 }
-template <class A, class T>
-requires(std::is_same_v<A, CerealOutput> ||
-         std::is_same_v<A, CerealInput>) void CEREAL_SERIALIZE_FUNCTION_NAME(A& ar, cereal::SizeTag<T>& t) {
-  ar(t.size);
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(CerealOutput& ar, const cereal::SizeTag<T>& t) {
+  ar(static_cast<cereal::size_type>(t.size));
+}
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(CerealInput& ar, cereal::SizeTag<T>& t) {
+  ar.load_size(t.size);
 }
 template <class T>
 void CEREAL_SAVE_FUNCTION_NAME(CerealOutput& ar, const cereal::BinaryData<T>& bd) {
