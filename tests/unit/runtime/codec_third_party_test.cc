@@ -41,6 +41,8 @@ template <>
 struct mobula::Codec<Tree> : mobula::CerealCodec<Tree> {};
 template <>
 struct mobula::Codec<Split> : mobula::CerealCodec<Split> {};
+template <>
+struct mobula::Codec<std::shared_ptr<int>> : mobula::CerealCodec<std::shared_ptr<int>> {};
 
 namespace mobula {
 namespace {
@@ -67,6 +69,23 @@ TEST(CerealCodec, RefusesBytesThatEndEarly) {
   for (std::size_t n = 0; n < bytes.size(); ++n) {
     EXPECT_THROW(decode_from_bytes<Tree>(std::span(bytes).first(n)), TaskError) << n;
   }
+}
+
+// cereal makes room for as many elements as the bytes announce before it reads one, and has exceptions of its own.
+TEST(CerealCodec, RefusesBytesThatAnnounceMoreThanThereIs) {
+  std::vector<std::byte> bytes = encode_to_bytes(Tree{"root", {}});
+  const std::uint64_t huge = std::uint64_t{1} << 40;
+  for (std::size_t at = 0; at + 8 <= bytes.size(); ++at) {
+    std::vector<std::byte> damaged = bytes;
+    std::memcpy(damaged.data() + at, &huge, 8);
+    try {
+      decode_from_bytes<Tree>(damaged);
+    } catch (const TaskError& error) {
+      EXPECT_EQ(error.code(), ErrorCode::bad_message) << at;
+    }
+  }
+  EXPECT_THROW(decode_from_bytes<std::shared_ptr<int>>(encode_to_bytes(std::uint32_t{7})), TaskError)
+      << "a pointer to what was never written";
 }
 
 TEST(EigenCodec, RoundTripsDenseTypes) {
