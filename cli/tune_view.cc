@@ -156,8 +156,8 @@ void TuneView::show(const tune::Study& study) {
   shown_ = now;
   // An interrupt has said so below the block, which stays where it is then.
   if (interrupt_.requested()) block_.leave();
-  block_.draw(
-      study_lines(study, std::chrono::duration<double>(now - began_).count(), terminal_size(STDERR_FILENO).text_columns()));
+  block_.draw(study_lines(study, std::chrono::duration<double>(now - began_).count(),
+                          terminal_size(STDERR_FILENO).text_columns()));
 }
 
 void TuneView::tell_ended(const tune::Study& study, bool all) {

@@ -14,7 +14,8 @@
 
 namespace mobula::cli {
 
-/// What is told of a study as of now, in lines of at most so many columns: one that counts, the running trials, the best.
+/// What is told of a study as of now, in lines of at most so many columns: one that counts, the running trials, the
+/// best.
 std::vector<std::string> study_lines(const tune::Study& study, double seconds, int columns);
 
 /// A trial as a line for people, and as a JSON object (`trial`, `status`, `iterations`, `reached`, `value`, `ci95`,
