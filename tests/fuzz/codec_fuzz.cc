@@ -79,6 +79,7 @@ const Decoders& decoders() {
       decode_as<Eigen::MatrixXd>,
       decode_as<Eigen::Matrix<float, 3, Eigen::Dynamic>>,
       decode_as<Tree>,
+      decode_as<std::pair<bool, std::vector<bool>>>,
   };
   return all;
 }
@@ -115,7 +116,8 @@ std::vector<Input> seeds() {
           seed(5, std::array<std::string, 3>{"a", "b", "c"}),
           seed(6, Eigen::MatrixXd(Eigen::MatrixXd::Ones(2, 3))),
           seed(7, Eigen::Matrix<float, 3, Eigen::Dynamic>(Eigen::Matrix<float, 3, Eigen::Dynamic>::Ones(3, 2))),
-          seed(8, tree)};
+          seed(8, tree),
+          seed(9, std::pair<bool, std::vector<bool>>{true, {false, true}})};
 }
 
 }  // namespace mobula::fuzz

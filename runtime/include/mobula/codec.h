@@ -267,6 +267,19 @@ struct Codec {
   }
 };
 
+// Reading a bool of any other byte is undefined, and the byte may come from elsewhere. (A bool inside a trivially copyable
+// struct is copied with it, unseen; give a struct whose bytes are not trusted a serialize().)
+template <>
+struct Codec<bool> {
+  static void encode(Encoder& e, bool value) { e.raw(&value, 1); }
+  static bool decode(Decoder& d) {
+    const auto byte = d.read<std::uint8_t>();
+    if (byte > 1) [[unlikely]]
+      throw TaskError({.code = ErrorCode::bad_message, .message = "decoding a bool: neither 0 nor 1"});
+    return byte != 0;
+  }
+};
+
 template <class C>
 struct Codec<std::basic_string_view<C>> {
   static_assert(detail::never<C>, "mobula: a string_view does not own its text; use std::string inside values");

@@ -125,6 +125,14 @@ TEST(Codec, RefusesACountThatTheBytesCannotHoldBeforeReservingMemory) {
   EXPECT_THROW(decode_from_bytes<std::string>(bytes), TaskError);
 }
 
+TEST(Codec, RefusesABoolThatIsNeitherZeroNorOne) {
+  const std::vector<std::byte> two{std::byte{2}};
+  EXPECT_THROW(decode_from_bytes<bool>(two), TaskError);
+  std::vector<std::byte> several = encode_to_bytes(std::vector<bool>{true, false});
+  several.back() = std::byte{255};
+  EXPECT_THROW(decode_from_bytes<std::vector<bool>>(several), TaskError);
+}
+
 TEST(Codec, ArraysAndVectorsAreTheSameBytes) {
   const std::vector<float> values(3000, 2.f);
   const auto array = decode_from_bytes<Array<float>>(encode_to_bytes(values));
