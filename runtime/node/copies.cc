@@ -117,8 +117,9 @@ void Node::Impl::on_keep_value(const wire::KeepValue& message) {
 }
 
 // Which of its answers are still to come only those know who asked: tag 0 is for all of them.
-void Node::Impl::head_is_gone(const std::string& why) {
+void Node::Impl::head_is_gone(const std::string& why, Time now) {
   head_gone_ = why;
+  names_due_ = now + options_.names_patience;
   tell_local(not_kept(0, why));
 }
 

@@ -1,6 +1,8 @@
 // A head that dies and is started again knows nothing. What it knew of this node lies here: names and groups of local
 // processes, bundles that were set aside, who the members are and who is dead. All of it goes to the new head in one
 // message, so that what it knows of a node is whole or not there (docs/internals/head.md).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -18,6 +20,25 @@ wire::NodeView Node::Impl::self_view() const {
   self.labels = options_.labels;
   self.passing = options_.passing;
   return self;
+}
+
+void Node::Impl::head_is_here() {
+  head_gone_.reset();
+  names_due_ = never;
+  nameless_ = false;
+}
+
+// Tag 0 is for every question that waits.
+wire::NameReply Node::Impl::nobody_names(std::uint64_t tag) const {
+  wire::NameReply reply;
+  reply.tag = tag;
+  reply.error.code = ErrorCode::unavailable;
+  reply.error.message = fmt::format(
+      "names are kept by the head, and there has been none for {} s ({}); start it again with `mobula head` at the "
+      "same "
+      "address with the same keys: the cluster goes on where it was",
+      std::chrono::duration_cast<std::chrono::seconds>(options_.names_patience).count(), *head_gone_);
+  return reply;
 }
 
 void Node::Impl::remember(const wire::Message& asked) {
@@ -56,7 +77,7 @@ void Node::Impl::forget_what_it_made(const ProcessId& process) {
 void Node::Impl::on_new_head(NodeId head, Time now) {
   const NodeId before = std::exchange(head_, head);
   head_due_ = never;
-  head_gone_.reset();
+  head_is_here();
   reservations_.clear();  // nobody waits for these any more
   if (joined_) {
     rejoin(before);

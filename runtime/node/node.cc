@@ -126,7 +126,7 @@ void Node::Impl::on_node_died(const wire::NodeDied& message, Time now) {
     return;
   }
   if (!dead_nodes_.insert(message.node).second) return;
-  if (message.node == head_) head_is_gone(message.reason);
+  if (message.node == head_) head_is_gone(message.reason, now);
   see(std::move(view_.nodes));
   std::erase_if(dead_owners_, [&](const ProcessId& owner) { return owner.node == message.node; });
   tell_local(message);
@@ -151,6 +151,17 @@ void Node::Impl::on_cluster_view(const wire::ClusterView& message, Time now) {
   schedule(now);
 }
 
+namespace {
+
+std::optional<std::uint64_t> name_asked_for(const wire::Message& asked) {
+  if (const auto* claim = std::get_if<wire::ClaimName>(&asked)) return claim->tag;
+  if (const auto* find = std::get_if<wire::FindName>(&asked)) return find->tag;
+  if (const auto* detached = std::get_if<wire::CreateDetached>(&asked)) return detached->tag;
+  return {};
+}
+
+}  // namespace
+
 bool Node::Impl::ask_head(const ProcessId& from, const wire::Message& message) {
   if (from.slot == 0) return false;  // another node's, or the head's own: for the Control
   wire::Message asked = message;
@@ -166,6 +177,10 @@ bool Node::Impl::ask_head(const ProcessId& from, const wire::Message& message) {
   } else if (!std::holds_alternative<wire::ReleaseName>(asked) && !std::holds_alternative<wire::RemoveGroup>(asked) &&
              !std::holds_alternative<wire::WatchGroup>(asked) && !std::holds_alternative<wire::Why>(asked)) {
     return false;
+  }
+  if (const std::optional<std::uint64_t> tag = nameless_ ? name_asked_for(asked) : std::nullopt) {
+    sink_.send(from, nobody_names(*tag));
+    return true;
   }
   remember(asked);
   sink_.send(node_process(head_), std::move(asked));
@@ -313,13 +328,19 @@ void Node::Impl::on_timer(Time now) {
   }
   if (now >= head_due_) {
     head_due_ = never;
-    head_is_gone("there is no way to it");
+    head_is_gone("there is no way to it", now);
+  }
+  if (now >= names_due_) {
+    names_due_ = never;
+    nameless_ = true;
+    tell_local(nobody_names(0));
   }
   spills_.on_timer(now);
 }
 
 Time Node::Impl::next_timer() const {
-  Time next = std::min({heartbeat_due_, reclaim_due_, restless_, copies_due_, head_due_, spills_.next_timer()});
+  Time next =
+      std::min({heartbeat_due_, reclaim_due_, restless_, copies_due_, head_due_, names_due_, spills_.next_timer()});
   std::vector<std::uint32_t> idle(programs_.size());
   for (const auto& [process, worker] : workers_) {
     next = std::min(next, worker.revoke_deadline);
@@ -383,7 +404,7 @@ void Node::on_head_lost(Time now) {
 void Node::on_head_found(Time now) {
   (void)now;
   impl_->head_due_ = never;
-  if (!impl_->dead_nodes_.contains(impl_->head_)) impl_->head_gone_.reset();
+  if (!impl_->dead_nodes_.contains(impl_->head_)) impl_->head_is_here();
 }
 void Node::on_memory(const MemoryReading& reading, Time now) {
   (void)now;

@@ -37,6 +37,7 @@ struct NodeOptions {
   Duration heartbeat = std::chrono::milliseconds(500);
   Duration revoke_grace = std::chrono::seconds(1);           // for a worker whose lease's owner died, then SIGKILL
   Duration head_patience = std::chrono::milliseconds(2500);  // without a way to the head, then it counts as gone
+  Duration names_patience = std::chrono::seconds(60);  // with the head gone, questions about names wait so long for one
   Duration restless = std::chrono::milliseconds(100);  // a request that was sent here waits so long, then it may go on
   SpillOptions spill;
   double memory_threshold = 0.95;         // part of the memory in use from which on a task is killed

@@ -180,7 +180,9 @@ class Node::Impl {
   void on_copy_here(const ProcessId& from, const wire::ObjectHere& message, Time now);
   void on_keep_value(const wire::KeepValue& message);
   /// Who waits for the head to keep a value is told that it will not.
-  void head_is_gone(const std::string& why);
+  void head_is_gone(const std::string& why, Time now);
+  void head_is_here();
+  wire::NameReply nobody_names(std::uint64_t tag) const;
 
   const NodeId self_;
   const NodeOptions options_;
@@ -229,6 +231,8 @@ class Node::Impl {
   std::map<RefId, Wish> wishes_;           // for copies that are not there yet
   Time head_due_ = never;                  // when a head that cannot be reached counts as gone
   std::optional<std::string> head_gone_;   // why
+  Time names_due_ = never;                 // when questions about names no longer wait for a head
+  bool nameless_ = false;                  // that time has come
   Time copies_due_ = never;                // when nodes that could not fetch one are asked again
   std::set<wire::ObjectLocation> coming_;  // those that were asked for, or wait for room first, whoever still waits
 };

@@ -32,20 +32,34 @@ std::uint64_t Owner::Impl::create_detached(wire::CreateDetached&& wanted) {
   return tag;
 }
 
+// From the node: there has been no head for long, and nobody answers what was asked.
+void Owner::Impl::on_no_names(const wire::NameReply& reply) {
+  for (const auto& [tag, question] : std::exchange(asked_, {})) names_[tag] = reply;
+  for (const RefHandle ref : actors_) {
+    ActorEntry& actor = *refs_[ref].actor();
+    if (!refs_[ref].owned() || !std::exchange(actor.naming, false)) continue;
+    actor.options.registered = {};
+    names_[actor_tag(ref)] = reply;
+  }
+}
+
 void Owner::Impl::on_name_reply(const wire::NameReply& reply, Time now) {
+  if (reply.tag == 0) return on_no_names(reply);
   if (!(reply.tag >> 63)) {
     // (Two heads may have been asked the same.)
     if (asked_.erase(reply.tag) != 0) names_[reply.tag] = reply;
     return;
   }
   const RefHandle ref = actor_by_tag(reply.tag);
-  if (ref && !refs_[ref].actor()->naming) return;  // again
-  names_[reply.tag] = reply;
-  if (!ref) {
-    // Nobody waited for it: the name is given back.
+  if (!ref || !refs_[ref].actor()->naming) {
+    const bool again = ref && !refs_[ref].actor()->options.registered.name.empty();
+    if (again) return;
+    if (!ref) names_[reply.tag] = reply;
+    // Nobody waits for it (any more): the name is given back.
     if (reply.actor.owner == self_) sink_.send(node_process(self_.node), wire::ReleaseName{reply.name, reply.actor});
     return;
   }
+  names_[reply.tag] = reply;
   ActorEntry& actor = *refs_[ref].actor();
   actor.naming = false;
   if (reply.actor != as_actor(id(ref))) {

@@ -394,6 +394,7 @@ class Owner::Impl {
   std::optional<wire::NameReply> take_name_reply(std::uint64_t tag);
   RefHandle adopt_actor(const ActorId& actor);
   void on_name_reply(const wire::NameReply& reply, Time now);
+  void on_no_names(const wire::NameReply& reply);
   void release_name(RefHandle ref);
   void watch_group(const wire::GroupId& group);
   void on_group_placed(const wire::GroupPlaced& message);

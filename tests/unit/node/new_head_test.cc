@@ -135,5 +135,41 @@ TEST_F(NewHead, IsJoinedByANodeThatTheOneBeforeHadNotAnswered) {
   EXPECT_EQ(take<wire::HeadChanged>().size(), 2u);
 }
 
+TEST_F(NewHead, IsWaitedForAMinuteByQuestionsAboutNames) {
+  view();
+  node->on_head_lost(now);
+  node->on_timer(now += milliseconds(2500));
+  node->on_message(driver, wire::FindName{5, driver, cache}, now);
+  EXPECT_EQ(take<wire::FindName>().at(0).first, node_process(head)) << "it may come back";
+  EXPECT_EQ(node->next_timer() > now, true);
+  node->on_timer(now += milliseconds(59'999));
+  EXPECT_TRUE(take<wire::NameReply>().empty());
+  node->on_timer(now += milliseconds(1));
+  const auto all = take<wire::NameReply>();
+  ASSERT_EQ(all.size(), 2u) << "each process";
+  EXPECT_EQ(all[0].second.tag, 0u) << "whatever it waits for";
+  EXPECT_EQ(all[0].second.error.code, ErrorCode::unavailable);
+  EXPECT_THAT(all[0].second.error.message, testing::HasSubstr("none for 60 s (there is no way to it)"));
+  // From then on at once.
+  messages.clear();
+  node->on_message(driver, wire::FindName{6, driver, cache}, now);
+  node->on_message(driver, wire::ClaimName{7, cache, {driver, 7, 1}, "Cache", {}}, now);
+  wire::CreateDetached detached;
+  detached.tag = 8;
+  node->on_message(driver, detached, now);
+  ASSERT_EQ(messages.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(messages[i].first, driver);
+    EXPECT_EQ(take<wire::NameReply>().at(i).second.tag, 6 + i);
+  }
+  // Until there is one again.
+  node->on_new_head(next_head, now);
+  messages.clear();
+  node->on_message(driver, wire::FindName{9, driver, cache}, now);
+  EXPECT_EQ(take<wire::FindName>().at(0).first, node_process(next_head));
+  node->on_timer(now += milliseconds(120'000));
+  EXPECT_TRUE(take<wire::NameReply>().empty());
+}
+
 }  // namespace
 }  // namespace mobula

@@ -358,6 +358,30 @@ TEST_F(OwnerNames, WhatAHeadDidNotAnswerIsAskedOfTheNextOne) {
   release(actor);
 }
 
+TEST_F(OwnerNames, WithoutAHeadForLongWhoeverWaitsIsToldSo) {
+  const RefHandle actor = spawn();
+  const std::uint64_t looked_for = owner.find_actor(full);
+  const std::uint64_t detached = owner.create_detached({});
+  wire::NameReply nobody;
+  nobody.error.code = ErrorCode::unavailable;
+  owner.on_message(node_process(here), nobody, now);
+  for (const std::uint64_t asked : {tag, looked_for, detached}) {
+    const auto told = owner.take_name_reply(asked);
+    ASSERT_TRUE(told.has_value());
+    EXPECT_EQ(told->error.code, ErrorCode::unavailable);
+    EXPECT_FALSE(told->actor);
+  }
+  messages.clear();
+  owner.on_message(node_process(here), wire::HeadChanged{there}, now);
+  EXPECT_TRUE(messages.empty()) << "nobody waits for an answer";
+  // A head that had only stood still answers after all.
+  answer(as_actor(owner.id(actor)));
+  EXPECT_EQ(take<wire::ReleaseName>().size(), 1u);
+  EXPECT_TRUE(take<wire::LeaseRequest>().empty());
+  release(actor);
+  EXPECT_EQ(owner.counts(), Owner::Counts{});
+}
+
 TEST_F(OwnerNames, WhoLosesTheNameMakesNothingAndReleasesNothing) {
   const RefHandle mine = spawn();
   answer({stranger, 4, 1}, ErrorCode::invalid);
