@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "rl/train/files.h"
 
 namespace mobula::cli {
 namespace {
@@ -97,25 +99,45 @@ class Trace {
   Json events_ = Json::array();
 };
 
-int run(const Arguments& arguments) {
-  Asker asker(arguments.ask, "timeline");
-  std::ofstream file(arguments.output);
-  if (!file) {
-    throw UsageError(
-        fmt::format("timeline: {} cannot be written: {}", arguments.output, std::generic_category().message(errno)));
+// A pipe or a device is written where it is, a file aside and renamed: nobody reads half a trace.
+bool is_special(const std::string& output) {
+  std::error_code unknown;
+  const auto status = std::filesystem::status(output, unknown);
+  return std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
+}
+
+// Told before ten seconds of recording, not after.
+void check_writable(const std::string& output) {
+  const std::string tried = is_special(output) ? output : output + ".new";
+  if (!std::ofstream(tried, std::ios::app)) {
+    throw UsageError(fmt::format("timeline: {} cannot be written: {}", output, std::generic_category().message(errno)));
   }
+  if (tried != output) std::filesystem::remove(tried);
+}
+
+void write(const std::string& output, const std::string& text) {
+  if (!is_special(output)) return rl::write_file(output, text);
+  std::ofstream file(output, std::ios::app);
+  file << text << std::flush;
+  if (!file) throw std::runtime_error(fmt::format("timeline: {} cannot be written", output));
+}
+
+int run(const Arguments& arguments) {
+  check_writable(arguments.output);
+  Asker asker(arguments.ask, "timeline");
   Trace trace(arguments.most);
   const Interrupt interrupt;
   std::set<NodeId> silent;
+  std::map<NodeId, int> processes;
   bool told = false;
   const Time end =
       steady_now() + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.seconds));
   const daemon::Question question{.id = 0, .topic = daemon::Topic::timeline, .number = 0, .words = {}};
   for (bool last = false; !last;) {
     last = interrupt.requested() || steady_now() >= end;
-    int process = 0;
     for (const auto& member : asker.status().members) {
-      ++process;
+      // A number of its own for each node, also when others come and go.
+      const int process = processes.try_emplace(member.view.node, static_cast<int>(processes.size()) + 1).first->second;
       if (silent.contains(member.view.node)) continue;
       const Time before = steady_now();
       const auto answer = asker.visitor().ask({member.view.node}, question, answer_patience).begin()->second;
@@ -135,9 +157,7 @@ int run(const Arguments& arguments) {
     }
     if (!last) asker.visitor().serve(look_every, [&] { return interrupt.requested(); });
   }
-  file << trace.json().dump() << '\n';
-  file.close();
-  if (!file) throw std::runtime_error(fmt::format("timeline: {} cannot be written", arguments.output));
+  write(arguments.output, trace.json().dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
   write_message(fmt::format("{} tasks and calls in {}{}; open it at https://ui.perfetto.dev\n", trace.tasks(),
                             arguments.output,
                             trace.missed() == 0 ? "" : fmt::format(", {} more found no room", trace.missed())));

@@ -66,7 +66,66 @@ struct Child {
   }
 };
 
+// The guard's whole life. Only what a forked child of a process with threads may call.
+[[noreturn]] void watch_over(pid_t group, int alive) {
+  setsid();
+  prctl(PR_SET_NAME, "mobula-guard");
+  dup2(alive, 0);  // and nothing else stays open: pipes, locks, the other guards' ends
+  close_range(1, ~0u, 0);
+  char byte = 0;
+  ssize_t size = 0;
+  do size = ::read(0, &byte, 1);
+  while (size > 0 || (size < 0 && errno == EINTR));
+  ::kill(-group, SIGKILL);
+  _exit(0);
+}
+
+class SignalsBlocked {  // no handler of the parent's may run in the child
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 }  // namespace
+
+int JobGuard::start(pid_t group, JobGuard& guard) {
+  Pipe pipe;
+  if (!pipe.valid()) return -1;
+  const SignalsBlocked blocked;
+  const pid_t pid = fork();
+  if (pid == 0) watch_over(group, pipe.read.get());
+  if (pid < 0) return -1;
+  guard.end();
+  guard.pid_ = pid;
+  guard.alive_ = std::move(pipe.write);
+  return 0;
+}
+
+JobGuard::JobGuard(JobGuard&& other) noexcept : pid_(std::exchange(other.pid_, 0)), alive_(std::move(other.alive_)) {}
+
+JobGuard& JobGuard::operator=(JobGuard&& other) noexcept {
+  if (this == &other) return *this;
+  end();
+  pid_ = std::exchange(other.pid_, 0);
+  alive_ = std::move(other.alive_);
+  return *this;
+}
+
+void JobGuard::end() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  waitpid(std::exchange(pid_, 0), nullptr, 0);
+  alive_.reset();
+}
 
 Result<JobProcess> start_job(const JobCommand& command) {
   const auto failed = [&](int error) {
@@ -87,15 +146,13 @@ Result<JobProcess> start_job(const JobCommand& command) {
                     .output = output.write.get(),
                     .errors = errors.write.get(),
                     .failed = failure.write.get()};
-  // No handler of the parent's may run in the child.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const pid_t pid = fork();
-  if (pid == 0) child.run();
-  const int fork_error = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (pid < 0) return failed(fork_error);
+  pid_t pid = 0;
+  {
+    const SignalsBlocked blocked;
+    pid = fork();
+    if (pid == 0) child.run();
+  }
+  if (pid < 0) return failed(errno);
   for (Pipe* pipe : {&output, &errors, &failure}) pipe->write.reset();
   int error = 0;
   ssize_t size = 0;
@@ -106,7 +163,14 @@ Result<JobProcess> start_job(const JobCommand& command) {
     return failed(size == sizeof(error) ? error : EIO);
   }
   for (Pipe* pipe : {&output, &errors}) fcntl(pipe->read.get(), F_SETFL, O_NONBLOCK);
-  return JobProcess{pid, std::move(output.read), std::move(errors.read)};
+  JobProcess job{pid, std::move(output.read), std::move(errors.read), {}};
+  if (JobGuard::start(pid, job.guard) != 0) {
+    const int no_room = errno;
+    ::kill(-pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    return failed(no_room);
+  }
+  return job;
 }
 
 }  // namespace mobula::daemon

@@ -63,6 +63,7 @@ struct Jobs::Job {
   std::filesystem::path folder;
   pid_t pid = 0;
   process::Fd pidfd;
+  JobGuard guard;
   std::unique_ptr<EventLoop::Watch> watch;
   struct Stream {
     process::Fd pipe;  // what it prints
@@ -98,6 +99,7 @@ Jobs::~Jobs() {
     if (job->state != Job::State::running) continue;
     wait_for_end(*job, until);
     signal(*job, SIGKILL);
+    job->guard.end();
     waitpid(job->pid, nullptr, 0);
   }
 }
@@ -224,6 +226,7 @@ void Jobs::start(Job& job, const std::string& file) {
        .folder = job.folder});
   if (!process.ok()) return fail(job, process.error().message);
   job.pid = process->pid;
+  job.guard = std::move(process->guard);
   try {
     job.pidfd = process::Fd(static_cast<int>(syscall(SYS_pidfd_open, job.pid, 0)));
     if (!job.pidfd.valid()) throw std::runtime_error(reason(errno));
@@ -238,6 +241,7 @@ void Jobs::start(Job& job, const std::string& file) {
     job.watch.reset();
     for (Job::Stream& stream : job.streams) stream.close();
     ::kill(-job.pid, SIGKILL);
+    job.guard.end();
     waitpid(job.pid, nullptr, 0);
     return fail(job, fmt::format("cannot watch {}: {}", job.words[0], e.what()));
   }
@@ -267,6 +271,7 @@ void Jobs::reap(Job& job) {
   }
   // What it has started ends with it. (Before its number is free for others.)
   ::kill(-job.pid, SIGKILL);
+  job.guard.end();
   int status = 0;
   waitpid(job.pid, &status, 0);
   for (const int number : {1, 2}) {

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -71,7 +72,7 @@ class SubmittedPrograms : public testing::Test {
   }
   void until_ended(const std::string& id) {
     const Time latest = steady_now() + 60s;
-    while (ask({"list"}).rows.at(0).at(2) == "running" && steady_now() < latest) loop_.run_once(steady_now() + 10ms);
+    while (state(id).at(0) == "running" && steady_now() < latest) loop_.run_once(steady_now() + 10ms);
     ASSERT_NE(state(id).at(0), "fetching");
   }
 
@@ -154,21 +155,34 @@ TEST_F(SubmittedPrograms, EndWithADaemonThatIsKilled) {
     EventLoop loop;
     Jobs jobs(loop, programs_, options(), make_log("off"));
     const std::string script = fmt::format(
-        "trap '' TERM HUP INT; echo $$ > {0}.new; mv {0}.new {0}; while :; do sleep 1; done", file.string());
+        "trap '' TERM HUP INT; sleep 1000 & echo $$ $! > {0}.new; mv {0}.new {0}; while :; do sleep 1; done",
+        file.string());
     jobs.answer(NodeId{5}, {1, Topic::job, 0, {"submit", shell_, "sh", "-c", script}}, steady_now());
     for (;;) loop.run_once(steady_now() + 1s);
   }
-  pid_t job = 0;
-  for (const Time latest = steady_now() + 60s; job == 0 && steady_now() < latest; usleep(1000)) {
-    std::ifstream(file) >> job;
+  pid_t job = 0, child = 0;
+  for (const Time latest = steady_now() + 60s; child == 0 && steady_now() < latest; usleep(1000)) {
+    std::ifstream(file) >> job >> child;
   }
-  const process::Fd watched(static_cast<int>(syscall(SYS_pidfd_open, job, 0)));
-  EXPECT_TRUE(watched.valid());
+  std::map<pid_t, process::Fd> watched;
+  for (const pid_t pid : {job, child}) {
+    watched[pid] = process::Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    EXPECT_TRUE(watched[pid].valid());
+  }
   kill(daemon, SIGKILL);
   waitpid(daemon, nullptr, 0);
-  pollfd end{watched.get(), POLLIN, 0};
-  EXPECT_EQ(poll(&end, 1, 10'000), 1);
-  if (end.revents == 0) kill(job, SIGKILL);
+  for (const auto& [pid, fd] : watched) {
+    pollfd end{fd.get(), POLLIN, 0};
+    EXPECT_EQ(poll(&end, 1, 10'000), 1) << (pid == job ? "the job" : "what it has started");
+    if (end.revents == 0) kill(pid, SIGKILL);
+  }
+}
+
+// Guards of programs that have ended would be processes for as long as the head runs.
+TEST_F(SubmittedPrograms, LeaveNoProcessBehind) {
+  for (int i = 0; i < 3; ++i) until_ended(submit("true"));
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
 }
 
 TEST(JobOutput, IsReadAcrossItsTwoFilesAndFromWhatIsLeft) {
