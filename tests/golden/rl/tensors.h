@@ -96,4 +96,25 @@ class Tensors {
   std::vector<std::pair<std::string, std::vector<std::size_t>>> tensors_;
 };
 
+inline void expect_all_close(std::span<const double> found, const json& expected, const std::string& what) {
+  const auto values = numbers(expected);
+  ASSERT_EQ(found.size(), values.size()) << what;
+  for (std::size_t k = 0; k < values.size(); ++k) expect_close(found[k], values[k], kTolerance, what);
+}
+
+// Both critics of one flat array: NAME1 and NAME2 of a golden file.
+struct Critics {
+  Critics(const json& document, const std::string& first, const rl::nn::ParameterLayout& layout)
+      : one(document.at(first + "1"), "critic1", layout), two(document.at(first + "2"), "critic2", layout) {}
+  void write(const json& from, const std::string& name, std::span<double> flat) const {
+    one.write(from.at(name + "1"), flat);
+    two.write(from.at(name + "2"), flat);
+  }
+  void compare(const json& with, const std::string& name, const std::string& end, std::span<const double> flat) const {
+    one.compare(with.at(name + "1" + end), flat, name + "1" + end);
+    two.compare(with.at(name + "2" + end), flat, name + "2" + end);
+  }
+  Tensors one, two;
+};
+
 }  // namespace mobula::golden

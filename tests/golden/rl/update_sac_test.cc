@@ -15,32 +15,13 @@
 namespace mobula::rl {
 namespace {
 
+using golden::Critics;
+using golden::expect_all_close;
 using golden::expect_close;
 using golden::json;
 using golden::kTolerance;
 using golden::numbers;
 using golden::Tensors;
-
-void expect_all_close(std::span<const double> found, const json& expected, const std::string& what) {
-  const auto values = numbers(expected);
-  ASSERT_EQ(found.size(), values.size()) << what;
-  for (std::size_t k = 0; k < values.size(); ++k) expect_close(found[k], values[k], kTolerance, what);
-}
-
-// Both critics of a flat array.
-struct Critics {
-  Critics(const json& document, const std::string& first, const nn::ParameterLayout& layout)
-      : one(document.at(first + "1"), "critic1", layout), two(document.at(first + "2"), "critic2", layout) {}
-  void write(const json& from, const std::string& name, std::span<double> flat) const {
-    one.write(from.at(name + "1"), flat);
-    two.write(from.at(name + "2"), flat);
-  }
-  void compare(const json& with, const std::string& name, const std::string& end, std::span<const double> flat) const {
-    one.compare(with.at(name + "1" + end), flat, name + "1" + end);
-    two.compare(with.at(name + "2" + end), flat, name + "2" + end);
-  }
-  Tensors one, two;
-};
 
 void check_update(const json& document, const json& update) {
   const json& actor_json = document.at("actor");

@@ -2,63 +2,20 @@
 #include <gtest/gtest.h>
 #include <mobula/rl/vec_env.h>
 
-#include <iostream>
 #include <string>
 #include <tuple>
 
 #include "rl/envs/identity.h"
 #include "tests/unit/rl/any_training.h"
 #include "tests/unit/rl/environments.h"
+#include "tests/unit/rl/identity_options.h"
 
 namespace mobula::rl {
 namespace {
 
 using test::AnyTraining;
-
-AlgorithmOptions options_of(const std::string& algorithm, const std::string& memory, bool box) {
-  const double log_std = box ? -0.5 : 0.0;
-  if (algorithm == "ppo") {
-    return PpoOptions{.lr = 3e-3,
-                      .n_envs = 8,
-                      .n_steps = 32,
-                      .batch_size = 64,
-                      .gamma = 0.5,
-                      .memory = memory,
-                      .memory_units = 32,
-                      .log_std_init = log_std};
-  }
-  if (algorithm == "a2c") {
-    return A2cOptions{.lr = 3e-3,
-                      .n_envs = 8,
-                      .n_steps = memory == "none" ? 5 : 8,
-                      .gamma = 0.5,
-                      .memory = memory,
-                      .memory_units = 32,
-                      .log_std_init = log_std};
-  }
-  if (algorithm == "impala") {
-    return ImpalaOptions{.lr = 3e-3,
-                         .n_envs = 8,
-                         .n_steps = 8,
-                         .gamma = 0.5,
-                         .ent_coef = 0.0,
-                         .memory = memory,
-                         .memory_units = 32,
-                         .log_std_init = log_std};
-  }
-  return AppoOptions{.lr = 2e-3,
-                     .n_envs = 8,
-                     .n_steps = 32,
-                     .batch_size = 64,
-                     .n_epochs = 6,
-                     .clip_range = 0.2,
-                     .gamma = 0.5,
-                     .ent_coef = 0.0,
-                     .max_grad_norm = 0.5,
-                     .memory = memory,
-                     .memory_units = 32,
-                     .log_std_init = log_std};
-}
+using test::identity_on_policy;
+using test::learns;
 
 using Cell = std::tuple<std::string, std::string, std::string>;  // algorithm, space, memory
 class IdentityMatrix : public testing::TestWithParam<Cell> {};
@@ -71,16 +28,9 @@ INSTANTIATE_TEST_SUITE_P(AlgorithmSpaceMemory, IdentityMatrix,
                                           testing::Values("none", "lstm", "gru")),
                          &name_of_cell);
 
-void learns(VecEnvFactory factory, const AlgorithmOptions& options, double wanted, std::int64_t steps) {
-  AnyTraining training(factory, options, 1, 10'000'000);
-  while (training.learner->env_steps() < steps && training.recent_return() < wanted) training.round();
-  std::cout << training.recent_return() << " after " << training.learner->env_steps() << " steps\n";
-  EXPECT_GE(training.recent_return(), wanted);
-}
-
 TEST_P(IdentityMatrix, IsLearned) {
   const auto& [algorithm, space, memory] = GetParam();
-  const AlgorithmOptions options = options_of(algorithm, memory, space == "box");
+  const AlgorithmOptions options = identity_on_policy(algorithm, memory, space == "box");
   if (space == "discrete") learns(&make_vec_env<IdentityDiscrete<4>>, options, 90, 120'000);           // of 100
   if (space == "multi_discrete_masked") learns(&make_vec_env<test::TwoChoices>, options, 18, 80'000);  // of 20
   if (space == "box") learns(&make_vec_env<IdentityBox<1>>, options, -5, 300'000);  // always 0 gives -33
@@ -95,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(AlgorithmMemory, MemoryMatrix,
 // What was shown a step ago is not in the observation: a third of 20 without memory.
 TEST_P(MemoryMatrix, WhatWasSeenBeforeIsRemembered) {
   const auto& [algorithm, memory] = GetParam();
-  learns(&make_vec_env<test::Recall>, options_of(algorithm, memory, false), 17, 200'000);
+  learns(&make_vec_env<test::Recall>, identity_on_policy(algorithm, memory, false), 17, 200'000);
 }
 
 class EvolutionMatrix : public testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -116,7 +66,7 @@ TEST_P(EvolutionMatrix, IsLearned) {
 }
 
 TEST(MemoryMatrix, WithoutMemoryItCannotBeLearned) {
-  AnyTraining training(&make_vec_env<test::Recall>, options_of("ppo", "none", false), 1, 10'000'000);
+  AnyTraining training(&make_vec_env<test::Recall>, identity_on_policy("ppo", "none", false), 1, 10'000'000);
   while (training.learner->env_steps() < 40'000) training.round();
   EXPECT_LT(training.recent_return(), 10);
 }

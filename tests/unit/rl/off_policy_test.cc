@@ -11,6 +11,7 @@
 #include "rl/algos/td3/td3.h"
 #include "rl/envs/identity.h"
 #include "tests/unit/rl/environments.h"
+#include "tests/unit/rl/identity_options.h"
 #include "tests/unit/rl/in_process.h"
 #include "tests/unit/rl/transitions.h"
 
@@ -19,6 +20,8 @@ namespace {
 
 using test::Everything;
 using test::expect_gradient;
+using test::identity_dqn;
+using test::learns;
 using test::Rows;
 using test::Training;
 
@@ -171,75 +174,25 @@ TEST(OffPolicy, TheSameSeedGivesTheSameBitsHoweverEnvironmentsAreSplitAndFromASa
 }
 
 // Until the mean return of 100 episodes is good enough.
-template <class L, class Options>
-void expect_learns(VecEnvFactory factory, const Options& options, double wanted, std::int64_t steps) {
-  Training<L> training(factory, options, 1, steps);
-  const auto solved = [&] { return training.returns.size() == 100 && training.recent_return() >= wanted; };
-  while (training.learner.env_steps() < steps && !solved()) training.iterate();
-  EXPECT_GE(training.recent_return(), wanted) << "after " << training.learner.env_steps() << " steps";
-}
-
-DqnOptions identity_dqn(const std::string& head) {
-  return {.lr = 2e-3,
-          .n_envs = 8,
-          .train_freq = 4,
-          .gradient_steps = 4,
-          .batch_size = 64,
-          .buffer_size = 5'000,
-          .gamma = 0.5,
-          .target_update_interval = 200,
-          .exploration_final_eps = 0.01,
-          .value_head = head,
-          .atoms = 11,
-          .v_min = 0,
-          .v_max = 2,
-          .hidden = {32}};
-}
-
 TEST(OffPolicyLearning, DqnSolvesTheDiscreteIdentityWithEveryHead) {
   for (const char* head : {"mean", "quantile", "categorical"}) {
     SCOPED_TRACE(head);
-    expect_learns<DqnLearner>(&make_vec_env<IdentityDiscrete<4>>, identity_dqn(head), 95, 60'000);
+    learns(&make_vec_env<IdentityDiscrete<4>>, identity_dqn(head), 95, 60'000);
   }
   DqnOptions all = identity_dqn("categorical");
   all.double_q = all.dueling = all.prioritized = true;
   all.n_steps = 2;
-  expect_learns<DqnLearner>(&make_vec_env<IdentityDiscrete<4>>, all, 95, 60'000);
+  learns(&make_vec_env<IdentityDiscrete<4>>, all, 95, 60'000);
 }
 
 TEST(OffPolicyLearning, SacSolvesTheDiscreteIdentity) {
-  const SacOptions options{.lr = 3e-3,
-                           .n_envs = 8,
-                           .train_freq = 4,
-                           .gradient_steps = 4,
-                           .batch_size = 64,
-                           .buffer_size = 10'000,
-                           .gamma = 0.5,
-                           .target_entropy = 0.05,
-                           .hidden = {32}};
-  expect_learns<DiscreteSacLearner>(&make_vec_env<IdentityDiscrete<4>>, options, 95, 60'000);
+  learns(&make_vec_env<IdentityDiscrete<4>>, test::identity_discrete_sac(), 95, 60'000);
 }
 
 TEST(OffPolicyLearning, SacAndTd3SolveTheBoxIdentity) {
-  const SacOptions sac{.lr = 3e-3,
-                       .n_envs = 8,
-                       .train_freq = 4,
-                       .gradient_steps = 8,
-                       .batch_size = 64,
-                       .buffer_size = 20'000,
-                       .gamma = 0.5,
-                       .hidden = {32, 32}};
   // Always answering 0 gives -67 an episode.
-  expect_learns<SacLearner>(&make_vec_env<IdentityBox<2>>, sac, -4.0, 60'000);
-  const Td3Options td3{.lr = 3e-3,
-                       .n_envs = 8,
-                       .train_freq = 4,
-                       .gradient_steps = 8,
-                       .batch_size = 64,
-                       .buffer_size = 20'000,
-                       .gamma = 0.5,
-                       .hidden = {32, 32}};
-  expect_learns<Td3Learner>(&make_vec_env<IdentityBox<2>>, td3, -4.0, 60'000);
+  learns(&make_vec_env<IdentityBox<2>>, test::identity_sac(), -4, 60'000);
+  learns(&make_vec_env<IdentityBox<2>>, test::identity_td3(), -4, 60'000);
 }
 
 TEST(Dqn, NeverTakesWhatIsMaskedAndExploresAsLongAsItShould) {

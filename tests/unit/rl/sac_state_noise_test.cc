@@ -12,6 +12,7 @@
 #include "rl/envs/identity.h"
 #include "rl/nn/squashed.h"
 #include "tests/unit/rl/any_training.h"
+#include "tests/unit/rl/identity_options.h"
 #include "tests/unit/rl/transitions.h"
 
 namespace mobula::rl {
@@ -179,6 +180,12 @@ TEST(SacStateNoise, IsRefusedWhereActionsAreChoices) {
   EXPECT_THAT(problem_with(SacOptions{.use_sde = true}, environment_info<IdentityDiscrete<2>>()),
               testing::HasSubstr("use_sde: state-dependent noise is for boxes"));
   EXPECT_EQ(problem_with(SacOptions{.use_sde = true}, environment_info<IdentityBox<2>>()), "");
+}
+
+TEST(SacStateNoise, LearnsTheIdentity) {
+  SacOptions options = test::identity_sac();
+  options.use_sde = true;
+  test::learns(&make_vec_env<IdentityBox<2>>, options, -4, 60'000);
 }
 
 }  // namespace

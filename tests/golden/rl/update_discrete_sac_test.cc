@@ -1,0 +1,81 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "rl/algos/sac/discrete.h"
+#include "rl/nn/adam.h"
+#include "rl/nn/polyak.h"
+#include "tests/golden/rl/tensors.h"
+#include "tests/support/golden.h"
+
+namespace mobula::rl {
+namespace {
+
+using golden::Critics;
+using golden::expect_close;
+using golden::json;
+using golden::kTolerance;
+using golden::numbers;
+using golden::Tensors;
+
+void check_update(const json& document, const json& update) {
+  const json& actor_json = document.at("actor");
+  nn::PolicySpec spec;
+  spec.kind = nn::PolicySpec::Kind::categorical;
+  spec.observation_size = static_cast<int>(update.at("obs")[0].size());
+  spec.hidden = golden::widths_of(actor_json);
+  spec.action = {ActionSpace::Kind::discrete, {spec.hidden.back()}, 1, 0, 0};
+  spec.hidden.pop_back();
+  spec.activation = nn::Activation::relu;
+  DiscreteSacGradient<double> gradient(spec);
+
+  const Tensors actor_tensors(actor_json, "actor", gradient.actor().layout());
+  const Critics critic_tensors(document, "critic", gradient.critics().layout());
+  nn::AlignedVector<double> actor(gradient.actor().size()), critics(gradient.critics().size()), targets(critics.size());
+  actor_tensors.write(actor_json, actor);
+  critic_tensors.write(document, "critic", critics);
+  critic_tensors.write(document, "target", targets);
+
+  const double gamma = update.at("gamma"), lr = update.at("lr");
+  std::vector<double> discounts;
+  for (const bool terminated : update.at("terminated")) discounts.push_back(terminated ? 0 : gamma);
+  const auto observations = numbers(update.at("obs")), next_observations = numbers(update.at("next_obs"));
+  const auto actions = numbers(update.at("action")), rewards = numbers(update.at("reward"));
+  const TransitionBatch<double> batch{.observations = observations,
+                                      .actions = actions,
+                                      .rewards = rewards,
+                                      .discounts = discounts,
+                                      .next_observations = next_observations,
+                                      .weights = {}};
+  nn::AlignedVector<double> log_alpha(nn::kPadding), d_log_alpha(nn::kPadding);
+  log_alpha[0] = update.at("log_alpha");
+  const double alpha = std::exp(log_alpha[0]);
+  // Critics.
+  const auto fit = gradient.fit(actor.data(), critics.data(), targets.data(), batch, alpha);
+  expect_close(fit.loss, update.at("critic_loss"), kTolerance, "critic_loss");
+  critic_tensors.compare(update, "critic", "_gradient", gradient.critic_gradient());
+  nn::Adam<double>(critics.size(), {}).step(critics.data(), gradient.critic_gradient().data(), 1, lr);
+  critic_tensors.compare(update, "critic", "_after", critics);
+  // Actor, with the new critics.
+  const auto loss = gradient.policy(actor.data(), critics.data(), batch.observations, alpha);
+  expect_close(loss.loss, update.at("actor_loss"), kTolerance, "actor_loss");
+  expect_close(loss.entropy, update.at("entropy"), kTolerance, "entropy");
+  actor_tensors.compare(update.at("actor_gradient"), gradient.actor_gradient(), "actor gradient");
+  nn::Adam<double>(actor.size(), {}).step(actor.data(), gradient.actor_gradient().data(), 1, lr);
+  actor_tensors.compare(update.at("actor_after"), actor, "actor after");
+  // Alpha, then the targets.
+  d_log_alpha[0] = loss.entropy - update.at("target_entropy").get<double>();
+  nn::Adam<double>(nn::kPadding, {}).step(log_alpha.data(), d_log_alpha.data(), 1, lr);
+  expect_close(log_alpha[0], update.at("log_alpha_after")[0], kTolerance, "log_alpha_after");
+  nn::follow<double>(critics, update.at("tau"), targets);
+  critic_tensors.compare(update, "target", "_after", targets);
+}
+
+// Made by make_updates.py.
+TEST(GoldenUpdateDiscreteSac, AWholeUpdateEqualsTorchTo1e10) {
+  golden::for_each_case("rl", "update_discrete_sac", check_update);
+}
+
+}  // namespace
+}  // namespace mobula::rl
