@@ -1,47 +1,20 @@
 #include "runtime/daemon/node_loop.h"
 
 #include <fmt/format.h>
-#include <spdlog/logger.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
-#include <deque>
-#include <filesystem>
-#include <fstream>
-#include <mutex>
-#include <optional>
-#include <set>
-#include <variant>
 
-#include "runtime/base/memory.h"
-#include "runtime/control/control.h"
-#include "runtime/daemon/cluster.h"
-#include "runtime/daemon/embedded.h"
-#include "runtime/daemon/event_loop.h"
-#include "runtime/daemon/frame.h"
-#include "runtime/daemon/inquiries.h"
-#include "runtime/daemon/lane_sender.h"
-#include "runtime/daemon/log.h"
-#include "runtime/daemon/output_writer.h"
+#include "runtime/daemon/node_loop_impl.h"
 #include "runtime/daemon/private_folder.h"
-#include "runtime/daemon/spill_disk.h"
-#include "runtime/daemon/transfers.h"
-#include "runtime/daemon/worker_pool.h"
-#include "runtime/net/endpoint.h"
-#include "runtime/node/node.h"
-#include "runtime/owner/keeper.h"
 #include "runtime/process/modules.h"
-#include "runtime/wire/codec.h"
 
 namespace mobula::daemon {
 namespace {
 
-constexpr std::uint32_t driver_slot = 1;
 // How long the end of a cluster's member may take to tell the others.
 constexpr Duration farewell = std::chrono::milliseconds(200);
 // How long a node may take to notice that a head runs again; net::Router tries twice a second.
@@ -51,10 +24,6 @@ std::string host_name() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
   return name.data();
-}
-
-object::Location in_arena(const wire::ObjectLocation& location) {
-  return {.offset = location.offset, .bytes = location.bytes, .generation = location.generation};
 }
 
 template <class Make>
@@ -69,187 +38,6 @@ auto or_task_error(const char* tried, Make make) {
 }
 
 }  // namespace
-
-class NodeLoop::Impl final : public NodeSink,
-                             public ControlSink,
-                             public WorkerPoolEvents,
-                             public TransferEvents,
-                             public ClusterEvents,
-                             public KeeperSink,
-                             public InquirySink {
- public:
-  explicit Impl(const NodeLoopOptions& options);
-  ~Impl();
-
-  End run();
-  void stop() {
-    stopping_ = true;
-    loop_.wake();
-  }
-  bool wait_until_joined();
-  void stop_when_readable(int fd) {
-    signals_ = loop_.watch(fd, [this] { stopping_ = true; });
-  }
-  void set_background(Background* background);
-  std::string address() const { return cluster_ ? cluster_->address() : std::string(); }
-
-  const NodeLoopOptions options_;
-  const std::string name_;
-  const NodeId id_ = random_node();
-  const std::shared_ptr<spdlog::logger> log_;
-  wire::Program program_;
-  std::string reason_;
-
-  EventLoop loop_;
-  net::Segment segment_;
-  const net::Peer self_;    // slot 0
-  const net::Peer driver_;  // slot 1
-  object::Arena arena_;
-
- private:
-  // ---- what the participants ask for
-  void send(const ProcessId& to, wire::Message&& message) override;
-  void send(NodeId to, wire::Message&& message) override { send(node_process(to), std::move(message)); }
-  ActorId keep(const wire::CreateDetached& wanted) override { return keeper_->keep(wanted, now_); }
-  void send_call(const ProcessId& worker, std::span<const std::byte> frame) override;
-  Result<std::uint32_t> open_program(const wire::Program& program) override;
-  ProcessId start_worker(std::uint32_t program) override;
-  void kill(const ProcessId& process) override { pool_->kill({process.slot, process.generation}); }
-  void free_object(const wire::ObjectLocation& location) override { arena_.free(in_arena(location)); }
-  bool keep_object(const wire::ObjectLocation& location) override { return arena_.adopt(in_arena(location)); }
-  void push_object(NodeId to, const wire::ObjectLocation& location, const wire::ObjectLocation& at) override {
-    transfers_.push(to, location, at);
-  }
-  std::uint64_t memory_of(const ProcessId& process) override {
-    return private_memory(segment_.pid({process.slot, process.generation}));
-  }
-  Result<bool> expect_object(const wire::ObjectLocation& location) override { return transfers_.expect(location); }
-  wire::StoreUse store_use() override;
-  wire::StoreUse own_store() override { return node_ ? node_->spills().store_use() : wire::StoreUse{}; }
-  bool has_room(std::uint64_t bytes) override { return arena_.has_room(bytes); }
-  Store store() override;
-  void write_spill(std::uint64_t file, const std::vector<wire::ObjectLocation>& objects) override;
-  Eviction evict(const wire::ObjectLocation& location, std::uint32_t& holder) override;
-  Result<bool> read_spill(const wire::ObjectLocation& name, const SpillPlace& place) override;
-  void remove_spill(std::uint64_t file) override { disk_->remove(file); }
-  void expelled(const std::string& reason) override;
-  void warn(const std::string& what) override { log_->warn("{}", what); }
-  void peers(const std::vector<wire::NodeView>& nodes) override;
-  void record(std::string&& line) override {
-    // The system's clock, so that the logs of several machines can be read together.
-    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
-    decisions_ << fmt::format("{:.6f} {}\n", now.count(), line) << std::flush;
-  }
-  void node_died(NodeId node, const std::string& reason) override;
-  void visitor_left(NodeId visitor) override {
-    if (cluster_) cluster_->forget(visitor);
-  }
-
-  // ---- what happens
-  void worker_started(const net::Peer& worker, std::int32_t pid) override {
-    node_->on_process_started(process(worker), pid, now_);
-  }
-  void worker_exited(const net::Peer& worker, const wire::ProcessDeath& death) override;
-  void worker_printed(const net::Peer& worker, int stream, std::string_view lines) override;
-  bool output_congested() const override { return output_.congested() || errors_.congested(); }
-  void send_chunk(NodeId to, wire::ObjectChunk&& chunk) override { send(node_process(to), std::move(chunk)); }
-  void send_offer(NodeId to, const BulkOffer& offer) override {
-    const LaneHeader header{.kind = FrameKind::offer, .relayed = 1};
-    const Relay relay{node_process(id_), node_process(to)};
-    if (cluster_) cluster_->send(to, {as_part(header), as_part(relay), as_part(offer)}, now_);
-  }
-  std::size_t backlog(NodeId to) const override { return cluster_ ? cluster_->backlog(to) : 0; }
-  void object_arrived(const wire::ObjectLocation& asked, const wire::ObjectLocation& local) override {
-    later_.push_back(Arrived{asked, local, {}});
-  }
-  void object_failed(const wire::ObjectLocation& asked, const Error& error) override {
-    later_.push_back(Arrived{asked, {}, error});
-  }
-  void frame_arrived(NodeId from, std::span<const std::byte> frame) override;
-  void node_connected(NodeId node) override {
-    if (control_) control_->on_connected(node, now_);
-    if (node_ && node == head_) node_->on_head_found(now_);
-  }
-  void node_disconnected(NodeId node) override {
-    if (control_) control_->on_disconnected(node, now_);
-    if (node_ && node == head_) node_->on_head_lost(now_);
-    if (inquiries_.on_disconnected(node)) cluster_->forget(node);
-  }
-  void head_found(NodeId head) override;
-  void given_up() override { expelled("it was not heard of for too long"); }
-  void head_refused(const std::string& reason) override { end(End::refused, reason); }
-
-  // ---- frames and messages
-  ProcessId process(const net::Peer& peer) const { return {id_, peer.slot, peer.generation}; }
-  void on_lane_frame(net::Peer from, std::span<const std::byte> bytes);
-  void route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
-  bool keep_object(const ProcessId& owner, std::span<const std::byte> reply);
-  void deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes);
-  void check_memory();
-  void on_disk_done(SpillDisk::Done&& done);
-  void on_message(const ProcessId& from, wire::Message&& message);
-  void on_output(const ProcessId& owner, std::span<const std::byte> payload);
-  bool send_inquiry(NodeId to, FrameKind kind, const Bytes& payload) override;
-
-  void print(int stream, std::string_view lines) { (stream == 1 ? output_ : errors_).write(lines); }
-  void tell_died(const ProcessId& whom, const ProcessId& dead, const char* why);
-
-  // ---- the loop
-  void make_node(NodeId head);
-  bool step();
-  void run_background();
-  void check_joined();
-  Time next_timer() const;
-  void end(End how, const std::string& why);
-  void log_death(NodeId node, const std::string& reason);
-  std::string node_label(NodeId node) const;
-  void leave();
-
-  std::ofstream decisions_;
-  OutputWriter output_{STDOUT_FILENO};
-  OutputWriter errors_{STDERR_FILENO};
-  net::Endpoint endpoint_;
-  LaneSender sender_;
-  std::unique_ptr<Bulk> bulk_;
-  Transfers transfers_;
-  std::unique_ptr<SpillDisk> disk_;  // null: objects stay in memory
-  NodeId asking_;                    // whose frame is being handled
-  Inquiries inquiries_;
-  std::unique_ptr<WorkerPool> pool_;
-  std::unique_ptr<Cluster> cluster_;
-  std::unique_ptr<Control> control_;
-  std::unique_ptr<Keeper> keeper_;
-  std::unique_ptr<Node> node_;
-  NodeId head_;
-  std::vector<wire::NodeView> peers_;
-  std::set<wire::Program> refused_;  // those that the log has named
-
-  // What participants say to themselves or to each other in this process, and what must not be said from within them.
-  struct Arrived {
-    wire::ObjectLocation asked, local;
-    Error error;
-  };
-  std::deque<std::variant<wire::Message, Arrived>> later_;
-  Time now_ = steady_now();
-
-  std::unique_ptr<EventLoop::Watch> doorbell_;
-  std::unique_ptr<EventLoop::Watch> driver_doorbell_;
-  std::unique_ptr<EventLoop::Watch> signals_;
-  std::atomic<bool> stopping_ = false;
-  std::optional<End> ended_;
-
-  std::mutex background_mutex_;
-  Background* background_ = nullptr;  // guarded by background_mutex_, held while it runs
-  bool background_due_ = false;       // guarded by it too: its descriptor is readable, or it is new
-  Time background_next_ = never;
-
-  std::mutex joined_mutex_;
-  std::condition_variable joined_changed_;
-  Time join_deadline_ = never;
-  Time memory_due_ = never;
-  bool joined_ = false;      // written under joined_mutex_
-  bool loop_ended_ = false;  // guarded by joined_mutex_
-};
 
 NodeLoop::Impl::Impl(const NodeLoopOptions& options)
     : options_(options),
@@ -388,43 +176,6 @@ void NodeLoop::Impl::head_found(NodeId head) {
   }
 }
 
-// ---- sending
-// ----------------------------------------------------------------------------------------------------------
-
-void NodeLoop::Impl::send(const ProcessId& to, wire::Message&& message) {
-  if (to == node_process(id_)) {
-    later_.emplace_back(std::move(message));
-    return;
-  }
-  const Bytes bytes = wire::encode(message);
-  if (to.node == id_) {
-    const LaneHeader header{.kind = FrameKind::message};
-    if (sender_.send({to.slot, to.generation}, net::LaneKind::messages, {as_part(header), bytes}) ==
-        net::SendStatus::too_large) {
-      log_->error("a {} of {} bytes for {} is larger than a lane takes", wire::name_of(message), bytes.size(),
-                  to_string(to));
-    }
-    return;
-  }
-  const LaneHeader header{.kind = FrameKind::message, .relayed = 1};
-  const Relay relay{node_process(id_), to};
-  if (!cluster_ || !cluster_->send(to.node, {as_part(header), as_part(relay), bytes}, now_)) {
-    log_->debug("no way to {} for a {}", to_string(to), wire::name_of(message));
-  }
-}
-
-void NodeLoop::Impl::send_call(const ProcessId& worker, std::span<const std::byte> frame) {
-  if (worker.node == id_) {
-    // (A worker that is dead, or a frame that is too large: its death, or nothing, is told. The head's own calls are
-    // constructors, whose arguments were limited when they were asked for.)
-    sender_.send({worker.slot, worker.generation}, net::LaneKind::calls, {frame});
-    return;
-  }
-  const LaneHeader header{.kind = FrameKind::call, .relayed = 1};
-  const Relay relay{node_process(id_), worker};
-  if (cluster_) cluster_->send(worker.node, {as_part(header), as_part(relay), frame}, now_);
-}
-
 // A refusal is told to who asks, but one who gets workers elsewhere has no error to show it in: it is also logged,
 // once.
 Result<std::uint32_t> NodeLoop::Impl::open_program(const wire::Program& program) {
@@ -439,186 +190,6 @@ ProcessId NodeLoop::Impl::start_worker(std::uint32_t program) {
   if (!slot) return {};
   pool_->start_worker(program, *slot);
   return process(*slot);
-}
-
-void NodeLoop::Impl::tell_died(const ProcessId& whom, const ProcessId& dead, const char* why) {
-  // Those who run nodes hear of deaths from the nodes themselves.
-  if (whom.slot == 0) return;
-  wire::ProcessDied died{.process = dead, .death = {}};
-  died.death.description = why;
-  send(whom, std::move(died));
-}
-
-// ---- the arena and the disk
-// -------------------------------------------------------------------------------------------
-
-wire::StoreUse NodeLoop::Impl::store_use() {
-  const object::ArenaUsage usage = arena_.usage();
-  wire::StoreUse use;
-  use.bytes = usage.used_bytes;
-  use.cap = usage.cap_bytes;
-  return use;
-}
-
-SpillSink::Store NodeLoop::Impl::store() {
-  Store store;
-  store.cap = arena_.usage().cap_bytes;
-  for (const object::Resident& object : arena_.residents()) {
-    const auto& [offset, bytes, generation] = object.location;
-    store.objects.push_back({{id_, offset, bytes, generation}, object.room, object.used, object.movable});
-  }
-  return store;
-}
-
-void NodeLoop::Impl::write_spill(std::uint64_t file, const std::vector<wire::ObjectLocation>& objects) {
-  std::vector<object::Pin> pins;
-  for (const wire::ObjectLocation& location : objects) {
-    auto pin = arena_.pin(in_arena(location));
-    pins.push_back(pin.ok() ? std::move(*pin) : object::Pin());
-  }
-  disk_->write(file, std::move(pins));
-}
-
-SpillSink::Eviction NodeLoop::Impl::evict(const wire::ObjectLocation& location, std::uint32_t& holder) {
-  switch (arena_.evict(in_arena(location), &holder)) {
-    case object::Arena::Eviction::gone:
-      return Eviction::gone;
-    case object::Arena::Eviction::in_use:
-      return Eviction::in_use;
-    case object::Arena::Eviction::done:
-      break;
-  }
-  return Eviction::done;
-}
-
-Result<bool> NodeLoop::Impl::read_spill(const wire::ObjectLocation& name, const SpillPlace& place) {
-  bool full = false;
-  const auto draft = arena_.create(place.bytes, &full);
-  if (!draft && full) return false;
-  if (!draft) return draft.error();
-  disk_->read(name, place, *draft);
-  return true;
-}
-
-void NodeLoop::Impl::on_disk_done(SpillDisk::Done&& done) {
-  if (auto* written = std::get_if<SpillDisk::Written>(&done)) {
-    if (!written->places.ok()) log_->warn("{}", written->places.error().message);
-    return node_->on_spill_written(written->file, written->places, now_);
-  }
-  const auto& [name, draft, result] = std::get<SpillDisk::Read>(done);
-  const object::Location& at = draft.location;
-  if (!result.ok()) {
-    log_->error("{}", result.error().message);
-    arena_.discard(at);
-    return node_->on_spill_read(name, result.error(), now_);
-  }
-  arena_.seal(at);
-  arena_.adopt(at);
-  node_->on_spill_read(name, wire::ObjectLocation{id_, at.offset, at.bytes, at.generation}, now_);
-}
-
-// ---- receiving
-// --------------------------------------------------------------------------------------------------------
-
-void NodeLoop::Impl::on_lane_frame(net::Peer from, std::span<const std::byte> bytes) {
-  const auto frame = parse_lane_frame(bytes);
-  if (!frame) {
-    log_->error("a frame of {} bytes from {} is too short", bytes.size(), to_string(process(from)));
-    return;
-  }
-  const Relay relay = frame->relay.value_or(Relay{process(from), node_process(id_)});
-  route({process(from), relay.to}, *frame, bytes);
-}
-
-void NodeLoop::Impl::route(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
-  if (relay.to.node == id_) return deliver(relay, frame, bytes);
-  if (frame.header.kind == FrameKind::reply && !keep_object(relay.to, frame.payload)) return;
-  if (cluster_ && cluster_->send(relay.to.node, {bytes}, now_)) return;
-  wire::NodeDied died{relay.to.node, "it is not a member of this cluster"};
-  if (relay.from.slot != 0) send(relay.from, std::move(died));
-}
-
-// A result that lies in this arena and belongs to a process elsewhere: its maker may end or retire, so from now on the
-// node answers for it. False if the maker has died and took it along, which its owner learns as a death.
-bool NodeLoop::Impl::keep_object(const ProcessId& owner, std::span<const std::byte> reply) {
-  const auto parsed = wire::parse_reply(reply);
-  if (!parsed || parsed->header.kind != wire::ReplyKind::value_object) return true;
-  const auto location = wire::decode_location(parsed->payload);
-  if (!location || location->node != id_) return true;
-  if (!arena_.adopt(in_arena(*location))) return false;
-  node_->on_object_left(owner, *location, now_);
-  return true;
-}
-
-void NodeLoop::Impl::frame_arrived(NodeId from, std::span<const std::byte> bytes) {
-  const auto frame = parse_lane_frame(bytes);
-  if (!frame || !frame->relay || frame->relay->from.node != from || frame->relay->to.node != id_) {
-    log_->error("node {} sent a frame of {} bytes that is not for this node", to_string(from), bytes.size());
-    return;
-  }
-  asking_ = from;
-  deliver(*frame->relay, *frame, bytes);
-  asking_ = {};
-}
-
-void NodeLoop::Impl::deliver(const Relay& relay, const LaneFrame& frame, std::span<const std::byte> bytes) {
-  if (frame.header.kind == FrameKind::output) return on_output(relay.to, frame.payload);
-  if (frame.header.kind == FrameKind::offer) {
-    if (relay.from.node != id_) transfers_.on_offer(relay.from.node, frame.payload);
-    return;
-  }
-  if (frame.header.kind == FrameKind::ask) {
-    return inquiries_.on_question(relay.from.node, frame.payload, {node_.get(), control_.get(), peers_, now_});
-  }
-  if (frame.header.kind == FrameKind::answer) return inquiries_.on_answer(relay.from.node, frame.payload);
-  if (relay.to.slot == 0) {
-    if (frame.header.kind == FrameKind::reply) {
-      // What lies in this arena was the worker's until now; if that died first, its death is told next.
-      if (keeper_ && keep_object(relay.to, frame.payload)) keeper_->on_reply(relay.from, frame.payload, now_);
-      return;
-    }
-    auto message = wire::decode(frame.payload);
-    if (!message) {
-      log_->error("a message of {} bytes from {}: {}", frame.payload.size(), to_string(relay.from),
-                  message.error().message);
-      return;
-    }
-    return on_message(relay.from, std::move(message).value());
-  }
-  const net::Peer to{relay.to.slot, relay.to.generation};
-  const bool call = frame.header.kind == FrameKind::call;
-  switch (sender_.send(to, call ? net::LaneKind::calls : net::LaneKind::messages, {call ? frame.payload : bytes})) {
-    case net::SendStatus::dead:
-      return tell_died(relay.from, relay.to, "it had ended before");
-    case net::SendStatus::too_large:
-      log_->error("a frame of {} bytes from {} is larger than a lane takes", bytes.size(), to_string(relay.from));
-      return;
-    case net::SendStatus::ok:
-    case net::SendStatus::full:
-      return;
-  }
-}
-
-void NodeLoop::Impl::on_message(const ProcessId& from, wire::Message&& message) {
-  if (auto* chunk = std::get_if<wire::ObjectChunk>(&message)) return transfers_.on_chunk(std::move(*chunk));
-  if (!node_) return;  // nobody has business with a node that has not joined
-  if (const auto* died = std::get_if<wire::NodeDied>(&message); died != nullptr && died->node != id_) {
-    if (!control_) log_death(died->node, died->reason);
-    transfers_.node_died(died->node);
-    inquiries_.on_node_died(died->node, died->reason);
-    node_->on_message(from, message, now_);
-    if (keeper_) keeper_->on_node_died(died->node, died->reason, now_);
-    if (cluster_) cluster_->drop(died->node);
-    return;
-  }
-  if (const auto* process = std::get_if<wire::ProcessDied>(&message); process != nullptr && control_) {
-    control_->on_process_died(process->process, now_);
-    keeper_->on_process_died(process->process, process->death, now_);
-  }
-  if (node_->on_message(from, message, now_)) return;
-  if (control_ && from.slot == 0 && control_->on_message(from.node, message, now_)) return;
-  if (keeper_ && keeper_->on_message(from, message, now_)) return;
-  log_->error("{} sent a {}, which is not for a node", to_string(from), wire::name_of(message));
 }
 
 // ---- processes and nodes that end
@@ -684,50 +255,6 @@ void NodeLoop::Impl::end(End how, const std::string& why) {
   if (ended_) return;
   ended_ = how;
   reason_ = why;
-}
-
-// ---- output
-// -------------------------------------------------------------------------------------------------------------
-
-// A line belongs on the terminal of the driver for which the worker works: that of the owner of its lease, or, when the
-// owner is itself a worker, that of the owner's owner, and so on.
-void NodeLoop::Impl::worker_printed(const net::Peer& worker, int stream, std::string_view lines) {
-  inquiries_.logs().write(segment_.pid(worker), lines);
-  ProcessId owner;
-  if (!options_.has_driver && node_) {
-    for (const Node::Worker& known : node_->workers()) {
-      if (known.process == process(worker)) owner = known.owner;
-    }
-  }
-  std::vector<std::byte> payload(1 + lines.size());
-  payload[0] = static_cast<std::byte>(stream);
-  std::memcpy(payload.data() + 1, lines.data(), lines.size());
-  on_output(owner, payload);
-}
-
-void NodeLoop::Impl::on_output(const ProcessId& owner, std::span<const std::byte> payload) {
-  if (payload.empty()) return;
-  ProcessId next = owner;
-  while (next.node == id_ && next.slot > driver_slot && node_) {
-    ProcessId above;
-    for (const Node::Worker& known : node_->workers()) {
-      if (known.process == next) above = known.owner;
-    }
-    if (above == next) break;
-    next = above;
-  }
-  if (next && next.node != id_ && cluster_) {
-    const LaneHeader header{.kind = FrameKind::output, .relayed = 1};
-    const Relay relay{node_process(id_), next};
-    if (cluster_->send(next.node, {as_part(header), as_part(relay), payload}, now_)) return;
-  }
-  print(payload[0] == std::byte{2} ? 2 : 1, {reinterpret_cast<const char*>(payload.data()) + 1, payload.size() - 1});
-}
-
-bool NodeLoop::Impl::send_inquiry(NodeId to, FrameKind kind, const Bytes& payload) {
-  const LaneHeader header{.kind = kind, .relayed = 1};
-  const Relay relay{node_process(id_), node_process(to)};
-  return cluster_ && cluster_->send(to, {as_part(header), as_part(relay), payload}, now_);
 }
 
 // ---- the loop
