@@ -69,23 +69,26 @@ TEST(Constraint, MovesThePolicyThatEfficiencyAloneWouldNot) {
   EXPECT_EQ(fair.constraints[0].estimate.n, 50);
 }
 
-// With settings at which all three keep the limit, chosen from a search: at most others the multipliers of one or
-// another swing (docs/guide/fairness.md has the counts). So this shows that constraints act, not that they hold at any
-// setting.
+// With the default gains, with little and with much exploration. (docs/guide/fairness.md has the counts of a wider
+// search, A2C's failures among them.)
 TEST(Constraint, HoldsForEveryAlgorithmWithRewardsOfSteps) {
   auto runtime = Runtime::start({.workers = 0});
-  const AlgorithmOptions algorithms[] = {
-      A2cOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 10, .ent_coef = 0.05, .normalize_advantage = true},
-      AppoOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 40, .batch_size = 80, .n_epochs = 4, .ent_coef = 0.05},
-      ImpalaOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 40, .ent_coef = 0.05}};
-  for (const auto& algorithm : algorithms) {
-    SCOPED_TRACE(std::visit([](const auto& o) { return o.name; }, algorithm));
-    TrainOptions options = small_run(0);
-    options.algorithm = algorithm;
-    options.stop.env_steps = 100'000;
-    EXPECT_GT(gap(train(runtime, options)), 15);
-    options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 8}};
-    EXPECT_LT(gap(train(runtime, options)), 10);
+  for (const double bonus : {0.0, 0.01, 0.05}) {
+    const AlgorithmOptions algorithms[] = {
+        PpoOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 40, .batch_size = 80, .n_epochs = 4, .ent_coef = bonus},
+        A2cOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 10, .ent_coef = bonus},
+        AppoOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 40, .batch_size = 80, .n_epochs = 4, .ent_coef = bonus},
+        ImpalaOptions{.lr = 1e-3, .n_envs = 8, .n_steps = 40, .ent_coef = bonus}};
+    for (const auto& algorithm : algorithms) {
+      SCOPED_TRACE(std::visit([](const auto& o) { return o.name; }, algorithm));
+      SCOPED_TRACE(bonus);
+      TrainOptions options = small_run(0);
+      options.algorithm = algorithm;
+      options.stop.env_steps = 100'000;
+      EXPECT_GT(gap(train(runtime, options)), 15);
+      options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 8}};
+      EXPECT_LT(gap(train(runtime, options)), 10);
+    }
   }
 }
 

@@ -41,9 +41,9 @@ struct ConstraintOptions {
 /// moves as far for a small violation as for a large one). The violation is (bound - limit) over the size of the
 /// limit, and at most 2 either way. A multiplier of 1 weighs a constraint as much as the reward.
 struct MultiplierOptions {
-  double proportional = 0.1;
+  double proportional = 0.5;
   double integral = 0.05;
-  double derivative = 0.05;
+  double derivative = 2;
   double margin = 0.1;  ///< training aims below the limit by this share of it: held-out intervals have a width too
   double cap = 10;
   int patience = 50;  ///< updates at the cap after which training gives up
