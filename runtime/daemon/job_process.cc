@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -67,11 +68,12 @@ struct Child {
 };
 
 // The guard's whole life. Only what a forked child of a process with threads may call.
-[[noreturn]] void watch_over(pid_t group, int alive) {
+[[noreturn]] void watch_over(pid_t group, const char* group_text, int alive) {
   setsid();
-  prctl(PR_SET_NAME, "mobula-guard");
   dup2(alive, 0);  // and nothing else stays open: pipes, locks, the other guards' ends
   close_range(1, ~0u, 0);
+  // A shell, so that whoever kills the daemon by its command line does not kill the guard with it.
+  execl("/bin/sh", "mobula-guard", "-c", "read -r end; kill -s KILL -- -$1", "mobula-guard", group_text, nullptr);
   char byte = 0;
   ssize_t size = 0;
   do size = ::read(0, &byte, 1);
@@ -100,9 +102,10 @@ class SignalsBlocked {  // no handler of the parent's may run in the child
 int JobGuard::start(pid_t group, JobGuard& guard) {
   Pipe pipe;
   if (!pipe.valid()) return -1;
+  const std::string text = std::to_string(group);
   const SignalsBlocked blocked;
   const pid_t pid = fork();
-  if (pid == 0) watch_over(group, pipe.read.get());
+  if (pid == 0) watch_over(group, text.c_str(), pipe.read.get());
   if (pid < 0) return -1;
   guard.end();
   guard.pid_ = pid;

@@ -106,7 +106,7 @@ inline Td3Options identity_td3() {
 }
 
 inline void learns(VecEnvFactory factory, const AlgorithmOptions& options, double wanted, std::int64_t steps) {
-  AnyTraining training(factory, options, 1, 10'000'000);
+  AnyTraining training(factory, options, 1, steps);
   while (training.learner->env_steps() < steps && training.recent_return() < wanted) training.round();
   std::cout << training.recent_return() << " after " << training.learner->env_steps() << " steps\n";
   EXPECT_GE(training.recent_return(), wanted);
