@@ -11,6 +11,8 @@
 namespace mobula::rl {
 namespace {
 
+constexpr double kLeastRate = 0.05;  // violations of limits on rates are measured by the limit, but at least by this
+
 StepView view_of(const ConstFragment& f, std::size_t k) {
   const auto row = [k]<class T>(std::span<const T> table, int width) {
     return table.subspan(k * static_cast<std::size_t>(width), static_cast<std::size_t>(width));
@@ -95,7 +97,9 @@ void Controller::constrain(std::int64_t iteration) {
   for (Part& part : parts_) {
     const double target = sign(part.constraint) * limit(part.constraint);
     part.bound = upper_bound(part);
-    const double unit = target != 0 ? std::fabs(target) : measures_[part.constraint].is_rate() ? 0.01 : 1.0;
+    // Of small rates a difference of some hundredths is a large one, whatever the limit.
+    const double least = measures_[part.constraint].is_rate() ? kLeastRate : target == 0 ? 1.0 : 0.0;
+    const double unit = std::max(std::fabs(target), least);
     part.multiplier.update((part.bound - target) / unit + options_.multiplier.margin, options_.multiplier);
     // A part that cannot be told makes the whole constraint so.
     double& w = worst[part.constraint];

@@ -39,7 +39,8 @@ struct ConstraintOptions {
 
 /// How the multipliers move (Stooke, Achiam and Abbeel 2020, with plain integration: no Adam, under which a multiplier
 /// moves as far for a small violation as for a large one). The violation is (bound - limit) over the size of the
-/// limit, and at most 2 either way. A multiplier of 1 weighs a constraint as much as the reward.
+/// limit (of a rate: at least 0.05), and at most 2 either way. A multiplier of 1 weighs a constraint as much as the
+/// reward.
 struct MultiplierOptions {
   double proportional = 0.5;
   double integral = 0.05;
