@@ -94,7 +94,10 @@ TEST(FreeRunning, LearnsFromEachStepOfEachEnvironmentOnceAndInOrder) {
     all.spawn(processes);
     Mileage mileage;
     std::size_t episodes = 0;
-    for (std::uint32_t k = 0; k < 40; ++k) {
+    int batches = 0;
+    // (On a busy machine a worker may have had no turn yet when the others have filled forty batches.)
+    for (std::uint32_t k = 0; k < 40 || mileage.steps.size() < 12; ++k, ++batches) {
+      ASSERT_LT(k, 100'000u) << "a worker has been forgotten";
       const auto batch = all.collect(k);
       mileage.expect_gapless(batch.fragment);
       ASSERT_EQ(batch.versions.size(), 12u);
@@ -102,11 +105,10 @@ TEST(FreeRunning, LearnsFromEachStepOfEachEnvironmentOnceAndInOrder) {
       episodes += batch.ended.size();
       for (const EpisodeEnd& end : batch.ended) ASSERT_EQ(end.total, 7);
     }
-    EXPECT_EQ(mileage.steps.size(), 12u);
     int steps = 0;
     std::size_t ended = 0;
     for (const auto& [number, taken] : mileage.steps) steps += taken, ended += static_cast<std::size_t>(taken / 7);
-    EXPECT_EQ(steps, 40 * 12 * 10);
+    EXPECT_EQ(steps, batches * 12 * 10);
     EXPECT_EQ(episodes, ended);
   }
 }
@@ -134,16 +136,19 @@ TEST(FreeRunning, GoesOnFromWhatWasLearnedFromWithAnotherNumberOfWorkers) {
   Sampling before(2, {.envs = 12, .steps = 10});
   before.spawn(2);
   Mileage mileage;
-  for (std::uint32_t k = 0; k < 25; ++k) mileage.expect_gapless(before.collect(k).fragment);
+  std::uint32_t k = 0;
+  for (; k < 25 || mileage.steps.size() < 12; ++k) {
+    ASSERT_LT(k, 100'000u) << "a worker has been forgotten";
+    mileage.expect_gapless(before.collect(k).fragment);
+  }
   const auto stored = before.sampler.snapshots();
   ASSERT_EQ(stored.size(), 12u);
   Sampling after(3, {.envs = 12, .steps = 10});
   after.sampler.restore(stored);
   EXPECT_EQ(after.sampler.snapshots(), stored);
-  after.spawn(3, 25);
+  after.spawn(3, k);
   EXPECT_EQ(after.sampler.snapshots(), stored);
-  for (std::uint32_t k = 25; k < 40; ++k) mileage.expect_gapless(after.collect(k).fragment);
-  EXPECT_EQ(mileage.steps.size(), 12u);
+  for (const std::uint32_t end = k + 15; k < end; ++k) mileage.expect_gapless(after.collect(k).fragment);
 }
 
 TEST(FreeRunning, CollectsNothingThatWouldBeThrownAwayAtTheEnd) {

@@ -267,7 +267,7 @@ struct Codec {
   }
 };
 
-// Reading a bool of any other byte is undefined, and the byte may come from elsewhere. (A bool inside a trivially copyable
+// Reading a bool of any other byte is undefined, and the byte may come from elsewhere. (One inside a trivially copyable
 // struct is copied with it, unseen; give a struct whose bytes are not trusted a serialize().)
 template <>
 struct Codec<bool> {
