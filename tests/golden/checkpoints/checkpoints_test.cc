@@ -42,7 +42,7 @@ const std::map<std::string, std::string> runs{
      "algorithm: {name: ppo, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 2, hidden: [8], lr_schedule: linear,\n"
      "  normalize_observation: true, normalize_reward: true}\n"
      "stop: {env_steps: 320}\n"},
-    {"ppo_recurrent_masked",
+    {"ppo_recurrent",
      "env: {name: stateless_cartpole}\n"
      "algorithm: {name: ppo, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 2, hidden: [8], memory: lstm,\n"
      "  memory_units: 4}\n"
@@ -101,7 +101,7 @@ TEST(GoldenCheckpoints, AreWrittenWhereTheyAreMissing) {
     TrainOptions options = read_experiment(config::Document::parse(config, name));
     options.experiment = name;
     options.workers = 1;
-    options.evaluate.episodes = 2;
+    options.evaluate.episodes = 20;
     options.run_directory = scratch / "run";
     train(runtime, options);
     copy_run(scratch / "run", golden);

@@ -1,6 +1,8 @@
 // What learns the identity environments in seconds, by algorithm.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <iostream>
 #include <string>
 
