@@ -42,7 +42,7 @@ struct ConstraintOptions {
 /// limit (of a rate: at least 0.05), and at most 2 either way. A multiplier of 1 weighs a constraint as much as the
 /// reward.
 struct MultiplierOptions {
-  double proportional = 0.5;
+  double proportional = 1;
   double integral = 0.05;
   double derivative = 2;
   double margin = 0.1;  ///< training aims below the limit by this share of it: held-out intervals have a width too
