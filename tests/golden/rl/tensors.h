@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "rl/algos/offpolicy/transition_batch.h"
 #include "rl/nn/parameters.h"
 #include "tests/support/golden.h"
 
@@ -115,6 +116,30 @@ struct Critics {
     two.compare(with.at(name + "2" + end), flat, name + "2" + end);
   }
   Tensors one, two;
+};
+
+// The transitions of a golden update.
+class Transitions {
+ public:
+  explicit Transitions(const json& update)
+      : observations_(numbers(update.at("obs"))),
+        next_observations_(numbers(update.at("next_obs"))),
+        actions_(numbers(update.at("action"))),
+        rewards_(numbers(update.at("reward"))) {
+    const double gamma = update.at("gamma");
+    for (const bool terminated : update.at("terminated")) discounts_.push_back(terminated ? 0 : gamma);
+  }
+  rl::TransitionBatch<double> view() const {
+    return {.observations = observations_,
+            .actions = actions_,
+            .rewards = rewards_,
+            .discounts = discounts_,
+            .next_observations = next_observations_,
+            .weights = {}};
+  }
+
+ private:
+  std::vector<double> observations_, next_observations_, actions_, rewards_, discounts_;
 };
 
 }  // namespace mobula::golden

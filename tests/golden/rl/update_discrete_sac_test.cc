@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <vector>
 
 #include "rl/algos/sac/discrete.h"
 #include "rl/nn/adam.h"
@@ -37,17 +36,9 @@ void check_update(const json& document, const json& update) {
   critic_tensors.write(document, "critic", critics);
   critic_tensors.write(document, "target", targets);
 
-  const double gamma = update.at("gamma"), lr = update.at("lr");
-  std::vector<double> discounts;
-  for (const bool terminated : update.at("terminated")) discounts.push_back(terminated ? 0 : gamma);
-  const auto observations = numbers(update.at("obs")), next_observations = numbers(update.at("next_obs"));
-  const auto actions = numbers(update.at("action")), rewards = numbers(update.at("reward"));
-  const TransitionBatch<double> batch{.observations = observations,
-                                      .actions = actions,
-                                      .rewards = rewards,
-                                      .discounts = discounts,
-                                      .next_observations = next_observations,
-                                      .weights = {}};
+  const double lr = update.at("lr");
+  const golden::Transitions transitions(update);
+  const auto batch = transitions.view();
   nn::AlignedVector<double> log_alpha(nn::kPadding), d_log_alpha(nn::kPadding);
   log_alpha[0] = update.at("log_alpha");
   const double alpha = std::exp(log_alpha[0]);

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numeric>
 #include <string>
-#include <vector>
 
 #include "rl/algos/sac/gradient.h"
 #include "rl/nn/adam.h"
@@ -42,18 +41,10 @@ void check_update(const json& document, const json& update) {
   critic_tensors.write(document, "critic", critics);
   critic_tensors.write(document, "target", targets);
 
-  const double gamma = update.at("gamma"), lr = update.at("lr");
-  std::vector<double> discounts;
-  for (const bool terminated : update.at("terminated")) discounts.push_back(terminated ? 0 : gamma);
-  const auto observations = numbers(update.at("obs")), next_observations = numbers(update.at("next_obs"));
-  const auto actions = numbers(update.at("action")), rewards = numbers(update.at("reward"));
+  const double lr = update.at("lr");
+  const golden::Transitions transitions(update);
+  const auto batch = transitions.view();
   const auto noise = numbers(update.at("noise_obs")), next_noise = numbers(update.at("noise_next_obs"));
-  const TransitionBatch<double> batch{.observations = observations,
-                                      .actions = actions,
-                                      .rewards = rewards,
-                                      .discounts = discounts,
-                                      .next_observations = next_observations,
-                                      .weights = {}};
   // Alpha.
   gradient.act(actor.data(), batch.observations, noise);
   expect_all_close(gradient.actions(), update.at("pi_action"), "pi_action");

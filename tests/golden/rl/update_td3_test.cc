@@ -1,7 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <vector>
-
 #include "rl/algos/td3/gradient.h"
 #include "rl/nn/adam.h"
 #include "rl/nn/polyak.h"
@@ -39,17 +37,9 @@ void check_update(const json& document, const json& update) {
   critic_tensors.write(document, "critic", critics);
   critic_tensors.write(document, "target", targets);
 
-  const double gamma = update.at("gamma"), lr = update.at("lr"), tau = update.at("tau");
-  std::vector<double> discounts;
-  for (const bool terminated : update.at("terminated")) discounts.push_back(terminated ? 0 : gamma);
-  const auto observations = numbers(update.at("obs")), next_observations = numbers(update.at("next_obs"));
-  const auto actions = numbers(update.at("action")), rewards = numbers(update.at("reward"));
-  const TransitionBatch<double> batch{.observations = observations,
-                                      .actions = actions,
-                                      .rewards = rewards,
-                                      .discounts = discounts,
-                                      .next_observations = next_observations,
-                                      .weights = {}};
+  const double lr = update.at("lr"), tau = update.at("tau");
+  const golden::Transitions transitions(update);
+  const auto batch = transitions.view();
   // Critics.
   const auto fit =
       gradient.fit(target_actor.data(), critics.data(), targets.data(), batch, numbers(update.at("clipped_noise")));
