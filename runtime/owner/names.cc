@@ -55,8 +55,11 @@ void Owner::Impl::on_name_reply(const wire::NameReply& reply, Time now) {
     const bool again = ref && !refs_[ref].actor()->options.registered.name.empty();
     if (again) return;
     if (!ref) names_[reply.tag] = reply;
-    // Nobody waits for it (any more): the name is given back.
-    if (reply.actor.owner == self_) sink_.send(node_process(self_.node), wire::ReleaseName{reply.name, reply.actor});
+    // Nobody waits for it (any more): the name is given back, unless another one of this process has it.
+    const bool claimant = actor_tag({reply.actor.index, reply.actor.generation}) == reply.tag;
+    if (reply.actor.owner == self_ && claimant) {
+      sink_.send(node_process(self_.node), wire::ReleaseName{reply.name, reply.actor});
+    }
     return;
   }
   names_[reply.tag] = reply;

@@ -414,6 +414,24 @@ TEST_F(OwnerNames, ANameThatComesTooLateIsGivenBack) {
   EXPECT_EQ(take<wire::ReleaseName>().size(), 1u);
 }
 
+// Whoever asked in vain would have taken the name from the actor of its own process that has it.
+TEST_F(OwnerNames, ANameOfAnotherActorOfTheSameProcessIsNotGivenBack) {
+  const RefHandle first = spawn();
+  const ActorId holder = as_actor(owner.id(first));
+  answer(holder);
+  const RefHandle second = spawn();
+  answer(holder, ErrorCode::invalid);
+  answer(holder, ErrorCode::invalid);  // two heads were asked
+  release(second);
+  const RefHandle dropped = spawn();
+  release(dropped);
+  take<wire::ReleaseName>();
+  answer(holder, ErrorCode::invalid);
+  EXPECT_TRUE(take<wire::ReleaseName>().empty());
+  release(first);
+  EXPECT_EQ(take<wire::ReleaseName>().size(), 1u);
+}
+
 // ---- explanations
 
 TEST_F(OwnerNames, ATaskThatWaitsSaysForWhatAndAsksTheNodesThatWereAsked) {

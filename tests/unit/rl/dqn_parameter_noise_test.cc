@@ -10,6 +10,7 @@
 #include "rl/algos/offpolicy/parameter_noise.h"
 #include "rl/envs/identity.h"
 #include "tests/unit/rl/any_training.h"
+#include "tests/unit/rl/identity_options.h"
 
 namespace mobula::rl {
 namespace {
@@ -140,23 +141,9 @@ TEST(DqnParameterNoise, IsNotReadFromARunWithout) {
 }
 
 TEST(DqnParameterNoise, LearnsTheIdentity) {
-  const DqnOptions options{.lr = 2e-3,
-                           .n_envs = 8,
-                           .train_freq = 4,
-                           .gradient_steps = 4,
-                           .batch_size = 64,
-                           .buffer_size = 5'000,
-                           .gamma = 0.5,
-                           .target_update_interval = 200,
-                           .exploration_final_eps = 0.01,
-                           .exploration = "parameter",
-                           .hidden = {32}};
-  const auto identity = [](const std::string&, const VecEnvOptions& some) -> std::unique_ptr<AnyVecEnv> {
-    return std::make_unique<VecEnv<IdentityDiscrete<4>>>(IdentityConfig{}, some);
-  };
-  AnyTraining training(identity, options, 1, 60'000);
-  while (training.learner->env_steps() < 60'000 && training.recent_return() < 95) training.round();
-  EXPECT_GE(training.recent_return(), 95) << "after " << training.learner->env_steps() << " steps";
+  DqnOptions options = test::identity_dqn("mean");
+  options.exploration = "parameter";
+  test::learns(&make_vec_env<IdentityDiscrete<4>>, options, 95, 60'000);
 }
 
 }  // namespace
