@@ -427,7 +427,8 @@ void Node::Impl::reclaim(Time now) {
     return entry->second;
   };
   std::set<ProcessId> holders;
-  for (const auto& [process, worker] : workers_) {
+  for (const auto& entry : workers_) {
+    const auto& worker = entry.second;  // (no structured binding: clang 14 has them not in lambdas)
     if (!worker.state.lease || worker.state.dedicated || worker.state.blocked || worker.revoke_deadline != never)
       continue;
     const bool others_wait =

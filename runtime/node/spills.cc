@@ -12,6 +12,13 @@ std::string megabytes(std::uint64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
+Error freed_meanwhile() {
+  Error error;
+  error.code = ErrorCode::object_lost;
+  error.message = "reading an object from disk: it was freed meanwhile";
+  return error;
+}
+
 /// Free room, in parts that grow together.
 class FreeParts {
  public:
@@ -207,6 +214,7 @@ void Spills::on_written(std::uint64_t file, const Result<std::vector<SpillPlace>
 
 void Spills::want_object(const ProcessId& who, const wire::ObjectLocation& name, ObjectThen then, Time now) {
   Record& record = records_.at(name);
+  if (record.dropped) return then(freed_meanwhile());
   if (record.local) {
     record.back_since = now;
     return then(*record.local);
@@ -268,7 +276,8 @@ void Spills::drop(std::map<wire::ObjectLocation, Record>::iterator found) {
   Record& record = found->second;
   if (record.reading) {
     record.dropped = true;
-    record.waiting.clear();
+    // Not only of what nobody wants: the owner may have heard from an earlier reader that the file is damaged.
+    for (const Waiting& waiting : std::exchange(record.waiting, {})) waiting.then(freed_meanwhile());
     return;
   }
   if (record.local) {

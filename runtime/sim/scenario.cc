@@ -127,6 +127,9 @@ Result<Scenario> parse_scenario(const std::string& name, const std::string& text
       while (words >> word) scenario.allowed.insert(word);
     } else if (key == "expect") {
       while (words >> word) scenario.expected.push_back(word);
+    } else if (key == "seeds") {
+      for (std::uint64_t seed = 0; words >> seed;) scenario.seeds.push_back(seed);
+      complete = words.eof() && !scenario.seeds.empty();
     } else {
       return parse_error(number, "unknown key '" + key + "'");
     }

@@ -20,6 +20,7 @@
 //     actor restarts 2             of the actors
 //     allow worker_died ...        errors in which calls may end, besides those that the work asks for
 //     expect network.lost ...      each must have happened somewhere in the seeds that were run
+//     seeds 12342 62472            once failed, beyond those that every run of the tests has: they are run as well
 #pragma once
 
 #include <cstdint>
@@ -53,6 +54,7 @@ struct Scenario {
   int actor_restarts = 0;
   std::set<std::string> allowed;
   std::vector<std::string> expected;
+  std::vector<std::uint64_t> seeds;  // besides the first ones
 };
 
 /// The error names the line.
