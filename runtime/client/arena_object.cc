@@ -28,7 +28,7 @@ Result<detail::Bytes> pin_object(const std::shared_ptr<object::Arena>& arena, co
   Result<object::Pin> pin = arena->pin(location);
   if (!pin) return std::move(pin).error();
   const std::span<const std::byte> bytes = pin->bytes();
-  return detail::Bytes{bytes, std::make_shared<Kept>(arena, std::move(*pin))};
+  return detail::Bytes{bytes, std::make_shared<Kept>(Kept{arena, std::move(*pin)})};
 }
 
 }  // namespace mobula::client

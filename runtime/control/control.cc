@@ -138,16 +138,14 @@ void Control::rejoin(NodeId from, const wire::RejoinCluster& message, Time now) 
     settling_ = someone_returned_ = true;
     groups_.unsettle();
     members_[from].awaited = true;  // nothing is told to it before its own news are in
-  }
-  // (Those whom nobody here has for a member need not be told of.)
-  const auto bury_once = [&](NodeId node, const std::string& reason) {
-    if (members_.contains(node) && node != options_.self && node != from) {
-      bury(node, reason, now);
-    } else {
-      buried_.try_emplace(node, Buried{"", reason, now, true});
-    }
-  };
-  if (!buried_.contains(from)) {
+    // (Those whom nobody here has for a member need not be told of.)
+    const auto bury_once = [&](NodeId node, const std::string& reason) {
+      if (members_.contains(node) && node != options_.self && node != from) {
+        bury(node, reason, now);
+      } else {
+        buried_.try_emplace(node, Buried{"", reason, now, true});
+      }
+    };
     bury_once(message.head, "it ended, and the head was started again");
     for (const NodeId node : message.gone) bury_once(node, "it was dead before the head was started again");
     for (const wire::NodeView& member : message.members) {

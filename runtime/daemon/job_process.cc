@@ -99,18 +99,22 @@ class SignalsBlocked {  // no handler of the parent's may run in the child
 
 }  // namespace
 
-int JobGuard::start(pid_t group, JobGuard& guard) {
+Result<JobGuard> JobGuard::start(pid_t group) {
+  const auto failed = [](int error) {
+    return Error{.code = ErrorCode::unavailable,
+                 .message = "no process can be started to guard it: " + std::generic_category().message(error)};
+  };
   Pipe pipe;
-  if (!pipe.valid()) return -1;
+  if (!pipe.valid()) return failed(errno);
   const std::string text = std::to_string(group);
   const SignalsBlocked blocked;
   const pid_t pid = fork();
   if (pid == 0) watch_over(group, text.c_str(), pipe.read.get());
-  if (pid < 0) return -1;
-  guard.end();
+  if (pid < 0) return failed(errno);
+  JobGuard guard;
   guard.pid_ = pid;
   guard.alive_ = std::move(pipe.write);
-  return 0;
+  return guard;
 }
 
 JobGuard::JobGuard(JobGuard&& other) noexcept : pid_(std::exchange(other.pid_, 0)), alive_(std::move(other.alive_)) {}
@@ -131,11 +135,10 @@ void JobGuard::end() {
 }
 
 Result<JobProcess> start_job(const JobCommand& command) {
-  const auto failed = [&](int error) {
-    return Error{
-        .code = ErrorCode::unavailable,
-        .message = fmt::format("cannot run {}: {}", command.words.at(0), std::generic_category().message(error))};
+  const auto refused = [&](const std::string& why) {
+    return Error{.code = ErrorCode::unavailable, .message = fmt::format("cannot run {}: {}", command.words.at(0), why)};
   };
+  const auto failed = [&](int error) { return refused(std::generic_category().message(error)); };
   Pipe output, errors, failure;
   const process::Fd input = above_standard(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!output.valid() || !errors.valid() || !failure.valid() || !input.valid()) return failed(errno);
@@ -166,14 +169,13 @@ Result<JobProcess> start_job(const JobCommand& command) {
     return failed(size == sizeof(error) ? error : EIO);
   }
   for (Pipe* pipe : {&output, &errors}) fcntl(pipe->read.get(), F_SETFL, O_NONBLOCK);
-  JobProcess job{pid, std::move(output.read), std::move(errors.read), {}};
-  if (JobGuard::start(pid, job.guard) != 0) {
-    const int no_room = errno;
+  Result<JobGuard> guard = JobGuard::start(pid);
+  if (!guard.ok()) {
     ::kill(-pid, SIGKILL);
     waitpid(pid, nullptr, 0);
-    return failed(no_room);
+    return refused(guard.error().message);
   }
-  return job;
+  return JobProcess{pid, std::move(output.read), std::move(errors.read), std::move(*guard)};
 }
 
 }  // namespace mobula::daemon

@@ -24,8 +24,8 @@ struct JobCommand {
 class JobGuard {
  public:
   JobGuard() = default;
-  /// -1 with errno set when there is no room for another process.
-  static int start(pid_t group, JobGuard& guard);
+  /// An error when there is no room for another process.
+  static Result<JobGuard> start(pid_t group);
   JobGuard(JobGuard&& other) noexcept;
   JobGuard& operator=(JobGuard&& other) noexcept;
   ~JobGuard() { end(); }

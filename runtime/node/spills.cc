@@ -65,7 +65,7 @@ std::vector<wire::ObjectLocation> choose_to_spill(const std::vector<SpillCandida
     free.add(object.location.offset, object.location.offset + object.room);
   }
   if (free.largest_bytes() < need) return {};
-  const auto [begin, end] = free.largest();
+  const std::pair<std::uint64_t, std::uint64_t> room = free.largest();
   std::vector<wire::ObjectLocation> chosen;
   std::uint64_t bytes = 0;
   const auto choose = [&](const SpillCandidate& object) {
@@ -73,7 +73,7 @@ std::vector<wire::ObjectLocation> choose_to_spill(const std::vector<SpillCandida
     bytes += object.location.bytes;
   };
   const auto makes_room = [&](std::size_t i) {
-    return i < taken && oldest[i]->location.offset >= begin && oldest[i]->location.offset < end;
+    return i < taken && oldest[i]->location.offset >= room.first && oldest[i]->location.offset < room.second;
   };
   for (std::size_t i = 0; i < taken; ++i) {
     if (makes_room(i)) choose(*oldest[i]);

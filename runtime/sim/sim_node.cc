@@ -13,12 +13,6 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-std::uint64_t first_word(std::span<const std::byte> bytes) {
-  std::uint64_t word = 0;
-  if (bytes.size() >= sizeof word) std::memcpy(&word, bytes.data(), sizeof word);
-  return word;
-}
-
 struct RelayHeader {
   std::uint64_t kind = 0;
   ProcessId from;

@@ -1,5 +1,5 @@
 // A simulated process: the Owner machine, in workers the Worker machine too, and the body of the call that runs, which
-// is one of the operations of Op, cut into steps where it waits.
+// is one of the operations of Op, cut into steps where it waits (sim_body.cc).
 #pragma once
 
 #include <cstdint>
@@ -64,6 +64,8 @@ struct Args {
 };
 Bytes encode(const Args& args);
 Args decode_args(std::span<const std::byte> bytes);
+/// The number that an inline value is; 0 of fewer bytes.
+std::uint64_t first_word(std::span<const std::byte> bytes);
 FunctionId function_of(Op op);
 /// What an actor answers to whoami.
 std::uint64_t who_is(const ActorId& actor);
