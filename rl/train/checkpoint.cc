@@ -5,6 +5,7 @@
 
 #include "rl/train/files.h"
 #include "rl/train/sha256.h"
+#include "runtime/base/json_integer.h"
 
 namespace mobula::rl {
 namespace {
@@ -72,11 +73,11 @@ Checkpoint read_checkpoint(const std::filesystem::path& file) {
   Checkpoint checkpoint;
   try {
     const auto header = nlohmann::json::parse(all.substr(first + 1, second - first - 1));
-    checkpoint.iteration = header.at("iteration");
-    checkpoint.env_steps = header.at("env_steps");
+    checkpoint.iteration = json_integer(header.at("iteration"));
+    checkpoint.env_steps = json_integer(header.at("env_steps"));
     std::size_t at = second + 1;
     for (const auto& section : header.at("sections")) {
-      const std::size_t bytes = section.at("bytes");
+      const auto bytes = json_integer<std::size_t>(section.at("bytes"));
       if (bytes > end - at) refuse(file, "its sections are longer than the file");
       if (checkpoint.has(section.at("name").get<std::string>())) refuse(file, "two of its sections have one name");
       checkpoint.add(section.at("name"), std::string(all.substr(at, bytes)));

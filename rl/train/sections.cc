@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "rl/train/checkpoint.h"
+#include "runtime/base/json_integer.h"
 
 namespace mobula::rl {
 namespace {
@@ -43,8 +44,8 @@ Counters counters_from_json(const std::string& text) {
   return parsed("counters", [&] {
     const auto json = Json::parse(text);
     Counters counters;
-    counters.episodes = json.at("episodes");
-    counters.env_restarts = json.value("env_restarts", std::int64_t{0});
+    counters.episodes = json_integer(json.at("episodes"));
+    counters.env_restarts = json_integer<std::int64_t>(json, "env_restarts", 0);
     counters.wall_seconds = json.at("wall_seconds");
     counters.cpu_seconds = json.at("cpu_seconds");
     if (json.contains("stage_seconds")) counters.stages.seconds = json.at("stage_seconds");
@@ -97,17 +98,17 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     const auto end = bytes.find('\n');
     const auto json = Json::parse(bytes.substr(0, end));
     StoredPolicy policy;
-    policy.spec.observation_size = json.at("observation_size");
+    policy.spec.observation_size = json_integer<int>(json.at("observation_size"));
     const auto& action = json.at("action");
     const std::string kind = action.at("kind");
     const auto* found = std::find(std::begin(kKinds), std::end(kKinds), kind);
     if (found == std::end(kKinds)) throw CheckpointError("the checkpoint's policy has actions of kind '" + kind + "'");
     policy.spec.action.kind = static_cast<ActionSpace::Kind>(found - kKinds);
-    policy.spec.action.sizes = action.at("sizes").get<std::vector<int>>();
-    policy.spec.action.dimensions = action.at("dimensions");
+    policy.spec.action.sizes = json_integers<int>(action.at("sizes"));
+    policy.spec.action.dimensions = json_integer<int>(action.at("dimensions"));
     policy.spec.action.low = action.at("low");
     policy.spec.action.high = action.at("high");
-    policy.spec.hidden = json.at("hidden").get<std::vector<int>>();
+    policy.spec.hidden = json_integers<int>(json.at("hidden"));
     try {
       policy.spec.activation = nn::activation_named(json.at("activation").get<std::string>());
     } catch (const std::invalid_argument& error) {
@@ -121,7 +122,7 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     const auto* which = std::find(std::begin(kMemories), std::end(kMemories), memory);
     if (which == std::end(kMemories)) throw CheckpointError("the checkpoint's policy has a memory '" + memory + "'");
     policy.spec.memory = static_cast<nn::Memory>(which - kMemories);
-    policy.spec.memory_units = json.value("memory_units", 64);
+    policy.spec.memory_units = json_integer<int>(json, "memory_units", 64);
     policy.spec.value_function = json.value("value_function", true);
     policy.spec.state_dependent_noise = json.value("state_dependent_noise", false);
     policy.spec.network = json.value("network", "");
@@ -130,10 +131,10 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     if (known == std::end(kPolicies)) throw CheckpointError("the checkpoint's policy is of kind '" + policy_kind + "'");
     policy.spec.kind = static_cast<nn::PolicySpec::Kind>(known - kPolicies);
     policy.spec.dueling = json.value("dueling", false);
-    policy.spec.atoms = json.value("atoms", 1);
+    policy.spec.atoms = json_integer<int>(json, "atoms", 1);
     policy.spec.v_min = json.value("v_min", 0.0);
     policy.spec.v_max = json.value("v_max", 0.0);
-    const std::size_t floats = json.at("floats");
+    const auto floats = json_integer<std::size_t>(json.at("floats"));
     const std::size_t expected = nn::make_actor(policy.spec)->layout().size();
     if (end == std::string::npos || floats != expected || bytes.size() - end - 1 != floats * sizeof(float)) {
       throw CheckpointError("the checkpoint's policy holds " + std::to_string(floats) +

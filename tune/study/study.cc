@@ -9,6 +9,7 @@
 #include <deque>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/json_integer.h"
 #include "tune/schedulers/scheduler.h"
 #include "tune/search/searcher.h"
 #include "tune/study/journal.h"
@@ -181,7 +182,7 @@ struct Study::Impl {
         const Json record = Json::parse(journal->records()[next_record++]);
         const std::string kind = record.at("kind");
         if (kind == "grow") {
-          grow(record.at("num_trials"));
+          grow(json_integer(record.at("num_trials")));
         } else if (kind == "result") {
           Outcome outcome;
           if (record.contains("error")) {
@@ -189,18 +190,18 @@ struct Study::Impl {
             outcome.report.iterations = 0;
           } else {
             outcome.report.value = record.at("value");
-            outcome.report.iterations = record.at("iterations");
+            outcome.report.iterations = json_integer(record.at("iterations"));
             outcome.report.seconds = record.at("seconds");
             if (record.contains("state")) outcome.report.state = from_hex(record.at("state"));
-            outcome.report.n = record.value("n", std::int64_t{0});
+            outcome.report.n = json_integer<std::int64_t>(record, "n", 0);
             if (record.contains("ci95")) {
               outcome.report.low = record.at("ci95").at(0);
               outcome.report.high = record.at("ci95").at(1);
             }
           }
           Job job;
-          job.trial = record.at("trial");
-          job.repeat = record.at("repeat");
+          job.trial = json_integer(record.at("trial"));
+          job.repeat = json_integer(record.at("repeat"));
           job.until = record.at("until");
           accept(job, std::move(outcome));
         } else {
