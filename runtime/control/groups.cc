@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "scheduler/policies/place_group.h"
 
@@ -17,6 +16,14 @@ constexpr std::size_t remembered = 256;  // groups that ended, for requests that
 
 bool Groups::Group::placed() const {
   return std::all_of(slots.begin(), slots.end(), [](const Slot& slot) { return slot.phase == Phase::committed; });
+}
+
+bool Groups::Group::may_have(NodeId node) const {
+  return std::all_of(slots.begin(), slots.end(), [&](const Slot& slot) {
+    if (slot.phase == Phase::none) return true;
+    if (spec.strategy == wire::GroupStrategy::strict_spread) return slot.node != node;
+    return spec.strategy != wire::GroupStrategy::strict_pack || slot.node == node;
+  });
 }
 
 Groups::Group* Groups::find(const wire::GroupId& id) {
@@ -42,16 +49,14 @@ void Groups::found(NodeId node, const wire::HeldBundle& bundle) {
 
 void Groups::settle(const std::vector<wire::NodeView>& members, Time now) {
   settled_ = true;
-  std::map<wire::GroupId, std::uint32_t> latest;  // attempts
-  for (const auto& [node, bundle] : found_) latest[bundle.group] = std::max(latest[bundle.group], bundle.attempt);
-  // Those that were ready for use first.
-  std::stable_partition(found_.begin(), found_.end(), [](const auto& found) { return found.second.committed; });
+  // Those that were ready for use first, then those of the latest attempt. (An older one may be as good: what a head
+  // found and could not say so to the node, before it died too.)
+  std::ranges::stable_sort(found_, {},
+                           [](const auto& found) { return std::pair(!found.second.committed, ~found.second.attempt); });
   for (const auto& [node, bundle] : std::exchange(found_, {})) {
     Group* group = find(bundle.group);
     const bool wanted = group != nullptr && group->ended.empty() && bundle.bundle < group->slots.size();
-    // Of an older attempt it may lie where the strategy does not want it beside the others.
-    const bool fits = bundle.committed || bundle.attempt == latest[bundle.group];
-    if (wanted && fits && group->slots[bundle.bundle].phase == Phase::none) {
+    if (wanted && (bundle.committed || group->may_have(node)) && group->slots[bundle.bundle].phase == Phase::none) {
       group->slots[bundle.bundle] = {node, Phase::committed, bundle.attempt};
       group->why = "the head was started again, and not all of its bundles were found";
       // (Who waits for the group may have been told that it is placed before the node was.)

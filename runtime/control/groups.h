@@ -33,8 +33,8 @@ class Groups {
   /// From now on groups wait, until settle(): this head took the place of one that died, and hears from the members
   /// what was made and where it lies, in any order.
   void unsettle() { settled_ = false; }
-  /// A bundle that a node keeps since then. In settle() its group gets it, if there is one that lacks it and it is not
-  /// left from an attempt that failed; else it is given back.
+  /// A bundle that a node keeps since then. In settle() its group gets it, if there is one that lacks it and whose
+  /// strategy allows it there; else it is given back.
   void found(NodeId node, const wire::HeldBundle& bundle);
   void settle(const std::vector<wire::NodeView>& members, Time now);
   void remove(const wire::GroupId& id, const std::string& reason, const std::vector<wire::NodeView>& members, Time now);
@@ -69,6 +69,7 @@ class Groups {
     Time since{};
     std::vector<NodeId> refused;  // by these nodes in the last attempt
     bool placed() const;
+    bool may_have(NodeId node) const;  // a further bundle there, by its strategy
   };
 
   Group* find(const wire::GroupId& id);

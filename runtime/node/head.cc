@@ -79,7 +79,7 @@ void Node::Impl::on_new_head(NodeId head, Time now) {
   head_due_ = never;
   head_is_here();
   reservations_.clear();  // nobody waits for these any more
-  if (joined_) {
+  if (taken_in_ || joined_) {
     rejoin(before);
   } else {  // the one before died too early to know of anything
     sink_.send(node_process(head_), wire::JoinCluster{self_view()});

@@ -260,6 +260,7 @@ bool Node::Impl::on_message(const ProcessId& from, const wire::Message& message,
   } else if (const auto* named = std::get_if<wire::NameReply>(&message)) {
     on_named(*named);
   } else if (const auto* reply = std::get_if<wire::JoinReply>(&message)) {
+    taken_in_ = reply->accepted;
     if (!reply->accepted) sink_.expelled(reply->reason);
   } else {
     return ask_head(from, message);

@@ -212,7 +212,8 @@ class Node::Impl {
   Resources cluster_total_;
   std::set<NodeId> dead_nodes_;
   std::set<std::string> warned_;  // what was said of requests that fit nowhere
-  bool joined_ = false;
+  bool taken_in_ = false;         // by a head, which from then on may set bundles aside here
+  bool joined_ = false;           // ... and has told who the others are
   Time heartbeat_due_ = never;
   Time last_heartbeat_{};
   Time reclaim_due_ = never;

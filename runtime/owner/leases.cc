@@ -135,6 +135,8 @@ void Owner::Impl::rebalance(SchedulingClass& cls, Time now) {
     if (status != SendStatus::accepted) {
       idle->full = status == SendStatus::full;
       idle->dead = status == SendStatus::dead;
+      // (See dispatch.)
+      if (idle->dead && idle->in_flight_count == 0) return_lease(idle_handle);
       break;
     }
     cls.queue.pop_front();

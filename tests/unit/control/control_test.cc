@@ -369,5 +369,24 @@ TEST_F(NewHeadTest, LeavesBundlesWhereTheyAreAndTakesTheRestBack) {
   EXPECT_EQ(nodes.at(1), NodeId{3});
 }
 
+// A head that found a bundle and died before it could tell the node so, but not before it had told who waits.
+TEST_F(NewHeadTest, KeepsABundleOfAnOlderAttemptWhereTheStrategyAllowsIt) {
+  auto news = news_of(2, {3, 4});
+  const wire::GroupId apart{driver, 9};
+  const std::vector<wire::Bundle> two(2, {Resources::cpus(1), {}});
+  news.groups = {{group, "two", wire::GroupStrategy::strict_pack, two, 0},
+                 {apart, "apart", wire::GroupStrategy::strict_spread, two, 0}};
+  news.bundles = {{group, 0, 3, false}, {group, 1, 5, true}, {apart, 0, 4, false}, {apart, 1, 6, true}};
+  rejoin(news);
+  rejoin(news_of(3, {2, 4}));
+  rejoin(news_of(4, {2, 3}));
+  const auto committed = to<wire::CommitBundle>(NodeId{2});
+  ASSERT_EQ(committed.size(), 1u);
+  EXPECT_EQ(committed[0].id, group);
+  const auto back = to<wire::ReturnBundle>(NodeId{2});
+  ASSERT_EQ(back.size(), 1u) << "two of its bundles would lie on one node";
+  EXPECT_EQ(back[0].id, apart);
+}
+
 }  // namespace
 }  // namespace mobula

@@ -135,6 +135,15 @@ TEST_F(NewHead, IsJoinedByANodeThatTheOneBeforeHadNotAnswered) {
   EXPECT_EQ(take<wire::HeadChanged>().size(), 2u);
 }
 
+TEST_F(NewHead, LearnsTheBundlesOfANodeThatWasTakenInAndNotToldWhoTheOthersAre) {
+  const wire::GroupId group{driver, 1};
+  from_head(wire::JoinReply{true, {}});
+  from_head(wire::ReserveBundle{group, 0, 3, 1000, Resources::cpus(1)});
+  EXPECT_FALSE(node->joined());
+  const wire::RejoinCluster told = this->told();
+  EXPECT_THAT(told.bundles, ElementsAre(wire::HeldBundle{group, 0, 3, false}));
+}
+
 TEST_F(NewHead, IsWaitedForAMinuteByQuestionsAboutNames) {
   view();
   node->on_head_lost(now);

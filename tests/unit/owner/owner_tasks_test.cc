@@ -458,6 +458,21 @@ TEST_F(OwnerTasks, AnIdleLeaseThatIsFoundDeadIsReplacedAtOnce) {
   EXPECT_EQ(number(first) + number(second), 3u);
 }
 
+TEST_F(OwnerTasks, ALeaseThatIsFoundDeadWhenWorkMovesToItGoesBackAtOnce) {
+  const RefHandle first = submit(), second = submit();
+  grant(worker_a);
+  ASSERT_EQ(calls.size(), 2u) << "one behind the other";
+  take<wire::LeaseReturn>();
+  dead = true;  // this one was killed before we had it
+  grant(worker_b);
+  dead = false;
+  EXPECT_EQ(take<wire::LeaseReturn>().size(), 1u) << "or it would be counted as one that can run what waits";
+  value(calls[0], 1);
+  ASSERT_EQ(calls.size(), 3u);
+  value(calls[2], 2);
+  EXPECT_EQ(number(first) + number(second), 3u);
+}
+
 TEST_F(OwnerTasks, TellsTheNodeWhereATaskMayGoAndHowUrgentItIs) {
   TaskOptions options;
   options.placement.labels["zone"] = "a";
