@@ -179,11 +179,18 @@ void SimNode::arrive(const ProcessId& to, Frame frame) {
 void SimNode::bounce(const Frame& frame) {
   if (frame.from.slot == 0) return;
   world_.probe("frame.bounced");
-  wire::ProcessDied died{frame.to, {}};
-  died.death.description = "is gone";
+  Bytes answer;
+  if (frame.to.node != id_) {
+    answer = wire::encode(wire::NodeDied{frame.to.node, "it is not a member of this cluster"});
+  } else {
+    wire::ProcessDied died{frame.to, {}};
+    died.death.description = "is gone";
+    answer = wire::encode(died);
+  }
   // After what the node tells of its death, which says how it died.
-  after(milliseconds(5), [this, to = frame.from, died] {
-    if (alive_) forward({FrameKind::message, node_process(id_), to, 0, wire::encode(died)});
+  const auto told = std::make_shared<Bytes>(std::move(answer));
+  after(milliseconds(5), [this, to = frame.from, told] {
+    if (alive_) forward({FrameKind::message, node_process(id_), to, 0, std::move(*told)});
   });
 }
 
