@@ -44,19 +44,22 @@ Policy<T>::Policy(const PolicySpec& spec) : spec_(spec) {
 }
 
 template <class T>
-AlignedVector<T> Policy<T>::initial_parameters(std::uint64_t seed) const {
+AlignedVector<T> Policy<T>::initial_parameters(std::uint64_t seed, bool orthogonal) const {
   AlignedVector<T> parameters(layout_.size());
   Random random(seed, Stream::parameters);
   if (actor_memory_) actor_memory_->initialize(parameters.data(), random);
   if (own_) {
     if constexpr (std::is_same_v<T, float>) own_->initialize(seed, own_offsets_, parameters.data());
+  } else if (!orthogonal) {
+    actor_->initialize_uniform(parameters.data(), random);
   } else if (shared()) {
     actor_->initialize(parameters.data(), 0.01, 1.0, random);
   } else {
     actor_->initialize(parameters.data(), 0.01, random);
   }
   if (critic_memory_) critic_memory_->initialize(parameters.data(), random);
-  if (critic_) critic_->initialize(parameters.data(), 1.0, random);
+  if (critic_ && orthogonal) critic_->initialize(parameters.data(), 1.0, random);
+  if (critic_ && !orthogonal) critic_->initialize_uniform(parameters.data(), random);
   if (continuous()) {
     const ParameterBlock& block = layout_.block("actor.log_std");
     for (int r = 0; r < block.rows; ++r) {

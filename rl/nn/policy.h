@@ -91,8 +91,9 @@ class Policy {
   std::size_t mean_offset() const { return mean_; }
   std::size_t scale_offset() const { return scale_; }
 
-  // Orthogonal weights (gain sqrt 2 hidden, 0.01 policy head, 1 value head), from Random(seed, Stream::parameters).
-  AlignedVector<T> initial_parameters(std::uint64_t seed) const;
+  // Orthogonal weights (gain sqrt 2 hidden, 0.01 policy head, 1 value head), or uniform ones (layers with memory are
+  // orthogonal all the same), from Random(seed, Stream::parameters).
+  AlignedVector<T> initial_parameters(std::uint64_t seed, bool orthogonal = true) const;
 
   // One row of observations as the networks see it.
   void normalize(const T* parameters, const float* observation, T* out) const;

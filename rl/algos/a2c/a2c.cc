@@ -18,6 +18,7 @@ OptimizerOptions optimizer_of(const A2cOptions& o) {
 ActorCriticSettings settings_of(const EnvironmentInfo& info, const A2cOptions& o) {
   return {.algorithm = "A2C",
           .policy = actor_critic_spec(info, o),
+          .ortho_init = o.ortho_init,
           .n_envs = o.n_envs,
           .n_steps = o.n_steps,
           .rounds = static_cast<std::uint32_t>(std::max(1, kStepsInAnIteration / (o.n_envs * o.n_steps))),

@@ -67,7 +67,7 @@ struct ActorCriticLearner::State {
         seed(run_seed),
         total_steps(steps),
         policy(s.policy),
-        parameters(policy.initial_parameters(run_seed)),
+        parameters(policy.initial_parameters(run_seed, s.ortho_init)),
         optimizer(policy.trainable(), s.optimizer),
         objective(make_objective()),
         observation_normalizer(s.policy.normalize_observation ? info.observation_size : 0),

@@ -24,6 +24,7 @@ namespace mobula::rl {
 struct ActorCriticSettings {
   std::string algorithm;  // "PPO": for messages
   nn::PolicySpec policy;
+  bool ortho_init = true;  // see nn::Policy::initial_parameters
   int n_envs = 1;
   int n_steps = 1;
   std::uint32_t rounds = 1;   // updates in an iteration

@@ -6,6 +6,7 @@ namespace {
 template <class Options>
 ActorCriticSettings common(const EnvironmentInfo& info, const Options& o) {
   return {.policy = actor_critic_spec(info, o),
+          .ortho_init = o.ortho_init,
           .n_envs = o.n_envs,
           .n_steps = o.n_steps,
           .lag = o.deterministic ? o.lag : 0,

@@ -13,6 +13,7 @@ Schedule with_name(const Schedule& schedule, const std::string& name) {
 ActorCriticSettings settings_of(const EnvironmentInfo& info, const PpoOptions& o) {
   return {.algorithm = "PPO",
           .policy = actor_critic_spec(info, o),
+          .ortho_init = o.ortho_init,
           .n_envs = o.n_envs,
           .n_steps = o.n_steps,
           .gamma = o.gamma,

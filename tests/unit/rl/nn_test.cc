@@ -299,6 +299,32 @@ TEST(Policy, InitialHeadsHaveTheirGains) {
   EXPECT_THROW(policy.layout().block("actor.7.weight"), std::out_of_range);
 }
 
+TEST(Policy, UniformInitialWeightsAreThoseOfLinearLayers) {
+  const Policy<float> policy(discrete_spec());
+  const auto parameters = policy.initial_parameters(1, false);
+  for (const std::string network : {"actor", "critic"}) {
+    for (const std::string layer : {"0", "1", "head"}) {
+      const double bound = 1 / std::sqrt(layer == "0" ? 5.0 : 32.0);
+      double largest = 0, sum = 0;
+      int n = 0;
+      for (const std::string part : {".weight", ".bias"}) {
+        const auto& block = policy.layout().block(network + "." + layer + part);
+        for (int r = 0; r < block.rows; ++r) {
+          for (int c = 0; c < block.columns; ++c, ++n) {
+            const double x = parameters[block.offset + static_cast<std::size_t>(r) * block.stride + c];
+            largest = std::max(largest, std::fabs(x));
+            sum += x * x;
+          }
+        }
+      }
+      EXPECT_LE(largest, bound) << network << " " << layer;
+      EXPECT_GT(largest, 0.9 * bound) << network << " " << layer;
+      EXPECT_NEAR(sum / n, bound * bound / 3, bound * bound / std::sqrt(n)) << network << " " << layer;
+    }
+  }
+  EXPECT_NE(parameters, policy.initial_parameters(2, false));
+}
+
 TEST(Actor, ARowDoesNotDependOnItsBatch) {
   for (const bool box : {false, true}) {
     PolicySpec spec = discrete_spec();

@@ -34,6 +34,7 @@ struct A2cOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  bool ortho_init = true;
   bool use_sde = false;
   int sde_sample_freq = 0;
   std::string learner = "native";

@@ -41,6 +41,7 @@ struct ImpalaOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  bool ortho_init = true;
   std::string learner = "native";
   std::string device = "cpu";
   int learner_threads = 1;
@@ -117,6 +118,7 @@ struct AppoOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  bool ortho_init = true;
   std::string learner = "native";
   std::string device = "cpu";
   int learner_threads = 1;

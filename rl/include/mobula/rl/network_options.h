@@ -41,6 +41,8 @@ void describe_network(Fields& f, Options& o) {
     {.choices = {"none", "lstm", "gru"}, .help = "A layer with memory between the observation and the hidden layers."});
   f("memory_units", o.memory_units, {.min = 1, .max = 65536, .help = "Units of that layer."});
   f("log_std_init", o.log_std_init, {.help = "Initial log standard deviation of continuous actions."});
+  f("ortho_init", o.ortho_init,
+    {.help = "Weights begin orthogonal, small in the policy's head; no: uniform, as PyTorch's linear layers do."});
   if constexpr (requires { o.use_sde; }) describe_state_noise(f, o);
   describe_learner(f, o);
   if constexpr (requires { o.learner_threads; }) {

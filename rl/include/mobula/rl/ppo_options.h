@@ -40,6 +40,7 @@ struct PpoOptions {
   std::string memory = "none";
   int memory_units = 64;
   double log_std_init = 0.0;
+  bool ortho_init = true;
   bool use_sde = false;
   int sde_sample_freq = 0;
   std::string learner = "native";
