@@ -243,9 +243,14 @@ void check_same_run(const TrainOptions& options, const std::filesystem::path& fi
   const std::string stored = read_file(file);
   const std::string now = write_experiment(options);
   if (section("\n" + stored, "env") != section("\n" + now, "env")) refuse("environment");
-  if (section("\n" + stored, "algorithm") != section("\n" + now, "algorithm")) refuse("algorithm");
-  if (section("\n" + stored, "fairness") != section("\n" + now, "fairness")) refuse("fairness");
   const auto document = config::Document::load(file);
+  // The program that stored it may have had fewer settings: what it does not name is as it was before there was a
+  // choice.
+  TrainOptions before = options;
+  before.algorithm = algorithm_named(document.choose("algorithm.name", algorithm_names()));
+  read_algorithm(document, before.algorithm);
+  if (section("\n" + write_experiment(before), "algorithm") != section("\n" + now, "algorithm")) refuse("algorithm");
+  if (section("\n" + stored, "fairness") != section("\n" + now, "fairness")) refuse("fairness");
   if (document.text("seed") != std::to_string(options.seed)) refuse("seed");
 }
 

@@ -165,6 +165,16 @@ TEST(Resuming, IsRefusedForAnotherRun) {
   EXPECT_THAT(refused("env: {name: cartpole, time_limit: 9}\nseed: 3\n"), HasSubstr("its environment differs"));
   EXPECT_THAT(refused("env: {name: identity_box}\nseed: 3\n"), HasSubstr("its environment differs"));
   EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\nalgorithm: {lr: 1}\n"), HasSubstr("its algorithm differs"));
+
+  // What an older program stored lacks a setting.
+  std::string older = write_experiment(options);
+  const std::string setting = "  ortho_init: true\n";
+  ASSERT_NE(older.find(setting), std::string::npos);
+  older.erase(older.find(setting), setting.size());
+  write_file(scratch / "config.yaml", older);
+  EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\n"), "accepted");
+  EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\nalgorithm: {ortho_init: false}\n"),
+              HasSubstr("its algorithm differs"));
 }
 
 }  // namespace
