@@ -73,15 +73,10 @@ double Controller::upper_bound(const Part& part) const {
   const double value = s * measure.value(window_.totals(), part.what);
   const std::size_t n = window_.episodes();
   if (n < 3 || std::isnan(value)) return std::numeric_limits<double>::quiet_NaN();
-  std::vector<std::uint32_t> times(n, 1);
   std::vector<double> without;
-  for (std::size_t k = 0; k < n; ++k) {
-    times[k] = 0;
-    const double v = s * measure.value(window_.totals(times.data()), part.what);
-    times[k] = 1;
-    if (std::isnan(v)) return v;  // all samples of a group lie in one episode
-    without.push_back(v);
-  }
+  window_.for_each_without_one(
+      [&](const GroupTotals& totals) { without.push_back(s * measure.value(totals, part.what)); });
+  // NaN: all samples of a group lie in one episode.
   double mean = 0, squares = 0;
   for (const double v : without) mean += v / static_cast<double>(n);
   for (const double v : without) squares += (v - mean) * (v - mean);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <tuple>
 
 namespace mobula::rl {
 
@@ -61,11 +60,12 @@ void GroupStatistics::merge(const GroupStatistics& other) {
 }
 
 void GroupStatistics::keep_newest(std::size_t episodes) {
-  while (episodes_.size() > episodes) {
-    episodes_.erase(std::min_element(episodes_.begin(), episodes_.end(), [](const auto& a, const auto& b) {
-      return std::tuple(a.first.second, a.first.first) < std::tuple(b.first.second, b.first.first);
-    }));
-  }
+  if (episodes_.size() <= episodes) return;
+  std::vector<Id> ages;  // episode first
+  for (const auto& [id, cells] : episodes_) ages.emplace_back(id.second, id.first);
+  const auto oldest = ages.begin() + static_cast<std::ptrdiff_t>(ages.size() - episodes);
+  std::nth_element(ages.begin(), oldest, ages.end());
+  for (auto old = ages.begin(); old != oldest; ++old) episodes_.erase({old->second, old->first});
 }
 
 GroupTotals GroupStatistics::totals() const {
@@ -87,6 +87,27 @@ GroupTotals GroupStatistics::totals(const std::uint32_t* times) const {
     }
   }
   return {keys_, std::move(sums), episodes};
+}
+
+void GroupStatistics::for_each_without_one(const std::function<void(const GroupTotals&)>& visit) const {
+  std::vector<GroupTotals::Cell> all(keys_.size());
+  for (const auto& [id, cells] : episodes_) {
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      all[i].count += cells[i].count;
+      all[i].milli += cells[i].milli;
+      all[i].above += cells[i].above;
+    }
+  }
+  const auto left = static_cast<std::int64_t>(episodes_.size()) - 1;
+  for (const auto& [id, cells] : episodes_) {
+    auto sums = all;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      sums[i].count -= cells[i].count;
+      sums[i].milli -= cells[i].milli;
+      sums[i].above -= cells[i].above;
+    }
+    visit({keys_, std::move(sums), left});
+  }
 }
 
 }  // namespace mobula::rl

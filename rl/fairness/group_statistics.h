@@ -4,6 +4,7 @@
 #include <mobula/rl/group_totals.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <utility>
 #include <vector>
@@ -27,6 +28,8 @@ class GroupStatistics {
   GroupTotals totals() const;
   /// With the k-th episode (in order of env and episode) counted times[k] times.
   GroupTotals totals(const std::uint32_t* times) const;
+  /// The totals of all episodes but one, for each in order of env and episode.
+  void for_each_without_one(const std::function<void(const GroupTotals&)>& visit) const;
 
   template <class Archive>
   void save(Archive& archive) const {

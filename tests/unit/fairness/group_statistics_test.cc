@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
 
 #include "rl/fairness/measure.h"
 #include "tests/unit/fairness/episodes.h"
@@ -27,6 +30,41 @@ TEST(GroupStatistics, MergeInAnyOrderToTheSameTotals) {
   EXPECT_DOUBLE_EQ(two.totals().mean("wait", "main"), 2);
   EXPECT_DOUBLE_EQ(two.totals().mean("wait", "side"), 39);
   EXPECT_DOUBLE_EQ(two.totals().long_rate("wait", "side"), 2 / 5.0);
+}
+
+TEST(GroupStatistics, KeepTheNewestEpisodesWhateverTheEnvironment) {
+  GroupStatistics statistics(60);
+  for (std::uint32_t env = 0; env < 3; ++env) {
+    for (std::uint32_t number = 0; number < 4; ++number) {
+      EpisodeEnd end = episode(env, {static_cast<double>(10 * number + env)}, {});
+      end.episode = number;
+      statistics.add(end);
+    }
+  }
+  statistics.keep_newest(5);  // the last of each, and of those before the ones of the greater environments
+  EXPECT_EQ(statistics.episodes(), 5u);
+  EXPECT_DOUBLE_EQ(statistics.totals().mean("wait", "main"), (30 + 31 + 32 + 21 + 22) / 5.0);
+  statistics.keep_newest(9);
+  EXPECT_EQ(statistics.episodes(), 5u);
+}
+
+TEST(GroupStatistics, LeaveEachEpisodeOutInTurn) {
+  GroupStatistics statistics(60);
+  statistics.add(episode(0, {1, 2}, {70}));
+  statistics.add(episode(1, {3}, {}));
+  statistics.add(episode(2, {}, {5, 90}));
+  std::vector<std::uint32_t> times(3, 1);
+  std::size_t k = 0;
+  statistics.for_each_without_one([&](const GroupTotals& totals) {
+    times[k] = 0;
+    const GroupTotals expected = statistics.totals(times.data());
+    for (const char* group : {"", "main", "side"}) {
+      EXPECT_EQ(*totals.find("wait", group), *expected.find("wait", group)) << k << group;
+    }
+    EXPECT_EQ(totals.episodes(), expected.episodes());
+    times[k++] = 1;
+  });
+  EXPECT_EQ(k, 3u);
 }
 
 TEST(Measure, TakesAGapApartIntoItsSigns) {
