@@ -232,26 +232,30 @@ void check_same_run(const TrainOptions& options, const std::filesystem::path& fi
                      " differs from what was asked for now (stored in " + file.string() +
                      "); only stop, evaluate, checkpoint and workers may change");
   };
-  // The stored environment may not be registered in this program, so its section is compared as text.
-  const auto section = [](const std::string& text, const std::string& name) {
-    const auto begin = text.find("\n" + name + ":\n");
-    if (begin == std::string::npos) return std::string();
-    auto end = begin + name.size() + 2;
-    while ((end = text.find('\n', end)) != std::string::npos && end + 1 < text.size() && text[end + 1] == ' ') ++end;
-    return text.substr(begin, end - begin);
+  const auto stored = config::Document::load(file);
+  const auto now = config::Document::parse(write_experiment(options), "options");
+  if (stored.text("env.name") != now.text("env.name")) refuse("environment");
+  // What the stored file does not name has its default: the program that wrote it may have had fewer settings.
+  const auto environment = [&](const config::Document& document) {
+    const auto held = options.env.make_config();
+    const auto wrappers = read_environment(document, "env", held->fields());
+    return config::dump_group(held->fields(), {}) + wrappers_yaml(wrappers);
   };
-  const std::string stored = read_file(file);
-  const std::string now = write_experiment(options);
-  if (section("\n" + stored, "env") != section("\n" + now, "env")) refuse("environment");
-  const auto document = config::Document::load(file);
-  // The program that stored it may have had fewer settings: what it does not name is as it was before there was a
-  // choice.
-  TrainOptions before = options;
-  before.algorithm = algorithm_named(document.choose("algorithm.name", algorithm_names()));
-  read_algorithm(document, before.algorithm);
-  if (section("\n" + write_experiment(before), "algorithm") != section("\n" + now, "algorithm")) refuse("algorithm");
-  if (section("\n" + stored, "fairness") != section("\n" + now, "fairness")) refuse("fairness");
-  if (document.text("seed") != std::to_string(options.seed)) refuse("seed");
+  if (environment(stored) != environment(now)) refuse("environment");
+  if (stored.choose("algorithm.name", algorithm_names()) != name_of(options.algorithm)) refuse("algorithm");
+  const auto algorithm = [&](const config::Document& document) {
+    AlgorithmOptions read = algorithm_named(name_of(options.algorithm));
+    read_algorithm(document, read);
+    return std::visit([](const auto& each) { return config::dump(each); }, read);
+  };
+  if (algorithm(stored) != algorithm(now)) refuse("algorithm");
+  const auto fairness = [](const config::Document& document) {
+    Top top{TrainOptions()};
+    config::read(document, "", top, {"env", "algorithm"});
+    return config::dump(top.fairness);
+  };
+  if (fairness(stored) != fairness(now)) refuse("fairness");
+  if (stored.text("seed") != std::to_string(options.seed)) refuse("seed");
 }
 
 std::string problem_with(const TrainOptions& options) {

@@ -166,15 +166,24 @@ TEST(Resuming, IsRefusedForAnotherRun) {
   EXPECT_THAT(refused("env: {name: identity_box}\nseed: 3\n"), HasSubstr("its environment differs"));
   EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\nalgorithm: {lr: 1}\n"), HasSubstr("its algorithm differs"));
 
-  // What an older program stored lacks a setting.
+  EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\nfairness: {long_above: 5}\n"),
+              HasSubstr("its fairness differs"));
+  EXPECT_THAT(refused("env: {name: cartpole, wrappers: [{frame_stack: 2}]}\nseed: 3\n"),
+              HasSubstr("its environment differs"));
+
+  // What an older program stored lacks settings.
   std::string older = write_experiment(options);
-  const std::string setting = "  ortho_init: true\n";
-  ASSERT_NE(older.find(setting), std::string::npos);
-  older.erase(older.find(setting), setting.size());
+  for (const std::string setting : {"  ortho_init: true\n", "  long_above: 60\n", "  time_limit: 500\n"}) {
+    ASSERT_NE(older.find(setting), std::string::npos) << setting;
+    older.erase(older.find(setting), setting.size());
+  }
   write_file(scratch / "config.yaml", older);
   EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\n"), "accepted");
   EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\nalgorithm: {ortho_init: false}\n"),
               HasSubstr("its algorithm differs"));
+  EXPECT_THAT(refused("env: {name: cartpole, time_limit: 9}\nseed: 3\n"), HasSubstr("its environment differs"));
+  EXPECT_THAT(refused("env: {name: cartpole}\nseed: 3\nfairness: {long_above: 5}\n"),
+              HasSubstr("its fairness differs"));
 }
 
 }  // namespace
