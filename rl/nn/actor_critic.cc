@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "rl/nn/own_network.h"
+#include "rl/nn/squashed.h"
 
 namespace mobula::rl::nn {
 namespace {
@@ -86,6 +87,18 @@ void ActorCritic::forward(const float* parameters, const float* observations, co
   }
 }
 
+void ActorCritic::give(int rows, float* actions) const {
+  const PolicySpec& spec = policy_.spec();
+  const int dimensions = spec.action.dimensions;
+  const bool squash = spec.squash_output && policy_.continuous();
+  for (int r = 0; r < rows; ++r) {
+    for (int d = 0; d < dimensions; ++d) {
+      const float x = chosen_[d * kLd + r];
+      actions[r * dimensions + d] = squash ? from_unit(spec.action, std::tanh(x)) : x;
+    }
+  }
+}
+
 void ActorCritic::draw_noise(std::span<Random> random) {
   if (state_noise_) state_noise_->draw(random);
 }
@@ -138,11 +151,7 @@ void ActorCritic::sample(std::span<const float> parameters, std::span<const floa
         policy_.continuous() ? draw(gaussian_) : draw(categorical_);
       }
     }
-    for (int r = 0; r < rows; ++r) {
-      for (int d = 0; d < dimensions; ++d) {
-        actions[static_cast<std::size_t>(first + r) * dimensions + d] = chosen_[d * kLd + r];
-      }
-    }
+    give(rows, actions + static_cast<std::size_t>(first) * dimensions);
     if (log_probs) std::copy_n(log_prob, rows, log_probs + first);
     if (values) std::copy_n(value_.data(), rows, values + first);
   }
@@ -168,11 +177,7 @@ void ActorCritic::mode(std::span<const float> parameters, std::span<const float>
         categorical_.mode(chosen_.data() + r, kLd);
       }
     }
-    for (int r = 0; r < rows; ++r) {
-      for (int d = 0; d < dimensions; ++d) {
-        actions[static_cast<std::size_t>(first + r) * dimensions + d] = chosen_[d * kLd + r];
-      }
-    }
+    give(rows, actions + static_cast<std::size_t>(first) * dimensions);
   }
 }
 

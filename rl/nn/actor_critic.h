@@ -31,6 +31,8 @@ class ActorCritic final : public Actor {
   // Rows first .. first + rows - 1 of what was bound. With `act` the head is computed and the memories move on.
   void forward(const float* parameters, const float* observations, const std::uint8_t* masks, int first, int rows,
                bool act, bool value);
+  // The actions of the first `rows` lanes of chosen_, one after the other.
+  void give(int rows, float* actions) const;
 
   Policy<float> policy_;
   Mlp<float>::Workspace actor_workspace_, critic_workspace_;

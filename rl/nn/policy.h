@@ -38,6 +38,7 @@ struct PolicySpec {
   Memory memory = Memory::none;  // a layer with memory between the observation and the hidden layers
   int memory_units = 64;
   bool value_function = true;
+  bool squash_output = false;  // of a box, without log probabilities: actions are tanh of what they were, in its bounds
   bool state_dependent_noise = false;  // of a box: gSDE, see state_noise.h
   bool correlated_noise = false;       // who acts keeps an Ornstein-Uhlenbeck process; see squashed.h
   std::string network = {};            // a library with a network of the user's in place of all that; see own_network.h

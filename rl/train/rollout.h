@@ -26,8 +26,8 @@ template <class Archive>
 void serialize(Archive& archive, PolicySpec& spec) {
   archive(spec.kind, spec.observation_size, spec.action, spec.hidden, spec.activation, spec.log_std_init,
           spec.normalize_observation, spec.shared_trunk, spec.memory, spec.memory_units, spec.value_function,
-          spec.state_dependent_noise, spec.correlated_noise, spec.network, spec.dueling, spec.atoms, spec.v_min,
-          spec.v_max);
+          spec.squash_output, spec.state_dependent_noise, spec.correlated_noise, spec.network, spec.dueling, spec.atoms,
+          spec.v_min, spec.v_max);
 }
 template <class Archive>
 void serialize(Archive& archive, Exploration& exploration) {

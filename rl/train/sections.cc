@@ -71,6 +71,7 @@ std::string policy_section(const nn::PolicySpec& spec, std::span<const float> pa
   json["memory"] = kMemories[static_cast<int>(spec.memory)];
   json["memory_units"] = spec.memory_units;
   json["value_function"] = spec.value_function;
+  if (spec.squash_output) json["squash_output"] = true;
   if (spec.state_dependent_noise) json["state_dependent_noise"] = true;
   if (!spec.network.empty()) json["network"] = spec.network;
   if (spec.kind != nn::PolicySpec::Kind::actor_critic) json["kind"] = kPolicies[static_cast<int>(spec.kind)];
@@ -124,6 +125,7 @@ StoredPolicy policy_from_section(const std::string& bytes) {
     policy.spec.memory = static_cast<nn::Memory>(which - kMemories);
     policy.spec.memory_units = json_integer<int>(json, "memory_units", 64);
     policy.spec.value_function = json.value("value_function", true);
+    policy.spec.squash_output = json.value("squash_output", false);
     policy.spec.state_dependent_noise = json.value("state_dependent_noise", false);
     policy.spec.network = json.value("network", "");
     const std::string policy_kind = json.value("kind", kPolicies[0]);

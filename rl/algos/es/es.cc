@@ -55,13 +55,16 @@ RunningMoments moments_of(std::span<const float> numbers) {
 }  // namespace
 
 EvolutionSettings settings_of(const EnvironmentInfo& info, const ArsOptions& o) {
+  nn::PolicySpec policy = policy_of(info, o);
+  policy.squash_output = o.squash_output;
   return {.algorithm = "ARS",
-          .policy = policy_of(info, o),
+          .policy = std::move(policy),
           .n_directions = o.n_delta,
           .n_top = o.n_top.value_or(o.n_delta),
           .deviation = o.delta_std,
           .lr = o.lr,
           .zero_policy = o.zero_policy,
+          .ortho_init = false,
           .bonus = o.alive_bonus_offset};
 }
 
@@ -110,7 +113,7 @@ struct EvolutionLearner::State {
         seed(run_seed),
         total_steps(steps),
         policy(s.policy),
-        parameters(policy.initial_parameters(run_seed)),
+        parameters(policy.initial_parameters(run_seed, s.ortho_init)),
         optimizer(policy.trainable(), nn::AdamOptions{.weight_decay = s.weight_decay}),
         moments(s.policy.normalize_observation ? static_cast<std::size_t>(s.policy.observation_size) : 0) {
     if (s.zero_policy) std::fill_n(parameters.begin(), policy.trainable(), 0.0f);

@@ -25,7 +25,8 @@ struct EvolutionSettings {
   Schedule deviation = 0.05;
   Schedule lr = 0.02;
   bool zero_policy = false;
-  double bonus = 0;  // added to the reward of a step
+  bool ortho_init = true;  // else uniformly drawn, as PyTorch does
+  double bonus = 0;        // added to the reward of a step
   // ranks false: parameters += lr / (n_top s + 1e-6) * sum over directions of (R+ - R-) direction, with s the standard
   // deviation of the 2 n_top returns (Mania et al. 2018). ranks true: Adam's step along
   // 1 / (2 n deviation) * sum of (u+ - u-) direction, with u the ranks of all returns spread over [-0.5, 0.5]

@@ -36,6 +36,25 @@ TEST(Ars, EqualReturnsMoveNothing) {
   for (const double weight : direction_weights(settings, 0.05, std::vector<float>(6, 2.5f))) EXPECT_EQ(weight, 0.0);
 }
 
+// The most likely action is tanh of the network's output, in the bounds of the box.
+TEST(Ars, SquashedActionsStayInTheBox) {
+  nn::PolicySpec spec;
+  spec.observation_size = 1;
+  spec.action = {ActionSpace::Kind::box, {}, 2, -2.0f, 4.0f};
+  spec.hidden = {};
+  spec.value_function = false;
+  const nn::Policy<float> policy(spec);
+  auto parameters = policy.initial_parameters(3);
+  for (std::size_t k = 0; k < policy.trainable(); ++k) parameters[k] *= 100;  // else 0.01 of a usual size
+  const float observation = 1.5f;
+  float plain[2], squashed[2];
+  nn::make_actor(spec)->mode(parameters, {&observation, 1}, {}, plain);
+  spec.squash_output = true;
+  nn::make_actor(spec)->mode(parameters, {&observation, 1}, {}, squashed);
+  for (int d = 0; d < 2; ++d) EXPECT_NEAR(squashed[d], 1 + 3 * std::tanh(plain[d]), 1e-6) << d;
+  EXPECT_GT(std::abs(plain[0] - plain[1]), 0.1);
+}
+
 // Salimans et al.: returns become ranks over [-0.5, 0.5]; what is equal shares its rank.
 TEST(Es, WeightsAreDifferencesOfCenteredRanks) {
   EvolutionSettings settings;

@@ -23,6 +23,7 @@ struct ArsOptions {
   bool zero_policy = true;
   double alive_bonus_offset = 0.0;
   bool normalize_observation = false;
+  bool squash_output = false;
   std::vector<int> hidden = {};
   std::string activation = "tanh";
 
@@ -37,6 +38,8 @@ struct ArsOptions {
       {.help = "Added to the reward of every step, to undo a bonus for being alive."});
     f("normalize_observation", normalize_observation,
       {.help = "Shift and scale observations by their running mean and deviation (V2)."});
+    f("squash_output", squash_output,
+      {.help = "Pass actions of a box through tanh into its bounds, instead of clipping them."});
     f("hidden", hidden, {.min = 1, .max = 65536, .help = "Widths of hidden layers; empty: a linear policy."});
     f("activation", activation,
       {.choices = {"tanh", "relu", "elu", "gelu", "silu"}, .help = "Activation of the hidden layers."});

@@ -73,7 +73,7 @@ struct TrainResult {
                            ///< "constraint_not_met"
   Progress progress;
   double wall_seconds = 0;
-  double cpu_seconds = 0;               ///< of all processes
+  double cpu_seconds = 0;               ///< of all processes, since this one began
   StageSeconds stages;                  ///< where the wall time went, over all resumptions
   double training_return_mean = 0;      ///< of the last 100 training episodes (NaN if none ended)
   Estimate training_return;             ///< the same with its interval, as though the policy had stood still
