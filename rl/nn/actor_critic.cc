@@ -129,7 +129,7 @@ void ActorCritic::sample(std::span<const float> parameters, std::span<const floa
         if (state_noise_) {
           chosen_[d * kLd + r] =
               head_[d * kLd + r] + state_noise_->shift(features + static_cast<std::ptrdiff_t>(r) * width_of_features,
-                                                       variances_[d * kLd + r], static_cast<std::size_t>(first + r), d,
+                                                       variances_[d * kLd + r], static_cast<std::size_t>(first) + r, d,
                                                        random[first + r]);
           continue;
         }
