@@ -4,6 +4,17 @@
 #include <limits>
 
 namespace mobula::rl {
+namespace {
+
+void add_times(std::int64_t times, const std::vector<GroupTotals::Cell>& cells, std::vector<GroupTotals::Cell>& sums) {
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    sums[i].count += times * cells[i].count;
+    sums[i].milli += times * cells[i].milli;
+    sums[i].above += times * cells[i].above;
+  }
+}
+
+}  // namespace
 
 const GroupTotals::Cell* GroupTotals::find(std::string_view metric, std::string_view group) const {
   for (std::size_t i = 0; i < keys_->size() && i < cells_.size(); ++i) {
@@ -80,32 +91,18 @@ GroupTotals GroupStatistics::totals(const std::uint32_t* times) const {
     const std::int64_t n = times ? times[k++] : 1;
     episodes += n;
     if (n == 0) continue;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      sums[i].count += n * cells[i].count;
-      sums[i].milli += n * cells[i].milli;
-      sums[i].above += n * cells[i].above;
-    }
+    add_times(n, cells, sums);
   }
   return {keys_, std::move(sums), episodes};
 }
 
 void GroupStatistics::for_each_without_one(const std::function<void(const GroupTotals&)>& visit) const {
   std::vector<GroupTotals::Cell> all(keys_.size());
-  for (const auto& [id, cells] : episodes_) {
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      all[i].count += cells[i].count;
-      all[i].milli += cells[i].milli;
-      all[i].above += cells[i].above;
-    }
-  }
+  for (const auto& [id, cells] : episodes_) add_times(1, cells, all);
   const auto left = static_cast<std::int64_t>(episodes_.size()) - 1;
   for (const auto& [id, cells] : episodes_) {
     auto sums = all;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      sums[i].count -= cells[i].count;
-      sums[i].milli -= cells[i].milli;
-      sums[i].above -= cells[i].above;
-    }
+    add_times(-1, cells, sums);
     visit({keys_, std::move(sums), left});
   }
 }
