@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -68,12 +69,19 @@ ProcessTime ProcessTime::here() {
   return {this_host(), static_cast<std::int32_t>(::getpid()), used_by(RUSAGE_SELF)};
 }
 
+CpuMeter::CpuMeter() {
+  static std::atomic<bool> later = false;
+  if (!later.exchange(true)) return;
+  before_ = of_this_machine();
+  own_before_ = used_by(RUSAGE_SELF);
+}
+
 void CpuMeter::report(const ProcessTime& worker) {
   reported_[{worker.host, worker.pid}] = worker.cpu_seconds;
 }
 
 double CpuMeter::reported_seconds() const {
-  double total = used_by(RUSAGE_SELF);
+  double total = used_by(RUSAGE_SELF) - own_before_;
   for (const auto& [process, seconds] : reported_) {
     if (process != std::pair(this_host(), static_cast<std::int32_t>(::getpid()))) total += seconds;
   }
@@ -81,10 +89,15 @@ double CpuMeter::reported_seconds() const {
 }
 
 double CpuMeter::seconds() const {
-  double total = used_by(RUSAGE_SELF) + used_by(RUSAGE_CHILDREN);
+  double total = of_this_machine() - before_;
   for (const auto& [process, seconds] : reported_) {
     if (process.first != this_host()) total += seconds;
   }
+  return total;
+}
+
+double CpuMeter::of_this_machine() const {
+  double total = used_by(RUSAGE_SELF) + used_by(RUSAGE_CHILDREN);
   const auto all = processes();
   std::vector<pid_t> family{::getpid()};
   for (std::size_t i = 0; i < family.size(); ++i) {

@@ -21,9 +21,11 @@ struct ProcessTime {
   }
 };
 
-/// Processor time of a run, in seconds since this process began.
+/// Processor time of a run, in seconds: of the first one in this process since the process began, for its start belongs
+/// to it; of a later one since the meter was made. Runs at the same time count each other's.
 class CpuMeter {
  public:
+  CpuMeter();
   void report(const ProcessTime& worker);
 
   /// This process and the workers as far as they reported. Cheap.
@@ -33,6 +35,9 @@ class CpuMeter {
   double seconds() const;
 
  private:
+  double of_this_machine() const;
+
+  double before_ = 0, own_before_ = 0;
   std::map<std::pair<std::string, std::int32_t>, double> reported_;
 };
 

@@ -27,6 +27,7 @@ struct Top {
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
   FairnessOptions fairness;
+  double average_last;
 
   explicit Top(const TrainOptions& o)
       : experiment(o.experiment),
@@ -35,7 +36,8 @@ struct Top {
         stop(o.stop),
         evaluate(o.evaluate),
         checkpoint(o.checkpoint),
-        fairness(o.fairness) {}
+        fairness(o.fairness),
+        average_last(o.average_last) {}
 
   void describe(Fields& f) {
     f("experiment", experiment, {.help = "Names the run directory, runs/<experiment>-<n>."});
@@ -49,6 +51,10 @@ struct Top {
     f("evaluate", evaluate, {.help = "Evaluation of the frozen policy on held-out episodes."});
     f("checkpoint", checkpoint, {.help = "What is kept on disk to go on from."});
     f("fairness", fairness, {.help = "Groups, and limits that the policy has to keep."});
+    f("average_last", average_last,
+      {.min = 0,
+       .max = 1,
+       .help = "Share of the run, at its end, over which the trained policy's parameters are averaged; 0: the last."});
   }
   std::string problem() const {
     const bool plain = !experiment.empty() && experiment.size() <= 100 && experiment.front() != '.' &&
@@ -176,6 +182,7 @@ TrainOptions read_experiment(const config::Document& document) {
   options.evaluate = top.evaluate;
   options.checkpoint = top.checkpoint;
   options.fairness = top.fairness;
+  options.average_last = top.average_last;
 
   std::vector<std::string> names;
   for (const auto& spec : registered_environments()) names.push_back(spec.name);
@@ -249,12 +256,13 @@ void check_same_run(const TrainOptions& options, const std::filesystem::path& fi
     return std::visit([](const auto& each) { return config::dump(each); }, read);
   };
   if (algorithm(stored) != algorithm(now)) refuse("algorithm");
-  const auto fairness = [](const config::Document& document) {
+  const auto top_of = [](const config::Document& document) {
     Top top{TrainOptions()};
     config::read(document, "", top, {"env", "algorithm"});
-    return config::dump(top.fairness);
+    return top;
   };
-  if (fairness(stored) != fairness(now)) refuse("fairness");
+  if (config::dump(top_of(stored).fairness) != config::dump(top_of(now).fairness)) refuse("fairness");
+  if (top_of(stored).average_last != top_of(now).average_last) refuse("average_last");
   if (stored.text("seed") != std::to_string(options.seed)) refuse("seed");
 }
 

@@ -1,5 +1,6 @@
 #include <mobula/rl/train.h>
 
+#include <array>
 #include <exception>
 #include <string>
 
@@ -15,16 +16,21 @@ namespace mobula::rl {
 namespace {
 
 /// Some held-out episodes of the first baseline, or of the untrained policy, tell what is reported and how far episodes
-/// lie apart.
+/// lie apart. Few are enough for most; nothing is refused for what only a few said.
 std::string problem_with_pilot(const TrainOptions& options) {
-  constexpr int kEpisodes = 4;
+  constexpr std::array kEpisodes{4, 64};
   if (options.fairness.constraints.empty()) return {};
   const auto learner = make_learner(options.env.info, options.algorithm, options.seed, options.stop.env_steps);
   EvaluationActor actor(actor_setup(options, learner->spec()));
-  const EvaluationResult pilot =
-      actor.play(Array<float>(learner->policy()),
-                 {.count = kEpisodes, .baseline = options.env.info.baseline_names.empty() ? -1 : 0});
-  return rl::problem_with_pilot(options.fairness, options.env.info, pilot.episodes, options.evaluate.episodes);
+  std::string problem;
+  for (const int episodes : kEpisodes) {
+    const EvaluationResult pilot =
+        actor.play(Array<float>(learner->policy()),
+                   {.count = episodes, .baseline = options.env.info.baseline_names.empty() ? -1 : 0});
+    problem = rl::problem_with_pilot(options.fairness, options.env.info, pilot.episodes, options.evaluate.episodes);
+    if (problem.empty()) break;
+  }
+  return problem;
 }
 
 }  // namespace

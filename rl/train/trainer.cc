@@ -91,8 +91,9 @@ Checkpoint Trainer::state(const Evaluator& evaluator) const {
   counters.stages = stages_of_run();
   counters.returns.assign(returns_.begin(), returns_.end());
   checkpoint.add("counters", to_json(counters));
-  checkpoint.add("policy", policy_section(learner_->spec(), learner_->policy()));
+  checkpoint.add("policy", policy_section(learner_->spec(), trained_policy()));
   checkpoint.add("learner", as_text(learner_->save()));
+  if (!average_.empty()) checkpoint.add("average", as_text(encode_to_bytes(average_)));
   checkpoint.add("fairness", as_text(fairness_.save()));
   checkpoint.add("environments",
                  as_text(encode_to_bytes(free_sampler_ ? free_sampler_->snapshots() : sampler_.snapshots())));
@@ -116,6 +117,10 @@ void Trainer::load(const Checkpoint& checkpoint) {
   }
   progress_.iteration = checkpoint.iteration;
   progress_.env_steps = checkpoint.env_steps;
+  // A run that is now to be longer may not have come to what is averaged.
+  if (checkpoint.has("average") && averages()) {
+    average_ = decode_from_bytes<PolicyAverage>(as_bytes(checkpoint.section("average")));
+  }
   progress_.episodes = counters.episodes;
   progress_.env_restarts = counters.env_restarts;
   progress_.wall_seconds = counters.wall_seconds;
@@ -141,6 +146,16 @@ void Trainer::save_checkpoint(const Evaluator& evaluator) {
       "checkpoint", progress_,
       {{"file", file.lexically_relative(directory_->path()).string()}, {"bytes", std::filesystem::file_size(file)}});
   tell(callbacks_.on_checkpoint, CheckpointEvent{progress_, file});
+}
+
+bool Trainer::averages() const {
+  const double left = static_cast<double>(options_.stop.env_steps - progress_.env_steps);
+  return left < options_.average_last * static_cast<double>(options_.stop.env_steps);
+}
+
+std::vector<float> Trainer::trained_policy() const {
+  if (!average_.empty()) return average_.mean();
+  return {learner_->policy().begin(), learner_->policy().end()};
 }
 
 std::string Trainer::reason_to_stop() const {

@@ -17,6 +17,7 @@
 #include "rl/train/free_sampler.h"
 #include "rl/train/hooks.h"
 #include "rl/train/iteration_totals.h"
+#include "rl/train/policy_average.h"
 #include "rl/train/records.h"
 #include "rl/train/run_directory.h"
 #include "rl/train/run_log.h"
@@ -73,6 +74,9 @@ class Trainer {
   std::optional<Sampler::Collected> collect_freely(Runtime& runtime);  // the same
   const Ref<Array<float>>& weights(Runtime& runtime);
   Ref<Array<float>> behaviour(Runtime& runtime, int ahead);
+  bool averages() const;                      // the policies of this part of the run
+  std::vector<float> trained_policy() const;  // what is evaluated and stored
+  Ref<Array<float>> trained_weights(Runtime& runtime);
   void gate();
   void learn(const Sampler::Collected& collected, bool last, double collect_seconds, IterationTotals& totals);
   void restart_evaluations(Runtime& runtime, Evaluator& evaluator);
@@ -107,6 +111,7 @@ class Trainer {
   Sampler sampler_;
   std::optional<FreeSampler> free_sampler_;  // in its place, for learners that take what arrives
   Progress progress_;
+  PolicyAverage average_;
   std::deque<double> returns_;               // of the last 100 training episodes
   double wall_before_ = 0, cpu_before_ = 0;  // used before this resumption
   StageSeconds stages_before_;

@@ -35,7 +35,7 @@ Trainer::Outcome Trainer::evaluate_now_and_then(Runtime& runtime, Evaluator& eva
   evaluator.start({.progress = progress_,
                    .episodes = static_cast<int>(options_.evaluate.episodes),
                    .deterministic = options_.evaluate.deterministic},
-                  weights(runtime));
+                  trained_weights(runtime));
   return Outcome::done;
 }
 
@@ -56,7 +56,7 @@ Trainer::Outcome Trainer::evaluate_finally(Runtime& runtime, Evaluator& evaluato
   evaluator.grow(std::max({options_.workers, options_.evaluate.workers, 1}));
   for (const auto& request : final_requests(options_, progress_)) {
     if (interrupted()) return Outcome::interrupted;
-    evaluator.start(request, weights(runtime));
+    evaluator.start(request, trained_weights(runtime));
   }
   while (evaluator.pending() > 0) {
     if (const auto finished = evaluator.take(kGlance, meter_, &watch_)) deliver(*finished);

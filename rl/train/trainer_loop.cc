@@ -131,6 +131,12 @@ const Ref<Array<float>>& Trainer::weights(Runtime& runtime) {
   return weights_;
 }
 
+Ref<Array<float>> Trainer::trained_weights(Runtime& runtime) {
+  if (average_.empty()) return weights(runtime);
+  const auto span = stages_.span(Stage::broadcast);
+  return runtime.put(Array<float>(trained_policy()));
+}
+
 void Trainer::learn(const Sampler::Collected& collected, bool last, double collect_seconds, IterationTotals& totals) {
   const auto span = stages_.span(Stage::update);
   const auto began = Clock::now();
@@ -154,6 +160,7 @@ void Trainer::learn(const Sampler::Collected& collected, bool last, double colle
   totals.add(learner_->learn(collected.fragment));
   weights_ = {};
   progress_ = next;
+  if (averages()) average_.add(learner_->policy());
   totals.update_seconds += seconds_since(began);
   log_deaths();
   if (!last) return;

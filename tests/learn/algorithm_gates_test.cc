@@ -40,6 +40,18 @@ TEST(Gates, ArsReaches500OnCartPoleIn50kSteps) {
   passes(environment<CartPole>("cartpole"), ArsOptions{.lr = 0.018, .delta_std = 0.1, .n_delta = 2}, 50'000, 475);
 }
 
+// No published score of these two on CartPole: what its other rows have.
+TEST(Gates, EsReaches475OnCartPoleIn300kSteps) {
+  passes(environment<CartPole>("cartpole_es"), EsOptions{.lr = 0.05, .noise_std = 0.05, .n_directions = 16}, 300'000,
+         475);
+}
+
+TEST(Gates, DiscreteSacReaches475OnCartPoleIn30kSteps) {
+  passes(environment<CartPole>("cartpole_discrete_sac"),
+         SacOptions{.lr = 1e-3, .batch_size = 64, .learning_starts = 1000, .ent_coef = 0.5, .hidden = {64, 64}}, 30'000,
+         475);
+}
+
 TEST(Gates, RecurrentPpoReaches450OnStatelessCartPoleIn100kSteps) {
   passes(environment<StatelessCartPole>("stateless_cartpole"),
          PpoOptions{.lr = Schedule::linear(1e-3, 0),

@@ -8,13 +8,17 @@
 #include <mobula/rl/train.h>
 #include <mobula/runtime.h>
 
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "rl/envs/pendulum.h"
 #include "tests/learn/kill_worker.h"
 #include "tests/unit/train/scratch.h"
 
@@ -29,12 +33,32 @@ constexpr bool kLong = false;
 #define PREFIX Algorithms
 #endif
 
+/// Pendulum that counts what it is pushed: a cost of every step, and a total that a limit can be on.
+struct Pushed : Pendulum {
+  using Pendulum::Pendulum;
+  static constexpr std::array<std::string_view, 1> cost_names{"push"}, group_names{"all"};
+  Observation reset(Random& random) {
+    pushed = 0;
+    return Pendulum::reset(random);
+  }
+  Step<Observation> step(const Action& action, Random& random) {
+    last = {{std::fabs(action.value[0])}, {0}};
+    pushed += std::lround(1000 * std::fabs(action.value[0]));
+    return Pendulum::step(action, random);
+  }
+  Annotation<1> annotate() const { return last; }
+  void report(EpisodeReport& out) const { out.add_total("push", "", pushed); }
+  Annotation<1> last{};
+  std::int64_t pushed = 0;
+};
+
 struct Run {
   std::string name;
   const char* env;
   AlgorithmOptions algorithm;
   std::int64_t short_steps, long_steps;
-  bool threads = false;  // has learner_threads
+  bool threads = false;      // has learner_threads
+  bool constrained = false;  // a limit that the untrained policy breaks, so that its multipliers move
 };
 void PrintTo(const Run& run, std::ostream* out) {
   *out << run.name;
@@ -102,19 +126,33 @@ std::vector<Run> runs() {
           {"td3_ornstein_uhlenbeck", "pendulum", td3("ornstein_uhlenbeck"), 2'000, 20'000},
           {"td3_parameter_noise", "pendulum", td3("parameter"), 2'000, 20'000},
           {"ars", "cartpole", ArsOptions{.delta_std = 0.1, .n_delta = 4}, 20'000, 200'000},
-          {"es", "cartpole", EsOptions{.n_directions = 8}, 20'000, 200'000}};
+          {"es", "cartpole", EsOptions{.n_directions = 8}, 20'000, 200'000},
+          {"ppo_constrained", "intersection", ppo, 8'192, 200'000, true, true},
+          {"a2c_constrained", "intersection", A2cOptions{}, 8'192, 200'000, true, true},
+          {"appo_constrained", "intersection", AppoOptions{.n_envs = 8, .n_steps = 32}, 8'192, 200'000, true, true},
+          {"sac_constrained", "pushed", sac("policy"), 2'000, 20'000, false, true}};
 }
 
 TrainOptions options_of(const Run& run) {
   TrainOptions options;
   options.experiment = run.name;
-  options.env = *find_environment(run.env);
+  const std::string env = run.env;
+  options.env = env == "pushed" ? environment<Pushed>(env) : *find_environment(env);
   options.algorithm = run.algorithm;
   options.seed = 7;
   options.workers = 0;
   options.stop.env_steps = kLong ? run.long_steps : run.short_steps;
   options.evaluate.episodes = 1;
   options.write = false;
+  if (run.constrained) {
+    options.evaluate.episodes = 300;  // as many as the limits ask for
+    if (env == "pushed") {
+      options.fairness.constraints = {{.metric = "push", .at_most = 50}};
+    } else {
+      options.env.config = "episode_length: 300\n";
+      options.fairness.constraints = {{.metric = "mean_wait_gap", .at_most = 1}};
+    }
+  }
   return options;
 }
 

@@ -153,24 +153,31 @@ std::array<double, kStates> approvals_of(const TrainOptions& options, std::span<
 struct Length {
   double ent_coef = 0;  // where too little, the best policy jumps from one side of the limit to the other
   int n_epochs = 2;
-  double lr = 0.03, integral = 0.003;
-  std::int64_t env_steps = 0;
+  Schedule lr = Schedule::linear(0.03, 0.005);
+  double integral = 0.003;
+  std::int64_t env_steps = 40'000'000;
+  double least = 0.001;  // limit that held-out episodes can tell from 0
 };
 
-Length length_for(double gamma) {
-  if (gamma < 0.92) return {.ent_coef = 0.008, .env_steps = 20'000'000};
-  if (gamma < 0.97) return {.ent_coef = 0.012, .env_steps = 40'000'000};
-  return {.ent_coef = 0.015, .n_epochs = 1, .lr = 0.02, .integral = 0.0015, .env_steps = 120'000'000};
+Length length_for(double gamma, double eps) {
+  if (gamma < 0.92) return {.ent_coef = 0.008, .least = 0.002};
+  if (gamma < 0.97) return {.ent_coef = 0.012};
+  // Between the gap at which 0.98 of the optimum is lost and the one that is too large there is 0.007 with a limit of
+  // 0, 0.014 with one of 0.05.
+  return {.ent_coef = 0.015,
+          .n_epochs = 1,
+          .lr = Schedule::linear(0.02, 0.003),
+          .integral = 0.002,
+          .env_steps = eps > 0 ? 120'000'000 : 240'000'000};
 }
 
 TrainOptions constrained(const Process& process, double eps, std::uint64_t seed) {
-  const Length length = length_for(process.gamma);
+  const Length length = length_for(process.gamma, eps);
   TrainOptions options;
   options.experiment = "lending";
   options.env = environment<Lending>("lending");
   // No hidden layer: a table. Rewards and advantages as they are, so that ent_coef is a temperature in their unit.
   options.algorithm = PpoOptions{.lr = length.lr,
-                                 .lr_schedule = "linear",
                                  .n_envs = 256,
                                  .n_steps = 256,
                                  .batch_size = 32768,
@@ -181,13 +188,14 @@ TrainOptions constrained(const Process& process, double eps, std::uint64_t seed)
                                  .normalize_advantage = false,
                                  .hidden = {}};
   options.stop.env_steps = length.env_steps;
+  options.average_last = 0.5;  // the multiplier follows a gap that is measured with an error twice as large as its room
   options.seed = seed;
   options.workers = 0;
-  options.evaluate = {.episodes = 10'000, .deterministic = false};
+  options.evaluate = {.episodes = 100'000, .deterministic = false};  // as many as a limit of 0.001 asks for
   // The limit is held against the estimate itself, for the policy is judged by its true gap, which may be 0.005 larger
-  // than the limit. Training holds a little less; what cannot be measured to be 0 is to be half of the 0.005.
+  // than the limit. Training holds a little less; what cannot be measured to be 0 is to be near it.
   options.fairness.constraints = {
-      {.metric = "share_approved_gap", .at_most = std::max(eps - 0.005, 0.0025), .confidence = 0.51}};
+      {.metric = "share_approved_gap", .at_most = std::max(eps - 0.003, length.least), .confidence = 0.51}};
   options.fairness.multiplier = {
       .proportional = 0.03, .integral = length.integral, .derivative = 0, .margin = 0, .window = 10'000};
   return options;
@@ -214,6 +222,27 @@ int at_optimum(const json& document, const json& optimum, int seeds) {
   return good;
 }
 
+struct Limit {
+  const char* name;
+  double gamma, eps;
+  friend void PrintTo(const Limit& limit, std::ostream* out) { *out << limit.name; }
+};
+constexpr std::array kLimits{Limit{"discount_90_limit_5", 0.9, 0.05}, Limit{"discount_90_limit_0", 0.9, 0.0},
+                             Limit{"discount_95_limit_1", 0.95, 0.01}, Limit{"discount_99_limit_5", 0.99, 0.05},
+                             Limit{"discount_99_limit_0", 0.99, 0.0}};
+
+/// Calls visit(document, optimum) for each linear programme of lending that has a limit.
+template <class Visit>
+void for_each_optimum(const Visit& visit) {
+  golden::for_each_case("fairness", "cmdp_lp", [&](const json& document, const json& optimum) {
+    if (optimum.at("model") == "lending" && optimum.contains("eps")) visit(document, optimum);
+  });
+}
+
+bool is_of(const Limit& limit, const json& optimum) {
+  return optimum.at("gamma") == limit.gamma && optimum.at("eps") == limit.eps;
+}
+
 TEST(FairLending, TheOptimumsPolicyHasItsValueAndItsGap) {
   int cases = 0;
   golden::for_each_case("fairness", "cmdp_lp", [&](const json& document, const json& optimum) {
@@ -230,15 +259,24 @@ TEST(FairLending, TheOptimumsPolicyHasItsValueAndItsGap) {
   EXPECT_GT(cases, 0);
 }
 
-// Ten seeds each. docs/internals/learning_notes.md says how far this is from all of them.
-TEST(FairLending, PpoReachesTheConstrainedOptimumOnTenOfTenSeeds) {
+TEST(FairLending, EveryLimitOfTheReferenceIsLearnt) {
+  for_each_optimum([](const json&, const json& optimum) {
+    EXPECT_TRUE(std::ranges::any_of(kLimits, [&](const Limit& limit) { return is_of(limit, optimum); })) << optimum;
+  });
+}
+
+class ConstrainedOptimum : public testing::TestWithParam<Limit> {};
+INSTANTIATE_TEST_SUITE_P(FairLending, ConstrainedOptimum, testing::ValuesIn(kLimits),
+                         [](const auto& parameter) { return std::string(parameter.param.name); });
+
+TEST_P(ConstrainedOptimum, IsReachedByPpoOnTenOfTenSeeds) {
   int cases = 0;
-  golden::for_each_case("fairness", "cmdp_lp", [&](const json& document, const json& optimum) {
-    if (optimum.at("model") != "lending" || !optimum.contains("eps")) return;
+  for_each_optimum([&](const json& document, const json& optimum) {
+    if (!is_of(GetParam(), optimum)) return;
     ++cases;
     EXPECT_EQ(at_optimum(document, optimum, 10), 10);
   });
-  EXPECT_GT(cases, 0);
+  EXPECT_EQ(cases, 1);
 }
 
 }  // namespace

@@ -38,8 +38,15 @@ inline void record_gate(const TrainOptions& options, double wanted, const nlohma
   const char* file = std::getenv("MOBULA_GATE_RESULTS");
   if (file == nullptr) return;
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  const std::string learner = std::visit(
+      [](const auto& algorithm) -> std::string {
+        if constexpr (requires { algorithm.learner; }) return algorithm.learner;
+        return "native";
+      },
+      options.algorithm);
   const nlohmann::json line{{"gate", std::string(test->test_suite_name()) + "." + test->name()},
                             {"algorithm", name_of(options.algorithm)},
+                            {"learner", learner},
                             {"environment", options.experiment},
                             {"wanted", wanted},
                             {"seeds", seeds}};

@@ -53,14 +53,31 @@ TEST(Result, OfOneEpisodeHasNoInterval) {
   EXPECT_TRUE(file.at("return_ci95")[0].is_null());
 }
 
+void use_processor_time(double seconds) {
+  const double until = ProcessTime::here().cpu_seconds + seconds;
+  volatile double sum = 0;
+  while (ProcessTime::here().cpu_seconds < until) {
+    for (int i = 0; i < 10000; ++i) sum = sum + i;
+  }
+}
+
 TEST(CpuMeter, CountsThisProcessAndItsChildren) {
   const CpuMeter meter;
   const double before = meter.seconds();
-  volatile double sum = 0;
-  while (ProcessTime::here().cpu_seconds < before + 0.05) {
-    for (int i = 0; i < 10000; ++i) sum = sum + i;
-  }
+  use_processor_time(0.05);
   EXPECT_GE(meter.seconds(), before + 0.05);
+}
+
+TEST(CpuMeter, OfALaterRunLeavesOutWhatWasBeforeIt) {
+  const CpuMeter earlier;
+  use_processor_time(0.05);
+  const CpuMeter later;
+  EXPECT_LT(later.seconds(), 0.04);
+  EXPECT_LT(later.reported_seconds(), 0.04);
+  use_processor_time(0.05);
+  EXPECT_GE(later.seconds(), 0.05);
+  EXPECT_GE(later.reported_seconds(), 0.05);
+  EXPECT_GE(earlier.seconds(), later.seconds() + 0.05);
 }
 
 TEST(CpuMeter, CountsAWorkerOfThisMachineOnce) {

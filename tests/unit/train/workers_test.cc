@@ -122,6 +122,10 @@ TrainOptions dqn_5k() {
 TrainOptions sac_5k() {
   return off_policy(environment<Deadly<Pendulum>>("deadly_pendulum"), SacOptions{});
 }
+TrainOptions sac_gsde_5k() {
+  return off_policy(environment<Deadly<Pendulum>>("deadly_pendulum"),
+                    SacOptions{.use_sde = true, .sde_sample_freq = 4});
+}
 TrainOptions discrete_sac_5k() {
   return off_policy(environment<Deadly<CartPole>>("deadly_cartpole"), SacOptions{});
 }
@@ -221,6 +225,7 @@ INSTANTIATE_TEST_SUITE_P(TorchLearner, OnWorkers,
                                          Case{"RecurrentPpo", &by_torch<&recurrent>}, Case{"A2c", &by_torch<&a2c>},
                                          Case{"Impala", &by_torch<&impala>}, Case{"Appo", &by_torch<&appo>},
                                          Case{"Dqn", &by_torch<&dqn_5k>}, Case{"Sac", &by_torch<&sac_5k>},
+                                         Case{"SacGsde", &by_torch<&sac_gsde_5k>},
                                          Case{"DiscreteSac", &by_torch<&discrete_sac_5k>},
                                          Case{"Td3", &by_torch<&td3_5k>}),
                          [](const auto& one) { return std::string(one.param.name); });

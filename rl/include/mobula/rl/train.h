@@ -60,6 +60,9 @@ struct TrainOptions {
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
   FairnessOptions fairness;
+  /// Share of stop.env_steps, at the end, over which the trained policy's parameters are averaged; 0: it is the last
+  /// one. Training itself goes on from the last one.
+  double average_last = 0;
 
   std::filesystem::path run_directory = {};  ///< new or empty; by default runs/<experiment>-<n> with the next free n
   bool write = true;                         ///< false: no run directory, nothing touches the disk
@@ -73,7 +76,7 @@ struct TrainResult {
                            ///< "constraint_not_met"
   Progress progress;
   double wall_seconds = 0;
-  double cpu_seconds = 0;               ///< of all processes, since this one began
+  double cpu_seconds = 0;               ///< of all processes; of the first run since this one began
   StageSeconds stages;                  ///< where the wall time went, over all resumptions
   double training_return_mean = 0;      ///< of the last 100 training episodes (NaN if none ended)
   Estimate training_return;             ///< the same with its interval, as though the policy had stood still

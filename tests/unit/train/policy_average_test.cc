@@ -1,0 +1,120 @@
+// The trained policy as a mean over the end of a run.
+#include <gmock/gmock.h>
+#include <mobula/rl/policy.h>
+
+#include <map>
+
+#include "tests/unit/train/scratch.h"
+#include "tests/unit/train/small_run.h"
+
+namespace mobula::rl {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::int64_t kRounds = 12;  // of small_cartpole()
+
+TrainOptions small_run(const std::filesystem::path& directory, double average_last) {
+  TrainOptions options = small_cartpole();
+  options.workers = 0;
+  options.write = true;
+  options.run_directory = directory;
+  options.checkpoint.every = 1;
+  options.checkpoint.keep = kRounds;
+  options.average_last = average_last;
+  return options;
+}
+
+std::vector<float> parameters_in(const std::filesystem::path& run) {
+  const Policy policy = Policy::load(run);
+  return {policy.parameters().begin(), policy.parameters().end()};
+}
+
+TEST(PolicyAverage, IsTheMeanOfThePoliciesOfTheEndAndChangesNothingInTraining) {
+  Runtime runtime = in_process();
+  const Scratch scratch;
+  std::map<std::int64_t, std::vector<float>> after;
+  Callbacks keep;
+  keep.on_checkpoint = [&](const CheckpointEvent& event) {
+    after[event.progress.iteration] = parameters_in(event.file);
+  };
+  const TrainResult last = train(runtime, small_run(scratch / "last", 0), keep);
+  ASSERT_EQ(after.size(), static_cast<std::size_t>(kRounds));
+  const TrainResult mean = train(runtime, small_run(scratch / "mean", 0.25));
+  EXPECT_EQ(mean.parameters_sha256, last.parameters_sha256);
+
+  const auto averaged = parameters_in(scratch / "mean");
+  ASSERT_EQ(averaged.size(), after[kRounds].size());
+  EXPECT_NE(averaged, after[kRounds]);
+  for (std::size_t k = 0; k < averaged.size(); ++k) {
+    double sum = 0;
+    for (std::int64_t round = kRounds - 2; round <= kRounds; ++round) sum += static_cast<double>(after[round][k]);
+    EXPECT_EQ(averaged[k], static_cast<float>(sum / 3)) << k;
+  }
+}
+
+TEST(PolicyAverage, IsWhatIsEvaluated) {
+  Runtime runtime = in_process();
+  const Scratch scratch;
+  // Of all the rounds of a rate that falls to 0: far from the last one.
+  const TrainResult mean = train(runtime, small_run(scratch / "mean", 1));
+  const TrainResult last = train(runtime, small_run(scratch / "last", 0));
+  EXPECT_NE(mean.find("trained")->front().second.value, last.find("trained")->front().second.value);
+}
+
+TEST(PolicyAverage, IsTheSameWhereverTheRunIsStoppedAndResumed) {
+  Runtime runtime = in_process();
+  const Scratch scratch;
+  train(runtime, small_run(scratch / "whole", 0.5));
+  for (const std::int64_t cut : {3, 6, 7, 11}) {
+    TrainOptions options = small_run(scratch / std::to_string(cut), 0.5);
+    std::int64_t done = 0;
+    options.interrupted = [&] { return done == cut; };
+    Callbacks count;
+    count.on_update = [&](const UpdateEvent& event) { done = event.progress.iteration; };
+    EXPECT_TRUE(train(runtime, options, count).interrupted);
+    options.interrupted = {};
+    resume(runtime, options);
+    EXPECT_EQ(parameters_in(options.run_directory), parameters_in(scratch / "whole")) << "cut at " << cut;
+  }
+}
+
+TEST(PolicyAverage, BelongsToTheRun) {
+  Runtime runtime = in_process();
+  const Scratch scratch;
+  TrainOptions options = small_run(scratch / "run", 0.5);
+  train(runtime, options);
+  options.average_last = 0.25;
+  try {
+    resume(runtime, options);
+    FAIL() << "it went on";
+  } catch (const TrainError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("its average_last differs from what was asked for now"));
+  }
+  options.average_last = 1.5;
+  try {
+    train(runtime, options);
+    FAIL() << "it began";
+  } catch (const TrainError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("average_last"));
+    EXPECT_THAT(error.what(), HasSubstr("expected a number in [0, 1]"));
+  }
+}
+
+TEST(PolicyAverage, BeginsAnewInARunThatIsMadeLonger) {
+  Runtime runtime = in_process();
+  const Scratch scratch;
+  const auto run = [&](const char* name, std::int64_t rounds) {
+    TrainOptions options = small_run(scratch / name, 0.25);
+    ppo(options).lr_schedule = "constant";  // so that the shorter run is the beginning of the longer one
+    options.stop.env_steps = 256 * rounds;
+    return options;
+  };
+  train(runtime, run("whole", kRounds));
+  train(runtime, run("longer", 4));
+  resume(runtime, run("longer", kRounds));
+  EXPECT_EQ(parameters_in(scratch / "longer"), parameters_in(scratch / "whole"));
+}
+
+}  // namespace
+}  // namespace mobula::rl
