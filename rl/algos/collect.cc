@@ -47,9 +47,13 @@ void sample_perturbed(AnyVecEnv& env, nn::Actor& actor, std::span<const float> p
 }  // namespace
 
 std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<const float> parameters,
-                                std::uint32_t iteration, const nn::Exploration& exploration, Fragment& f) {
+                                std::uint32_t iteration, const nn::Exploration& exploration, Fragment& f,
+                                SamplingSeconds* seconds) {
+  StepTimer timer;
   if (exploration.perturbation > 0) {
-    return play_directions(env, actor, parameters, iteration, exploration.perturbation, f);
+    auto episodes = play_directions(env, actor, parameters, iteration, exploration.perturbation, f, timer);
+    if (seconds) *seconds = timer.seconds();
+    return episodes;
   }
   const FragmentLayout& layout = f.layout;
   const int envs = env.size();
@@ -70,6 +74,7 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
   const std::span<float> states = f.last_states;
   std::copy(f.initial_states.begin(), f.initial_states.end(), states.begin());
   for (int t = 0; t < layout.steps; ++t) {
+    timer.begin(t);
     const std::size_t at = t * row;
     const auto observations = env.observations();
     for (int n = 0; n < envs; ++n) {
@@ -79,6 +84,7 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
     }
     std::copy(observations.begin(), observations.end(), f.observations.begin() + at * width);
     std::copy(env.masks().begin(), env.masks().end(), f.masks.begin() + at * layout.mask_size);
+    timer.carried();
     float* actions = f.actions.data() + at * layout.action_size;
     if (t == 0 || (exploration.resample_every > 0 && t % exploration.resample_every == 0)) actor.draw_noise(random);
     if (exploration.parameter_noise > 0 && !exploration.uniform) {
@@ -89,7 +95,9 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
       actor.sample(parameters, observations, env.masks(), random, exploration, actions, f.log_probs.data() + at,
                    values ? f.values.data() + at : nullptr);
     }
+    timer.inferred();
     env.step({actions, row * layout.action_size});
+    timer.stepped();
 
     std::copy(env.costs().begin(), env.costs().end(), f.costs.begin() + at * layout.costs);
     std::copy(env.groups().begin(), env.groups().end(), f.groups.begin() + at * layout.costs);
@@ -118,6 +126,7 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
       std::fill(memory.begin(), memory.end(), 0.0f);
     }
     ended.insert(ended.end(), env.ended().begin(), env.ended().end());
+    timer.carried();
   }
   const auto last = env.observations();
   for (int n = 0; n < envs; ++n) {
@@ -129,6 +138,7 @@ std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<cons
   if (state) actor.bind_states(states);
   std::copy(env.masks().begin(), env.masks().end(), f.last_masks.begin());
   if (values) actor.values(parameters, last, f.last_values.data());
+  if (seconds) *seconds = timer.seconds();
   return ended;
 }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "rl/algos/sampling_seconds.h"
 #include "rl/buffers/fragment.h"
 #include "rl/nn/actor.h"
 
@@ -19,8 +20,10 @@ namespace mobula::rl {
 // `iteration` numbers the fragments of a run: the random numbers that actions are drawn with are
 // Random(env.options().seed, Stream::action, environment's index, iteration). So the bytes depend on the parameters,
 // the exploration, the state of the environments, the seed and the iteration only. Throws std::runtime_error, naming
-// environment and step, when an observation or reward is not finite.
+// environment and step, when an observation or reward is not finite. `seconds`, where given, is set to where the time
+// went.
 std::vector<EpisodeEnd> collect(AnyVecEnv& env, nn::Actor& actor, std::span<const float> parameters,
-                                std::uint32_t iteration, const nn::Exploration& exploration, Fragment& fragment);
+                                std::uint32_t iteration, const nn::Exploration& exploration, Fragment& fragment,
+                                SamplingSeconds* seconds = nullptr);
 
 }  // namespace mobula::rl

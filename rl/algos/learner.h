@@ -87,6 +87,11 @@ class Learner {
   virtual std::int64_t env_steps() const = 0;   // consumed
   virtual std::uint32_t iteration() const = 0;  // rounds done: what collect() is to be given next
 
+  // So far in this process: seconds spent on rewards, advantages and targets, and the floating-point operations of the
+  // products that the updates could not do without (0: there are none, or they are not known).
+  virtual double advantage_seconds() const { return 0; }
+  virtual double operations() const { return 0; }
+
   // The whole state: parameters, moments, normalisers, buffers, progress of the schedules. load() throws
   // std::runtime_error if the bytes are of another learner; this one is then as it was.
   virtual std::vector<std::byte> save() const = 0;

@@ -69,34 +69,46 @@ ProcessTime ProcessTime::here() {
   return {this_host(), static_cast<std::int32_t>(::getpid()), used_by(RUSAGE_SELF)};
 }
 
+ProcessTime ProcessTime::since(const ProcessTime& start) {
+  ProcessTime time = here();
+  time.cpu_seconds -= start.cpu_seconds;
+  return time;
+}
+
 CpuMeter::CpuMeter() {
   static std::atomic<bool> later = false;
   if (!later.exchange(true)) return;
-  before_ = of_this_machine();
+  before_ = family().seconds;
   own_before_ = used_by(RUSAGE_SELF);
 }
 
 void CpuMeter::report(const ProcessTime& worker) {
-  reported_[{worker.host, worker.pid}] = worker.cpu_seconds;
+  Reported& known = reported_[{worker.host, worker.pid}];
+  if (worker.cpu_seconds < known.of_the_last) known.of_earlier_actors += known.of_the_last;
+  known.of_the_last = worker.cpu_seconds;
 }
 
 double CpuMeter::reported_seconds() const {
   double total = used_by(RUSAGE_SELF) - own_before_;
   for (const auto& [process, seconds] : reported_) {
-    if (process != std::pair(this_host(), static_cast<std::int32_t>(::getpid()))) total += seconds;
+    if (process == std::pair(this_host(), static_cast<std::int32_t>(::getpid()))) continue;
+    total += seconds.of_earlier_actors + seconds.of_the_last;
   }
   return total;
 }
 
 double CpuMeter::seconds() const {
-  double total = of_this_machine() - before_;
+  const Family all = family();
+  double total = all.seconds - before_;
   for (const auto& [process, seconds] : reported_) {
-    if (process.first != this_host()) total += seconds;
+    // A worker of a runtime that others use, too, is no descendant.
+    if (process.first == this_host() && all.processes.contains(process.second)) continue;
+    total += seconds.of_earlier_actors + seconds.of_the_last;
   }
   return total;
 }
 
-double CpuMeter::of_this_machine() const {
+CpuMeter::Family CpuMeter::family() {
   double total = used_by(RUSAGE_SELF) + used_by(RUSAGE_CHILDREN);
   const auto all = processes();
   std::vector<pid_t> family{::getpid()};
@@ -112,7 +124,7 @@ double CpuMeter::of_this_machine() const {
       }
     }
   }
-  return total;
+  return {{family.begin(), family.end()}, total};
 }
 
 }  // namespace mobula::rl

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -11,10 +12,12 @@ namespace mobula::rl {
 struct ProcessTime {
   std::string host;
   std::int32_t pid = 0;
-  double cpu_seconds = 0;  ///< user and system, since the process began
+  double cpu_seconds = 0;  ///< user and system, since the process began, or since an actor was made in it
 
   /// Of the calling process.
   static ProcessTime here();
+  /// Of the calling process, since `start` in it.
+  static ProcessTime since(const ProcessTime& start);
   template <class Archive>
   void serialize(Archive& archive) {
     archive(host, pid, cpu_seconds);
@@ -26,19 +29,27 @@ struct ProcessTime {
 class CpuMeter {
  public:
   CpuMeter();
+  /// What an actor says of its process, since the actor was made.
   void report(const ProcessTime& worker);
 
   /// This process and the workers as far as they reported. Cheap.
   double reported_seconds() const;
   /// This process, all that descend from it on this machine (also those that ended and were waited for), and what
-  /// workers on other machines reported. Looks at every process of the machine.
+  /// other workers reported. Looks at every process of the machine.
   double seconds() const;
 
  private:
-  double of_this_machine() const;
+  struct Family {
+    std::set<std::int32_t> processes;
+    double seconds = 0;
+  };
+  static Family family();
+  struct Reported {
+    double of_earlier_actors = 0, of_the_last = 0;
+  };
 
   double before_ = 0, own_before_ = 0;
-  std::map<std::pair<std::string, std::int32_t>, double> reported_;
+  std::map<std::pair<std::string, std::int32_t>, Reported> reported_;
 };
 
 }  // namespace mobula::rl

@@ -51,7 +51,7 @@ EvaluationResult EvaluationActor::play(const Array<float>& parameters, const Eva
       for (const auto& metric : setup_.metrics) metric(result.episodes.back().report);
     }
   }
-  result.time = ProcessTime::here();
+  result.time = ProcessTime::since(made_);
   return result;
 }
 

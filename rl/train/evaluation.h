@@ -47,6 +47,7 @@ class EvaluationActor {
 
  private:
   const ActorSetup setup_;
+  const ProcessTime made_ = ProcessTime::here();
   const std::unique_ptr<nn::Actor> actor_;
 };
 

@@ -1,5 +1,7 @@
 #include "rl/train/experiment.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -322,6 +324,12 @@ std::vector<std::string> advice(const TrainOptions& options) {
         }
       },
       options.algorithm);
+  if (options.average_last > 0 && (options.stop.return_mean || options.stop.wall_seconds)) {
+    notes.push_back(
+        "average_last counts from the end at stop.env_steps: if the run stops by another rule before its "
+        "last " +
+        fmt::format("{:g}", 100 * options.average_last) + " %, the last policy is kept");
+  }
   // With constraints this is refused: none could be promised to be kept.
   if (options.fairness.constraints.empty()) {
     if (std::string overload = overload_of(options.env); !overload.empty()) notes.push_back("env: " + overload);

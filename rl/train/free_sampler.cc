@@ -115,6 +115,7 @@ std::optional<FreeSampler::Collected> FreeSampler::collect(Runtime& runtime, con
 }
 
 FreeSampler::Collected FreeSampler::merge() {
+  const auto began = std::chrono::steady_clock::now();
   Fragment whole = whole_.write();
   Collected collected{{.fragment = whole_.read(), .ended = {}, .costs = {}}, {}};
   const int count = envs_in_group();
@@ -127,9 +128,10 @@ FreeSampler::Collected FreeSampler::merge() {
     collected.versions.insert(collected.versions.end(), static_cast<std::size_t>(count), part.version);
     collected.add(
         in_order_of_time(std::move(part.result.ended), fragment, part.group * static_cast<std::size_t>(count)));
-    collected.costs.merge(part.result.costs);
+    collected.add(part.result);
     groups_[part.group].handed_out = std::move(part.result.snapshots);
   }
+  collected.merged_since(began);
   return collected;
 }
 

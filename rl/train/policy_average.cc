@@ -4,6 +4,12 @@
 
 namespace mobula::rl {
 
+void PolicyAverage::begin(double step) {
+  if (step == begin_) return;
+  *this = {};
+  begin_ = step;
+}
+
 void PolicyAverage::add(std::span<const float> parameters) {
   sums_.resize(parameters.size());
   for (std::size_t k = 0; k < sums_.size(); ++k) sums_[k] += static_cast<double>(parameters[k]);

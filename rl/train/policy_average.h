@@ -6,10 +6,12 @@
 
 namespace mobula::rl {
 
-/// The mean of a policy's parameters over the end of a run (Polyak and Juditsky 1992): of the policy after each round,
-/// with equal weights. Value type.
+/// The mean of a policy's parameters over the end of a run (Polyak and Juditsky 1992): of the policy after each round
+/// past some step, with equal weights. Value type.
 class PolicyAverage {
  public:
+  /// Of what follows this step of the run; begun for another one, it is begun anew.
+  void begin(double step);
   void add(std::span<const float> parameters);
   bool empty() const { return count_ == 0; }
   /// Only if not empty().
@@ -17,10 +19,11 @@ class PolicyAverage {
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(sums_, count_);
+    archive(begin_, sums_, count_);
   }
 
  private:
+  double begin_ = -1;
   std::vector<double> sums_;
   std::int64_t count_ = 0;
 };

@@ -98,6 +98,14 @@ std::string result_json(const TrainOptions& options, const TrainResult& result) 
   for (std::size_t i = 0; i < stage_names.size(); ++i) {
     json["stage_seconds"][std::string(stage_names[i])] = result.stages.seconds[i];
   }
+  json["time_split"] = {{"environment", result.work.environment},
+                        {"inference", result.work.inference},
+                        {"transfer", result.work.transfer},
+                        {"advantage", result.work.advantage},
+                        {"update", result.stages[Stage::update] - result.work.advantage},
+                        {"broadcast", result.stages[Stage::broadcast]},
+                        {"idle", result.work.idle}};
+  json["learner_floor_share"] = json_number(result.learner_floor_share);
   json["cpu_seconds"] = result.cpu_seconds;
   json["training_return_mean"] = json_number(result.training_return_mean);
   const Metrics* trained = result.find("trained");

@@ -1,5 +1,7 @@
 #include "rl/train/rollout.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -56,6 +58,7 @@ void CostSums::merge(const CostSums& other) {
 }
 
 RolloutResult RolloutActor::collect(const Array<float>& parameters, const RolloutCall& call) {
+  const auto began = std::chrono::steady_clock::now();
   std::unique_ptr<AnyVecEnv>& envs = envs_[call.first];
   if (!envs || envs->size() != call.count) {
     envs = setup_.factory(setup_.config, {.count = call.count, .first = call.first, .seed = setup_.seed});
@@ -72,7 +75,7 @@ RolloutResult RolloutActor::collect(const Array<float>& parameters, const Rollou
   }
 
   RolloutResult result;
-  result.ended = rl::collect(*envs, *actor_, parameters, call.iteration, call.exploration, fragment);
+  result.ended = rl::collect(*envs, *actor_, parameters, call.iteration, call.exploration, fragment, &result.seconds);
   for (auto& end : result.ended) {
     for (const auto& metric : setup_.metrics) metric(end.report);
   }
@@ -81,7 +84,9 @@ RolloutResult RolloutActor::collect(const Array<float>& parameters, const Rollou
   result.costs = sum_costs(ConstFragment(layout, std::as_bytes(std::span<const FragmentLine>(memory.span()))),
                            envs->info().group_names.size());
   result.fragment = std::move(memory).finish();
-  result.time = ProcessTime::here();
+  result.time = ProcessTime::since(made_);
+  const std::chrono::duration<double> all = std::chrono::steady_clock::now() - began;
+  result.seconds.transfer += std::max(0.0, all.count() - result.seconds.total());
   return result;
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "rl/algos/sampling_seconds.h"
 #include "rl/nn/actor.h"
 #include "rl/train/cpu_meter.h"
 
@@ -93,10 +94,11 @@ struct RolloutResult {
   std::vector<EpisodeEnd> ended;
   CostSums costs;
   ProcessTime time;
+  SamplingSeconds seconds;
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(fragment, snapshots, ended, costs, time);
+    archive(fragment, snapshots, ended, costs, time, seconds);
   }
 };
 
@@ -110,6 +112,7 @@ class RolloutActor {
 
  private:
   const ActorSetup setup_;
+  const ProcessTime made_ = ProcessTime::here();
   const std::unique_ptr<nn::Actor> actor_;
   std::map<std::uint32_t, std::unique_ptr<AnyVecEnv>> envs_;  // by the first
 };

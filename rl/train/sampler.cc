@@ -72,7 +72,21 @@ void Sampler::Collected::add(std::vector<EpisodeEnd> more) {
   }
 }
 
+void Sampler::Collected::add(const RolloutResult& part) {
+  costs.merge(part.costs);
+  seconds += part.seconds;
+  const ProcessTime own = ProcessTime::here();
+  if (part.time.pid == own.pid && part.time.host == own.host) here += part.seconds.total();
+}
+
+void Sampler::Collected::merged_since(std::chrono::steady_clock::time_point began) {
+  const std::chrono::duration<double> merging = std::chrono::steady_clock::now() - began;
+  seconds.transfer += merging.count();
+  here += merging.count();
+}
+
 Sampler::Collected Sampler::merge(CpuMeter& meter, WorkerWatch* watch) {
+  const auto began = std::chrono::steady_clock::now();
   Fragment whole = whole_.write();
   std::vector<std::vector<std::byte>> snapshots;
   Collected collected{.fragment = whole_.read(), .ended = {}, .costs = {}};
@@ -85,12 +99,13 @@ Sampler::Collected Sampler::merge(CpuMeter& meter, WorkerWatch* watch) {
     place_columns(ConstFragment(layout, std::as_bytes(part.fragment.span())), whole, first);
     std::move(part.snapshots.begin(), part.snapshots.end(), std::back_inserter(snapshots));
     std::move(part.ended.begin(), part.ended.end(), std::back_inserter(ended));
-    collected.costs.merge(part.costs);
+    collected.add(part);
     meter.report(part.time);
     if (watch) watch->report("rollout " + std::to_string(w), part.time);
   }
   collected.add(in_order_of_time(std::move(ended), collected.fragment));
   snapshots_ = std::move(snapshots);
+  collected.merged_since(began);
   return collected;
 }
 

@@ -61,7 +61,11 @@ class Sampler {
     std::vector<EpisodeEnd> ended;  ///< by time, then by environment
     CostSums costs;
     std::int64_t env_restarts = 0;  ///< environments made anew; the episodes they broke off are not in `ended`
+    SamplingSeconds seconds;        ///< of all who collected, and of merging what they did
+    double here = 0;                ///< the part of them in this process
     void add(std::vector<EpisodeEnd> more);
+    void add(const RolloutResult& part);  ///< its costs and its time
+    void merged_since(std::chrono::steady_clock::time_point began);
   };
   /// Has a rollout collected from where the environments stand; at most one at a time.
   void start(const Ref<Array<float>>& policy, std::uint32_t iteration, const nn::Exploration& exploration);

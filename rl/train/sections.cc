@@ -1,5 +1,6 @@
 #include "rl/train/sections.h"
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -36,6 +37,8 @@ std::string to_json(const Counters& counters) {
   json["wall_seconds"] = counters.wall_seconds;
   json["cpu_seconds"] = counters.cpu_seconds;
   json["stage_seconds"] = counters.stages.seconds;
+  const WorkSeconds& w = counters.work;
+  json["work"] = {w.environment, w.inference, w.transfer, w.advantage, w.idle, w.operations};
   json["returns"] = counters.returns;
   return json.dump();
 }
@@ -49,6 +52,10 @@ Counters counters_from_json(const std::string& text) {
     counters.wall_seconds = json.at("wall_seconds");
     counters.cpu_seconds = json.at("cpu_seconds");
     if (json.contains("stage_seconds")) counters.stages.seconds = json.at("stage_seconds");
+    if (json.contains("work")) {
+      const std::array<double, 6> w = json.at("work");
+      counters.work = {w[0], w[1], w[2], w[3], w[4], w[5]};
+    }
     counters.returns = json.at("returns").get<std::vector<double>>();
     return counters;
   });

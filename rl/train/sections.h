@@ -22,6 +22,7 @@ struct Counters {
   double wall_seconds = 0;
   double cpu_seconds = 0;
   StageSeconds stages;
+  WorkSeconds work;
   std::vector<double> returns;  ///< of the last training episodes, oldest first
 };
 std::string to_json(const Counters& counters);

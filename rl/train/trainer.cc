@@ -34,6 +34,7 @@ Trainer::Trainer(const TrainOptions& options, const Callbacks& callbacks, Begin 
       if (hooks_.reward) hooks_.reward(fragment, rewards);
     });
   }
+  average_.begin(averaged_from());
   if (options_.write) {
     open(begin);
   } else if (begin == Begin::resume) {
@@ -89,6 +90,7 @@ Checkpoint Trainer::state(const Evaluator& evaluator) const {
   counters.wall_seconds = wall_seconds();
   counters.cpu_seconds = cpu_before_ + meter_.reported_seconds();
   counters.stages = stages_of_run();
+  counters.work = work_of_run();
   counters.returns.assign(returns_.begin(), returns_.end());
   checkpoint.add("counters", to_json(counters));
   checkpoint.add("policy", policy_section(learner_->spec(), trained_policy()));
@@ -117,16 +119,17 @@ void Trainer::load(const Checkpoint& checkpoint) {
   }
   progress_.iteration = checkpoint.iteration;
   progress_.env_steps = checkpoint.env_steps;
-  // A run that is now to be longer may not have come to what is averaged.
-  if (checkpoint.has("average") && averages()) {
+  if (checkpoint.has("average")) {
     average_ = decode_from_bytes<PolicyAverage>(as_bytes(checkpoint.section("average")));
   }
+  average_.begin(averaged_from());  // a run that is now to be longer averages another part
   progress_.episodes = counters.episodes;
   progress_.env_restarts = counters.env_restarts;
   progress_.wall_seconds = counters.wall_seconds;
   wall_before_ = counters.wall_seconds;
   cpu_before_ = counters.cpu_seconds;
   stages_before_ = counters.stages;
+  work_before_ = counters.work;
   returns_.assign(counters.returns.begin(), counters.returns.end());
 }
 
@@ -148,9 +151,9 @@ void Trainer::save_checkpoint(const Evaluator& evaluator) {
   tell(callbacks_.on_checkpoint, CheckpointEvent{progress_, file});
 }
 
-bool Trainer::averages() const {
-  const double left = static_cast<double>(options_.stop.env_steps - progress_.env_steps);
-  return left < options_.average_last * static_cast<double>(options_.stop.env_steps);
+double Trainer::averaged_from() const {
+  if (options_.average_last == 0) return std::numeric_limits<double>::infinity();
+  return (1 - options_.average_last) * static_cast<double>(options_.stop.env_steps);
 }
 
 std::vector<float> Trainer::trained_policy() const {

@@ -74,7 +74,7 @@ class Trainer {
   std::optional<Sampler::Collected> collect_freely(Runtime& runtime);  // the same
   const Ref<Array<float>>& weights(Runtime& runtime);
   Ref<Array<float>> behaviour(Runtime& runtime, int ahead);
-  bool averages() const;                      // the policies of this part of the run
+  double averaged_from() const;               // the step of the run from which policies are averaged
   std::vector<float> trained_policy() const;  // what is evaluated and stored
   Ref<Array<float>> trained_weights(Runtime& runtime);
   void gate();
@@ -91,7 +91,10 @@ class Trainer {
   }
   double wall_seconds() const;
   StageSeconds stages_of_run() const;  ///< over all resumptions
-  Statistics stage_columns();          ///< since the last call
+  WorkSeconds work_here() const;       ///< in this process
+  WorkSeconds work_of_run() const;
+  double floor_share(double operations, double update_seconds) const;
+  Statistics stage_columns();  ///< since the last call
   double seconds_since(Clock::time_point then) const;
   double training_return_mean() const;
   std::int64_t checkpoint_period() const;
@@ -115,11 +118,14 @@ class Trainer {
   std::deque<double> returns_;               // of the last 100 training episodes
   double wall_before_ = 0, cpu_before_ = 0;  // used before this resumption
   StageSeconds stages_before_;
+  WorkSeconds work_before_;
   std::vector<StoredEvaluation> evaluations_to_restart_;
 
   // Of this process only.
   StageClock stages_;
   StageSeconds stages_logged_;
+  WorkSeconds sampling_;  // but for what the learner knows itself
+  WorkSeconds work_logged_;
   Ref<Array<float>> weights_;  // the present parameters, once someone asked for them
   std::vector<PolicyMetrics> policies_;
   std::vector<ConstraintResult> constraints_;  // of the trained policy

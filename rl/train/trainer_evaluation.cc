@@ -54,9 +54,10 @@ Trainer::Outcome Trainer::evaluate_finally(Runtime& runtime, Evaluator& evaluato
   if (log_) log_->drop_final_evaluation(progress_);
   // Training is over: the whole machine evaluates.
   evaluator.grow(std::max({options_.workers, options_.evaluate.workers, 1}));
+  const auto trained = trained_weights(runtime);
   for (const auto& request : final_requests(options_, progress_)) {
     if (interrupted()) return Outcome::interrupted;
-    evaluator.start(request, trained_weights(runtime));
+    evaluator.start(request, trained);
   }
   while (evaluator.pending() > 0) {
     if (const auto finished = evaluator.take(kGlance, meter_, &watch_)) deliver(*finished);

@@ -58,6 +58,8 @@ TrainResult Trainer::run_to_end(Runtime& runtime) {
   result.wall_seconds = progress_.wall_seconds;
   result.cpu_seconds = cpu_before_ + meter_.seconds();
   result.stages = stages_of_run();
+  result.work = work_of_run();
+  result.learner_floor_share = floor_share(result.work.operations, result.stages[Stage::update]);
   result.training_return_mean = training_return_mean();
   result.training_return = mean_estimate(std::vector<double>(returns_.begin(), returns_.end()));
   result.parameters.assign(learner_->parameters().begin(), learner_->parameters().end());
@@ -76,9 +78,14 @@ Trainer::Outcome Trainer::iterate(Runtime& runtime, Evaluator& evaluator) {
   do {
     if (interrupted()) return Outcome::interrupted;
     const auto began = Clock::now();
+    const double waited = stages_.seconds()[Stage::collect];
     const auto collected = collect(runtime);
     if (!collected) return Outcome::interrupted;
     const double seconds = seconds_since(began);
+    sampling_ += {.environment = collected->seconds.environment,
+                  .inference = collected->seconds.inference,
+                  .transfer = collected->seconds.transfer,
+                  .idle = std::max(0.0, stages_.seconds()[Stage::collect] - waited - collected->here)};
     last = (learner_->iteration() + 1) % learner_->rounds() == 0 ||
            progress_.env_steps + learner_->rollout().total() >= options_.stop.env_steps;
     learn(*collected, last, seconds, totals);
@@ -160,7 +167,7 @@ void Trainer::learn(const Sampler::Collected& collected, bool last, double colle
   totals.add(learner_->learn(collected.fragment));
   weights_ = {};
   progress_ = next;
-  if (averages()) average_.add(learner_->policy());
+  if (static_cast<double>(progress_.env_steps) > averaged_from()) average_.add(learner_->policy());
   totals.update_seconds += seconds_since(began);
   log_deaths();
   if (!last) return;

@@ -1,11 +1,14 @@
 // What a run tells and writes beside its checkpoints.
 #include <array>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "rl/algos/algorithms.h"
 #include "rl/fairness/trade_svg.h"
+#include "rl/train/matrix_rate.h"
 #include "rl/train/records.h"
 #include "rl/train/trainer.h"
 
@@ -67,6 +70,23 @@ StageSeconds Trainer::stages_of_run() const {
   return all;
 }
 
+WorkSeconds Trainer::work_here() const {
+  WorkSeconds work = sampling_;
+  work.advantage = learner_->advantage_seconds();
+  work.operations = learner_->operations();
+  return work;
+}
+
+WorkSeconds Trainer::work_of_run() const {
+  WorkSeconds work = work_before_;
+  return work += work_here();
+}
+
+double Trainer::floor_share(double operations, double update_seconds) const {
+  if (!log_ || operations <= 0 || update_seconds <= 0) return std::numeric_limits<double>::quiet_NaN();
+  return operations / update_seconds / matrix_rate();
+}
+
 Statistics Trainer::stage_columns() {
   static const auto names = [] {
     std::array<std::string, stage_names.size()> all;
@@ -78,7 +98,15 @@ Statistics Trainer::stage_columns() {
   for (std::size_t i = 0; i < names.size(); ++i) {
     columns.emplace_back(names[i], now.seconds[i] - stages_logged_.seconds[i]);
   }
+  const double update = now[Stage::update] - stages_logged_[Stage::update];
   stages_logged_ = now;
+  const WorkSeconds work = work_here(), before = std::exchange(work_logged_, work);
+  columns.emplace_back("environment_seconds", work.environment - before.environment);
+  columns.emplace_back("inference_seconds", work.inference - before.inference);
+  columns.emplace_back("transfer_seconds", work.transfer - before.transfer);
+  columns.emplace_back("advantage_seconds", work.advantage - before.advantage);
+  columns.emplace_back("idle_seconds", work.idle - before.idle);
+  columns.emplace_back("learner_floor_share", floor_share(work.operations - before.operations, update));
   return columns;
 }
 

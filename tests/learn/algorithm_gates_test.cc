@@ -32,23 +32,17 @@ void passes(const EnvironmentSpec& env, const AlgorithmOptions& algorithm, std::
   EXPECT_GE(seeds_that_reach(run_of(env, algorithm, steps), wanted, 5), 4) << "of 5 seeds reach " << wanted;
 }
 
-TEST(Gates, A2cReaches500OnCartPoleIn500kSteps) {
+TEST(Gates, A2cSolvesCartPoleIn500kSteps) {
   passes(environment<CartPole>("cartpole"), A2cOptions{.n_envs = 8}, 500'000, 475);
 }
 
-TEST(Gates, ArsReaches500OnCartPoleIn50kSteps) {
+TEST(Gates, ArsSolvesCartPoleIn50kSteps) {
   passes(environment<CartPole>("cartpole"), ArsOptions{.lr = 0.018, .delta_std = 0.1, .n_delta = 2}, 50'000, 475);
 }
 
-// No published score of these two on CartPole: what its other rows have.
+// No published score of it on CartPole: what its other rows have.
 TEST(Gates, EsReaches475OnCartPoleIn300kSteps) {
   passes(environment<CartPole>("cartpole_es"), EsOptions{.lr = 0.05, .noise_std = 0.05, .n_directions = 16}, 300'000,
-         475);
-}
-
-TEST(Gates, DiscreteSacReaches475OnCartPoleIn30kSteps) {
-  passes(environment<CartPole>("cartpole_discrete_sac"),
-         SacOptions{.lr = 1e-3, .batch_size = 64, .learning_starts = 1000, .ent_coef = 0.5, .hidden = {64, 64}}, 30'000,
          475);
 }
 

@@ -8,6 +8,7 @@
 #include <mobula/rl/train.h>
 #include <mobula/runtime.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -160,8 +161,16 @@ TrainOptions options_of(const Run& run) {
 const std::string& reference(const Run& run) {
   static std::map<std::string, std::string> all;
   std::string& hash = all[run.name];
-  if (hash.empty()) hash = train(options_of(run)).parameters_sha256;
-  return hash;
+  if (!hash.empty()) return hash;
+  double most = 0;
+  Callbacks callbacks;
+  callbacks.on_update = [&](const UpdateEvent& event) {
+    for (const auto& part : event.constraints) most = std::max(most, part.multiplier);
+  };
+  const TrainResult result = train(options_of(run), callbacks);
+  EXPECT_EQ(result.stopped_by, "env_steps");
+  EXPECT_EQ(most > 0, run.constrained) << "multipliers move where there is something to keep";
+  return hash = result.parameters_sha256;
 }
 
 // Moments that differ from run to run; MOBULA_TEST_SEED replays one.

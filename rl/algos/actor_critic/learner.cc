@@ -3,6 +3,7 @@
 #include <mobula/rl/snapshot.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <deque>
 #include <limits>
@@ -15,6 +16,7 @@
 #include "rl/buffers/advantage.h"
 #include "rl/buffers/normalizer.h"
 #include "rl/buffers/vtrace.h"
+#include "rl/nn/operations.h"
 
 namespace mobula::rl {
 namespace {
@@ -103,6 +105,8 @@ struct ActorCriticLearner::State {
   RewardNormalizer reward_normalizer;
   std::int64_t env_steps = 0;
   std::uint32_t iteration = 0;
+  const nn::Passes passes{nn::passes_of(policy.layout())};
+  double operations = 0, advantage_seconds = 0;  // in this process
 
   PpoBatch<float> batch;
   std::vector<float> raw_rewards, rewards, advantages, returns, observations, log_probs, values, log_rhos, last_values,
@@ -162,6 +166,13 @@ std::int64_t ActorCriticLearner::env_steps() const {
 }
 std::uint32_t ActorCriticLearner::iteration() const {
   return state_->iteration;
+}
+
+double ActorCriticLearner::advantage_seconds() const {
+  return state_->advantage_seconds;
+}
+double ActorCriticLearner::operations() const {
+  return state_->operations;
 }
 
 Statistics ActorCriticLearner::learn(const ConstFragment& fragment) {
@@ -275,6 +286,7 @@ void ActorCriticLearner::State::estimate(const ConstFragment& fragment, UpdateSt
     values.resize(samples);
     log_rhos.resize(samples);
     objective->evaluate(parameters.data(), batch, steps, envs, fragment.initial_states, ended, log_probs, values);
+    operations += passes.forward * static_cast<double>(samples);
     double sum = 0;
     for (std::size_t k = 0; k < samples; ++k) {
       log_rhos[k] = log_probs[k] - fragment.log_probs[k];
@@ -345,6 +357,7 @@ void ActorCriticLearner::State::learn_from(const ConstFragment& fragment, const 
       }
       kl += part.approx_kl;
       ++batches;
+      operations += passes.learn * static_cast<double>(std::min(size, units - first) * (memory ? steps : 1));
       stats.policy_loss += part.policy_loss;
       stats.value_loss += part.value_loss;
       stats.entropy += part.entropy;
@@ -393,8 +406,10 @@ UpdateStats ActorCriticLearner::update(const ConstFragment& fragment) {
   s.env_steps += static_cast<std::int64_t>(fragment.layout.steps) * fragment.layout.envs;
   UpdateStats stats;
   s.measure_lag(stats);
+  const auto began = std::chrono::steady_clock::now();
   s.prepare(fragment);
   s.estimate(fragment, stats);
+  s.advantage_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   stats.learning_rate = s.now(o.lr);
   stats.clip_range = s.now(o.clip_range);
   s.learn_from(fragment,

@@ -98,6 +98,8 @@ class ActorCriticLearner : public Learner {
 
   std::int64_t env_steps() const override;
   std::uint32_t iteration() const override;
+  double advantage_seconds() const override;
+  double operations() const override;
   std::vector<std::byte> save() const override;
   void load(std::span<const std::byte> bytes) override;
   void set_shape(ShapeHook hook) override;

@@ -6,6 +6,7 @@
 #include "rl/algos/dqn/gradient.h"
 #include "rl/algos/offpolicy/parameter_noise.h"
 #include "rl/algos/torch_module.h"
+#include "rl/nn/operations.h"
 #include "rl/nn/polyak.h"
 
 namespace mobula::rl {
@@ -56,6 +57,8 @@ DqnLearner::DqnLearner(const EnvironmentInfo& info, const DqnOptions& options, s
   parameters.resize(2 * values_.size());
   std::copy_n(parameters.begin(), values_.size(), parameters.begin() + static_cast<std::ptrdiff_t>(values_.size()));
   set_parameters(std::move(parameters), values_.size());
+  const auto passes = nn::passes_of(values_.layout());
+  set_operations((options.double_q ? 2 : 1) * passes.forward + passes.learn);
   if (options.exploration == "parameter") own_state_ = {kFirstDeviation};
 }
 

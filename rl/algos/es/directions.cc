@@ -23,7 +23,7 @@ void add_direction(const nn::ParameterLayout& layout, std::uint64_t seed, std::u
 }
 
 std::vector<EpisodeEnd> play_directions(AnyVecEnv& env, nn::Actor& actor, std::span<const float> parameters,
-                                        std::uint32_t iteration, double deviation, Fragment& f) {
+                                        std::uint32_t iteration, double deviation, Fragment& f, StepTimer& timer) {
   const std::size_t envs = static_cast<std::size_t>(env.size());
   const std::size_t width = static_cast<std::size_t>(env.info().observation_size);
   const std::size_t action = static_cast<std::size_t>(env.info().action.dimensions);
@@ -46,7 +46,9 @@ std::vector<EpisodeEnd> play_directions(AnyVecEnv& env, nn::Actor& actor, std::s
   std::vector<float> actions(envs * action);
   std::vector<float> states(envs * static_cast<std::size_t>(actor.state_size()));
   env.reset(iteration);
+  int steps = 0;
   for (std::size_t left = envs; left > 0;) {
+    timer.begin(steps++);
     for (std::size_t n = 0; n < envs; ++n) {
       const auto observation = env.observations().subspan(n * width, width);
       for (std::size_t k = 0; k < width && !done[n]; ++k) {
@@ -63,7 +65,9 @@ std::vector<EpisodeEnd> play_directions(AnyVecEnv& env, nn::Actor& actor, std::s
       }
       actor.mode(policies[n], observation, env.masks().subspan(n * masks, masks), actions.data() + n * action);
     }
+    timer.inferred();
     env.step(actions);
+    timer.stepped();
     // Environments whose episode is over run on into the next one until the last is done; that is not counted.
     for (const EpisodeEnd& end : env.ended()) {
       const std::size_t n = end.env - env.options().first;

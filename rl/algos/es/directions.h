@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "rl/algos/sampling_seconds.h"
 #include "rl/buffers/fragment.h"
 #include "rl/nn/actor.h"
 #include "rl/nn/parameters.h"
@@ -35,6 +36,7 @@ void add_direction(const nn::ParameterLayout& layout, std::uint64_t seed, std::u
 // final_observations the mean and the sum of squared deviations of the observations that were acted on. The rest is 0.
 // Leaves the environments at the beginning of episode iteration + 1. Returns the episodes, by environment.
 std::vector<EpisodeEnd> play_directions(AnyVecEnv& env, nn::Actor& actor, std::span<const float> parameters,
-                                        std::uint32_t iteration, double deviation, Fragment& fragment);
+                                        std::uint32_t iteration, double deviation, Fragment& fragment,
+                                        StepTimer& timer);
 
 }  // namespace mobula::rl

@@ -102,6 +102,7 @@ Statistics OffPolicyLearner::learn(const ConstFragment& fragment) {
       sums[i] += numbers[i];
     }
     ++updates_;
+    operations_ += operations_of_a_row_ * settings_.batch_size;
   }
   Statistics statistics;
   for (std::size_t i = 0; i < sums.size(); ++i) {

@@ -65,6 +65,7 @@ class OffPolicyLearner : public Learner {
   std::int64_t env_steps() const override { return env_steps_; }
   std::uint32_t iteration() const override { return iteration_; }
   std::int64_t updates() const { return updates_; }  // batches learnt from
+  double operations() const override { return operations_; }
   const ReplayBuffer& buffer() const { return buffer_; }
   std::vector<std::byte> save() const override;
   void load(std::span<const std::byte> bytes) override;
@@ -82,6 +83,9 @@ class OffPolicyLearner : public Learner {
   virtual std::vector<double> update(ReplayBatch& batch, double lr) = 0;
   // Before the batches of an update, which `before` .. env_steps() have led to.
   virtual void begin_update(std::int64_t /*before*/) {}
+
+  // What a row of a batch takes; called once by the derived constructor.
+  void set_operations(double of_a_row) { operations_of_a_row_ = of_a_row; }
 
   // The share of the run that is done, 0 to 1.
   double progress() const;
@@ -107,6 +111,7 @@ class OffPolicyLearner : public Learner {
   std::vector<std::unique_ptr<nn::Adam<float>>> optimizers_;
   std::int64_t env_steps_ = 0, updates_ = 0;
   std::uint32_t iteration_ = 0;
+  double operations_of_a_row_ = 0, operations_ = 0;
   ReplayBatch batch_;
   RewardHook reward_;
   nn::AlignedVector<std::byte> mixing_;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "rl/algos/torch_module.h"
+#include "rl/nn/operations.h"
 #include "rl/nn/polyak.h"
 
 namespace mobula::rl {
@@ -104,6 +105,9 @@ SacLearner::SacLearner(const EnvironmentInfo& info, const SacOptions& options, s
   Random random(seed, Stream::parameters);
   const auto actor_parameters = native_.actor().initial_parameters(random);
   set_networks(actor_parameters, native_.critics().initial_parameters(random));
+  // What comes next: the actor and the targets; the critics; the actor, and through the critics to their inputs.
+  const auto act = nn::passes_of(native_.actor().layout()), judge = nn::passes_of(native_.critics().layout());
+  set_operations(act.forward + judge.forward + judge.learn + act.learn + 2 * judge.forward);
 }
 
 std::vector<double> SacLearner::update(ReplayBatch& batch, double lr) {
@@ -141,6 +145,8 @@ DiscreteSacLearner::DiscreteSacLearner(const EnvironmentInfo& info, const SacOpt
   Random random(seed, Stream::parameters);
   const auto actor_parameters = native_.actor().initial_parameters(random);
   set_networks(actor_parameters, native_.critics().initial_parameters(random));
+  const auto act = nn::passes_of(native_.actor().layout()), judge = nn::passes_of(native_.critics().layout());
+  set_operations(act.forward + judge.forward + judge.learn + act.learn);
 }
 
 std::vector<double> DiscreteSacLearner::update(ReplayBatch& batch, double lr) {

@@ -5,6 +5,7 @@
 
 #include "rl/algos/offpolicy/parameter_noise.h"
 #include "rl/algos/torch_module.h"
+#include "rl/nn/operations.h"
 #include "rl/nn/polyak.h"
 
 namespace mobula::rl {
@@ -40,6 +41,9 @@ Td3Learner::Td3Learner(const EnvironmentInfo& info, const Td3Options& options, s
   all.resize(2 * half());
   std::copy_n(all.begin(), half(), all.begin() + static_cast<std::ptrdiff_t>(half()));
   set_parameters(std::move(all), native_.actor().size());
+  // The targets; the critics; now and then the actor, and through one of the two critics to its inputs.
+  const auto act = nn::passes_of(native_.actor().layout()), judge = nn::passes_of(native_.critics().layout());
+  set_operations(act.forward + judge.forward + judge.learn + (act.learn + judge.forward) / options.policy_delay);
   if (options.exploration == "parameter") {
     acting_ = nn::make_actor(spec());
     own_state_ = {options.exploration_noise};

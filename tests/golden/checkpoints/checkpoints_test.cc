@@ -42,6 +42,11 @@ const std::map<std::string, std::string> runs{
      "algorithm: {name: ppo, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 2, hidden: [8], lr_schedule: linear,\n"
      "  normalize_observation: true, normalize_reward: true}\n"
      "stop: {env_steps: 320}\n"},
+    {"ppo_averaged",
+     "env: {name: cartpole}\n"
+     "algorithm: {name: ppo, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 2, hidden: [8]}\n"
+     "average_last: 0.5\n"
+     "stop: {env_steps: 320}\n"},
     {"ppo_recurrent",
      "env: {name: stateless_cartpole}\n"
      "algorithm: {name: ppo, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 2, hidden: [8], memory: lstm,\n"

@@ -93,6 +93,44 @@ TEST(Ars, AWholeUpdateIsTheWeightedSumOfItsDirections) {
   EXPECT_EQ(training.learner->env_steps(), steps);
 }
 
+// Two updates, so that the moments count: Adam written out, uphill along the directions, with the pull towards 0 in the
+// gradient (Salimans et al. 2017).
+TEST(Es, WholeUpdatesAreAdamAlongTheWeightedSumOfTheDirections) {
+  const EsOptions o{.lr = 0.05,
+                    .noise_std = 0.2,
+                    .n_directions = 4,
+                    .weight_decay = 0.1,
+                    .normalize_observation = false,
+                    .hidden = {5}};
+  AnyTraining training(&make_vec_env<Everything>, o, 9, 100'000);
+  const nn::Policy<float> policy(training.learner->spec());
+  const auto start = training.parameters();
+  std::vector<double> expected(start.begin(), start.end()), first(expected.size()), second(expected.size());
+  double moved = 0;
+  for (std::uint32_t update = 0; update < 2; ++update) {
+    training.round();
+    const auto weights = direction_weights(settings_of(training.info, o), 0.2, training.whole->read().rewards);
+    std::vector<double> gradient(expected.size());
+    for (std::uint32_t d = 0; d < 4; ++d) {
+      std::vector<float> direction(expected.size());
+      add_direction(policy.layout(), 9, d, update, 1.0f, direction);
+      for (std::size_t k = 0; k < direction.size(); ++k) gradient[k] -= weights[d] * direction[k];
+    }
+    const auto after = training.parameters();
+    for (std::size_t k = 0; k < expected.size(); ++k) {
+      const double g = gradient[k] + 0.1 * expected[k];
+      first[k] = 0.9 * first[k] + 0.1 * g;
+      second[k] = 0.999 * second[k] + 0.001 * g * g;
+      const double mean = first[k] / (1 - std::pow(0.9, update + 1)),
+                   square = second[k] / (1 - std::pow(0.999, update + 1));
+      expected[k] -= 0.05 * mean / (std::sqrt(square) + 1e-8);
+      ASSERT_NEAR(after[k], expected[k], 1e-5) << "update " << update << ", number " << k;
+      moved = std::max(moved, std::abs(expected[k] - static_cast<double>(start[k])));
+    }
+  }
+  EXPECT_GT(moved, 0.05);
+}
+
 // Each environment follows its own perturbed policy from the first step of its episode to the last.
 TEST(Directions, AnEpisodeIsThatOfThePerturbedPolicy) {
   const ArsOptions o{.delta_std = 0.7, .n_delta = 3, .hidden = {4}};

@@ -3,6 +3,7 @@
 #include <mobula/rl/policy.h>
 
 #include <map>
+#include <string>
 
 #include "tests/unit/train/scratch.h"
 #include "tests/unit/train/small_run.h"
@@ -101,19 +102,36 @@ TEST(PolicyAverage, BelongsToTheRun) {
   }
 }
 
+// Of four rounds and then twelve nothing is averaged that belongs to the end of the shorter run; of ten and then twelve
+// the rounds seven to ten were averaged there, eleven and twelve are the end now.
 TEST(PolicyAverage, BeginsAnewInARunThatIsMadeLonger) {
   Runtime runtime = in_process();
   const Scratch scratch;
-  const auto run = [&](const char* name, std::int64_t rounds) {
-    TrainOptions options = small_run(scratch / name, 0.25);
+  const auto run = [&](const std::string& name, std::int64_t rounds, double share) {
+    TrainOptions options = small_run(scratch / name, share);
     ppo(options).lr_schedule = "constant";  // so that the shorter run is the beginning of the longer one
     options.stop.env_steps = 256 * rounds;
     return options;
   };
-  train(runtime, run("whole", kRounds));
-  train(runtime, run("longer", 4));
-  resume(runtime, run("longer", kRounds));
+  train(runtime, run("whole", kRounds, 0.25));
+  train(runtime, run("longer", 4, 0.25));
+  resume(runtime, run("longer", kRounds, 0.25));
   EXPECT_EQ(parameters_in(scratch / "longer"), parameters_in(scratch / "whole"));
+
+  std::map<std::int64_t, std::vector<float>> after;
+  Callbacks keep;
+  keep.on_checkpoint = [&](const CheckpointEvent& event) {
+    after[event.progress.iteration] = parameters_in(event.file);
+  };
+  train(runtime, run("last", kRounds, 0), keep);
+  train(runtime, run("a little longer", 10, 0.4));
+  resume(runtime, run("a little longer", kRounds, 0.4));
+  const auto mean = parameters_in(scratch / "a little longer");
+  ASSERT_EQ(mean.size(), after[kRounds].size());
+  for (std::size_t k = 0; k < mean.size(); ++k) {
+    const double sum = static_cast<double>(after[kRounds - 1][k]) + static_cast<double>(after[kRounds][k]);
+    EXPECT_EQ(mean[k], static_cast<float>(sum / 2)) << k;
+  }
 }
 
 }  // namespace

@@ -53,6 +53,38 @@ TEST(Result, OfOneEpisodeHasNoInterval) {
   EXPECT_TRUE(file.at("return_ci95")[0].is_null());
 }
 
+// What a run says of where its time went: all of it, and never more than there was in one process.
+TEST(TimeSplit, OfARunInOneProcessIsWithinItsStages) {
+  Runtime runtime = in_process();
+  const Scratch scratch;
+  TrainOptions options = small_cartpole();
+  options.workers = 0;
+  options.stop.env_steps = 256 * 40;
+  options.write = true;
+  options.run_directory = scratch / "run";
+  const TrainResult result = train(runtime, options);
+  const WorkSeconds& work = result.work;
+  for (const double part : {work.environment, work.inference, work.transfer, work.advantage}) EXPECT_GT(part, 0);
+  EXPECT_GE(work.idle, 0);
+  EXPECT_LT(work.advantage, result.stages[Stage::update]);
+  EXPECT_NEAR(work.environment + work.inference + work.transfer + work.idle, result.stages[Stage::collect],
+              0.2 * result.stages[Stage::collect]);
+  // Samples of all epochs through two networks of 64 x 64.
+  const double products = 2 * (4 * 64 + 64 * 64) + 64 * 2 + 64;
+  EXPECT_EQ(work.operations, 2 * 256 * 40 * (6 * products - 2 * 2 * 4 * 64));
+  EXPECT_GT(result.learner_floor_share, 0);
+  const json file = json::parse(read_file(options.run_directory / "result.json"));
+  for (const auto* part : {"environment", "inference", "transfer", "advantage", "update", "broadcast", "idle"}) {
+    EXPECT_TRUE(file.at("time_split").at(part).is_number()) << part;
+  }
+  EXPECT_EQ(file.at("learner_floor_share"), result.learner_floor_share);
+
+  options.stop.env_steps *= 2;
+  const TrainResult more = resume(runtime, options);
+  EXPECT_EQ(more.work.operations, 2 * work.operations) << "over all resumptions";
+  EXPECT_GT(more.work.environment, work.environment);
+}
+
 void use_processor_time(double seconds) {
   const double until = ProcessTime::here().cpu_seconds + seconds;
   volatile double sum = 0;
@@ -80,16 +112,24 @@ TEST(CpuMeter, OfALaterRunLeavesOutWhatWasBeforeIt) {
   EXPECT_GE(earlier.seconds(), later.seconds() + 0.05);
 }
 
-TEST(CpuMeter, CountsAWorkerOfThisMachineOnce) {
+TEST(CpuMeter, CountsAWorkerOfThisMachineWhoeversItIs) {
   CpuMeter meter;
   ProcessTime worker = ProcessTime::here();
   meter.report(worker);  // in-process: it is this very process
   EXPECT_LT(meter.reported_seconds(), ProcessTime::here().cpu_seconds + 0.01);
   worker.pid += 1;
+  worker.pid = 1;  // no descendant of this one
   worker.cpu_seconds = 100;
   meter.report(worker);
-  EXPECT_GE(meter.reported_seconds(), 100);
-  EXPECT_LT(meter.seconds(), 100) << "there is no such process";
+  worker.cpu_seconds = 120;
+  meter.report(worker);
+  EXPECT_GE(meter.reported_seconds(), 120);
+  EXPECT_GE(meter.seconds(), 120) << "of a runtime that others use, too";
+  EXPECT_LT(meter.seconds(), 130);
+  worker.cpu_seconds = 7;  // the next actor in the same process
+  meter.report(worker);
+  EXPECT_GE(meter.seconds(), 127);
+  EXPECT_LT(meter.seconds(), 137);
 }
 
 TEST(CpuMeter, AddsWhatOtherMachinesReported) {

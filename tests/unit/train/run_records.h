@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rl/train/files.h"
@@ -42,9 +43,14 @@ inline std::vector<Row> csv_rows(const std::filesystem::path& file) {
 }
 
 /// Rows of progress.csv without the columns that are times.
+/// Columns, and curves of them, that differ from run to run.
+inline bool is_of_time(std::string_view name) {
+  return name.ends_with("_seconds") || name.ends_with("learner_floor_share");
+}
+
 inline std::vector<Row> without_times(std::vector<Row> rows) {
   for (auto& row : rows) {
-    std::erase_if(row, [](const auto& cell) { return cell.first.ends_with("_seconds"); });
+    std::erase_if(row, [](const auto& cell) { return is_of_time(cell.first); });
   }
   return rows;
 }

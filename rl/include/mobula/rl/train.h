@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -76,12 +77,18 @@ struct TrainResult {
                            ///< "constraint_not_met"
   Progress progress;
   double wall_seconds = 0;
-  double cpu_seconds = 0;               ///< of all processes; of the first run since this one began
-  StageSeconds stages;                  ///< where the wall time went, over all resumptions
+  double cpu_seconds = 0;  ///< of all processes; of the first run since this one began
+  StageSeconds stages;     ///< where the wall time went, over all resumptions
+  WorkSeconds work;        ///< what was done in it, likewise
+  /// The rate of the learner's floating-point operations while it updates, as a share of the rate of a matrix product
+  /// on one core of this machine (512 x 512 x 512, single precision); NaN where nothing was written, and where the
+  /// learner has no networks or one of your own.
+  double learner_floor_share = std::numeric_limits<double>::quiet_NaN();
   double training_return_mean = 0;      ///< of the last 100 training episodes (NaN if none ended)
   Estimate training_return;             ///< the same with its interval, as though the policy had stood still
   std::string parameters_sha256;        ///< of `parameters`, as little-endian floats
-  std::vector<float> parameters;        ///< all that was learnt: policy, value functions, target networks
+  std::vector<float> parameters;        ///< all that was learnt: policy, value functions, target
+                                        ///< networks; of the last round, whatever average_last says
   std::vector<PolicyMetrics> policies;  ///< the final evaluation: "trained" and the baselines
   /// The gate: what the final evaluation, and training itself, say of the trained policy's constraints.
   std::vector<ConstraintResult> constraints;
