@@ -40,12 +40,8 @@ TEST(OffPolicyGate, Td3SwingsThePendulumUp) {
 
 // No published score of it on CartPole: what its other rows have.
 TEST(OffPolicyGate, DiscreteSacReaches475OnCartPoleIn30kSteps) {
-  const SacOptions sac{.lr = 1e-3,
-                       .batch_size = 128,
-                       .learning_starts = 1000,
-                       .gamma = 0.98,
-                       .ent_coef = 0.1,
-                       .hidden = {64, 64}};
+  const SacOptions sac{
+      .lr = 1e-3, .batch_size = 128, .learning_starts = 1000, .gamma = 0.98, .ent_coef = 0.1, .hidden = {64, 64}};
   TrainOptions options = run_of(*find_environment("cartpole"), sac, 30'000);
   options.experiment = "cartpole_discrete_sac";
   EXPECT_GE(seeds_that_reach(options, 475, 5), 4);

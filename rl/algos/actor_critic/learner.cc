@@ -268,7 +268,7 @@ void ActorCriticLearner::State::estimate(const ConstFragment& fragment, UpdateSt
     const GaeInput<float> gae{.steps = steps,
                               .envs = envs,
                               .gamma = settings.gamma,
-                              .lambda = settings.lambda,
+                              .lambda = now(settings.lambda),
                               .rewards = rewards,
                               .values = fragment.values,
                               .last_values = fragment.last_values,
@@ -297,7 +297,7 @@ void ActorCriticLearner::State::estimate(const ConstFragment& fragment, UpdateSt
     vtrace<float>({.steps = steps,
                    .envs = envs,
                    .gamma = settings.gamma,
-                   .lambda = settings.lambda,
+                   .lambda = now(settings.lambda),
                    .rho_bar = settings.rho_bar,
                    .c_bar = settings.c_bar,
                    .pg_rho_bar = settings.rho_bar,
@@ -327,6 +327,7 @@ PpoLossStats ActorCriticLearner::State::gradient_of(const ConstFragment& fragmen
 
 void ActorCriticLearner::State::learn_from(const ConstFragment& fragment, const PpoLoss& loss, UpdateStats& stats) {
   const ActorCriticSettings& o = settings;
+  const double most = now(o.max_grad_norm);
   const bool memory = policy.actor_memory() != nullptr;
   const std::size_t steps = static_cast<std::size_t>(fragment.layout.steps);
   const std::size_t units = memory ? static_cast<std::size_t>(fragment.layout.envs) : rewards.size();
@@ -368,8 +369,7 @@ void ActorCriticLearner::State::learn_from(const ConstFragment& fragment, const 
         go_on = false;  // without the step that would move the policy further still
         break;
       }
-      optimizer.step(parameters.data(), objective->gradient().data(), nn::clip_factor(norm, o.max_grad_norm),
-                     stats.learning_rate);
+      optimizer.step(parameters.data(), objective->gradient().data(), nn::clip_factor(norm, most), stats.learning_rate);
     }
     stats.approx_kl = kl / batches;
   }
@@ -418,7 +418,7 @@ UpdateStats ActorCriticLearner::update(const ConstFragment& fragment) {
                 .ratio_limit = o.ratio_limit,
                 .clip_range_vf = o.clip_range_vf,
                 .ent_coef = s.now(o.ent_coef),
-                .vf_coef = o.vf_coef,
+                .vf_coef = s.now(o.vf_coef),
                 .normalize_advantage = o.normalize_advantage},
                stats);
   if (o.policy.normalize_observation) {

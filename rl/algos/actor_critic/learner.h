@@ -32,8 +32,8 @@ struct ActorCriticSettings {
   bool deterministic = true;  // see Learner
 
   double gamma = 0.99;
-  bool vtrace = false;   // V-trace instead of generalised advantages
-  double lambda = 0.95;  // of either
+  bool vtrace = false;     // V-trace instead of generalised advantages
+  Schedule lambda = 0.95;  // of either
   double rho_bar = 1.0, c_bar = 1.0;
   bool normalize_reward = false;
 
@@ -42,14 +42,14 @@ struct ActorCriticSettings {
   double ratio_limit = 0;  // see PpoLoss
   std::optional<double> clip_range_vf = {};
   Schedule ent_coef = 0.0;
-  double vf_coef = 0.5;
+  Schedule vf_coef = 0.5;
   bool normalize_advantage = true;
   int batch_size = 0;  // samples of a minibatch; 0: all
   int epochs = 1;
   std::optional<double> target_kl = {};
 
   Schedule lr = 3e-4;
-  double max_grad_norm = 0.5;
+  Schedule max_grad_norm = 0.5;
   OptimizerOptions optimizer = nn::AdamOptions{.eps = 1e-5};
   std::string learner = "native", device = "cpu";  // see torch_module.h
   int threads = 1;                                 // of the native learner

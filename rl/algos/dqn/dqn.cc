@@ -96,14 +96,14 @@ void DqnLearner::begin_update(std::int64_t before) {
   // Once for all the updates that were due while the steps were collected: in between nothing was learnt.
   if (env_steps() / options_.target_update_interval == before / options_.target_update_interval) return;
   const std::span<float> all(parameters_);
-  nn::follow<float>(policy(), options_.tau, all.subspan(values_.size()));
+  nn::follow<float>(policy(), now(options_.tau), all.subspan(values_.size()));
 }
 
 std::vector<double> DqnLearner::update(ReplayBatch& batch, double lr) {
   const DqnLossStats stats = objective_->compute(parameters_.data(), parameters_.data() + values_.size(), view(batch),
                                                  {.double_q = options_.double_q, .huber = options_.loss == "huber"});
   const double norm = nn::norm<float>(objective_->gradient());
-  adam_.step(parameters_.data(), objective_->gradient().data(), nn::clip_factor(norm, options_.max_grad_norm), lr);
+  adam_.step(parameters_.data(), objective_->gradient().data(), nn::clip_factor(norm, now(options_.max_grad_norm)), lr);
   buffer_.set_errors(batch, objective_->errors());
   adapt_noise(batch.observations);
   return {stats.loss, stats.q_mean, norm, epsilon()};

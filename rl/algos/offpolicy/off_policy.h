@@ -87,6 +87,7 @@ class OffPolicyLearner : public Learner {
   // What a row of a batch takes; called once by the derived constructor.
   void set_operations(double of_a_row) { operations_of_a_row_ = of_a_row; }
 
+  double now(const Schedule& schedule) const { return schedule.at(env_steps_, total_steps_); }
   // The share of the run that is done, 0 to 1.
   double progress() const;
   // Numbers for `use` of the present batch: 0 is taken, it draws the rows.

@@ -53,7 +53,7 @@ SacBase::SacBase(const EnvironmentInfo& info, const SacOptions& options, std::ui
 
 nn::Exploration SacBase::exploration() const {
   nn::Exploration exploration = OffPolicyLearner::exploration();
-  if (spec().correlated_noise) exploration.noise = options_.exploration_noise;
+  if (spec().correlated_noise) exploration.noise = now(options_.exploration_noise);
   exploration.theta = options_.noise_theta;
   exploration.dt = options_.noise_dt;
   exploration.resample_every = options_.sde_sample_freq;
@@ -84,7 +84,7 @@ double SacBase::adjust_alpha(double log_prob, double lr) {
 }
 
 void SacBase::follow() {
-  nn::follow<float>({critics(), critics_size_}, options_.tau, {targets(), critics_size_});
+  nn::follow<float>({critics(), critics_size_}, now(options_.tau), {targets(), critics_size_});
 }
 
 SacLearner::SacLearner(const EnvironmentInfo& info, const SacOptions& options, std::uint64_t seed,

@@ -46,7 +46,7 @@ Td3Learner::Td3Learner(const EnvironmentInfo& info, const Td3Options& options, s
   set_operations(act.forward + judge.forward + judge.learn + (act.learn + judge.forward) / options.policy_delay);
   if (options.exploration == "parameter") {
     acting_ = nn::make_actor(spec());
-    own_state_ = {options.exploration_noise};
+    own_state_ = {now(options.exploration_noise)};
   }
 }
 
@@ -66,7 +66,8 @@ void Td3Learner::adapt_noise(std::span<const float> observations) {
     const double miss = nn::to_unit(spec().action, as_moved[k]) - nn::to_unit(spec().action, as_learnt[k]);
     squares += miss * miss;
   }
-  own_state_[0] = adapted(own_state_[0], std::sqrt(squares / static_cast<double>(numbers)), options_.exploration_noise);
+  own_state_[0] =
+      adapted(own_state_[0], std::sqrt(squares / static_cast<double>(numbers)), now(options_.exploration_noise));
 }
 
 nn::Exploration Td3Learner::exploration() const {
@@ -75,7 +76,7 @@ nn::Exploration Td3Learner::exploration() const {
     exploration.parameter_noise = own_state_[0];
     return exploration;
   }
-  exploration.noise = options_.exploration_noise;
+  exploration.noise = now(options_.exploration_noise);
   exploration.theta = options_.noise_theta;
   exploration.dt = options_.noise_dt;
   return exploration;
@@ -97,7 +98,7 @@ std::vector<double> Td3Learner::update(ReplayBatch& batch, double lr) {
     last_actor_loss_ = objective_.policy(actor, critics, batch.observations);
     actor_adam_.step(actor, objective_.actor_gradient().data(), 1, lr);
     const std::span<float> all(parameters_);
-    nn::follow<float>(all.first(half()), options_.tau, all.subspan(half()));
+    nn::follow<float>(all.first(half()), now(options_.tau), all.subspan(half()));
   }
   adapt_noise(batch.observations);
   return {last_actor_loss_, fit.loss, fit.q_mean};
@@ -113,7 +114,7 @@ std::string problem_with(const Td3Options& options, const EnvironmentInfo& info)
     return "name: td3 learns boxes of real numbers; this environment has choices. ppo, dqn and sac can learn one of N "
            "actions";
   }
-  if (options.exploration == "parameter" && options.exploration_noise <= 0) {
+  if (options.exploration == "parameter" && options.exploration_noise.range().first <= 0) {
     return "exploration_noise: parameter noise needs to know how far it may move actions; give a positive number";
   }
   if (options.hidden.empty()) return "hidden: the networks need a hidden layer";

@@ -120,10 +120,10 @@ TEST(A2c, AWholeUpdateEqualsAPlainProgram) {
         next_value = value_of(observation(f.final_observations, k));
       }
       const double delta = f.rewards[k] + o.gamma * next_value - value;
-      advantage = delta + o.gamma * o.gae_lambda * advantage;
+      advantage = delta + o.gamma * o.gae_lambda.at(0, 0) * advantage;
       next_value = value;
 
-      back(critic, run(critic, x), {o.vf_coef * (value - (advantage + value)) / samples}, d_critic);
+      back(critic, run(critic, x), {o.vf_coef.at(0, 0) * (value - (advantage + value)) / samples}, d_critic);
       const auto values = run(actor, x);
       std::vector<double> p(3), d(3);
       double total = 0, entropy = 0;
@@ -149,7 +149,7 @@ TEST(A2c, AWholeUpdateEqualsAPlainProgram) {
   const auto count = [&](double& x) { squares += x * x; };
   each(d_actor, count);
   each(d_critic, count);
-  const double norm = std::sqrt(squares), factor = std::min(1.0, o.max_grad_norm / (norm + 1e-6));
+  const double norm = std::sqrt(squares), factor = std::min(1.0, o.max_grad_norm.at(0, 0) / (norm + 1e-6));
   EXPECT_LT(factor, 1.0) << "this update clips nothing";
   const auto step = [&](PlainNet& net, PlainNet& gradient) {
     std::vector<double> g;

@@ -19,10 +19,10 @@ struct A2cOptions {
   int n_envs = 8;
   int n_steps = 5;
   double gamma = 0.99;
-  double gae_lambda = 1.0;
+  Schedule gae_lambda = 1.0;
   Schedule ent_coef = 0.0;
-  double vf_coef = 0.5;
-  double max_grad_norm = 0.5;
+  Schedule vf_coef = 0.5;
+  Schedule max_grad_norm = 0.5;
   std::string optimizer = "rmsprop_tf";
   double optimizer_eps = 1e-5;
   bool normalize_advantage = false;

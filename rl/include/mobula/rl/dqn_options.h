@@ -26,7 +26,7 @@ struct DqnOptions {
   std::int64_t learning_starts = 100;
   double gamma = 0.99;
   int n_steps = 1;
-  double tau = 1.0;
+  Schedule tau = 1.0;
   std::int64_t target_update_interval = 10'000;
   double exploration_fraction = 0.1;
   double exploration_initial_eps = 1.0;
@@ -42,7 +42,7 @@ struct DqnOptions {
   double v_min = -10;
   double v_max = 10;
   std::string loss = "huber";
-  double max_grad_norm = 10;
+  Schedule max_grad_norm = 10;
   std::vector<int> hidden = {64, 64};
   std::string activation = "relu";
   double adam_eps = 1e-8;

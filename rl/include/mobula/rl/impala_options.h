@@ -29,8 +29,8 @@ struct ImpalaOptions {
   double rho_bar = 1.0;
   double c_bar = 1.0;
   Schedule ent_coef = 0.01;
-  double vf_coef = 0.5;
-  double max_grad_norm = 40.0;
+  Schedule vf_coef = 0.5;
+  Schedule max_grad_norm = 40.0;
   std::string optimizer = "adam";
   double optimizer_eps = 1e-8;
   bool normalize_observation = false;
@@ -106,8 +106,8 @@ struct AppoOptions {
   double rho_bar = 1.0;
   double c_bar = 1.0;
   Schedule ent_coef = 0.01;
-  double vf_coef = 0.5;
-  double max_grad_norm = 40.0;
+  Schedule vf_coef = 0.5;
+  Schedule max_grad_norm = 40.0;
   std::string optimizer = "adam";
   double optimizer_eps = 1e-8;
   bool normalize_observation = false;

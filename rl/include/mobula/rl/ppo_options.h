@@ -23,13 +23,13 @@ struct PpoOptions {
   int batch_size = 64;
   int n_epochs = 10;
   double gamma = 0.99;
-  double gae_lambda = 0.95;
+  Schedule gae_lambda = 0.95;
   Schedule clip_range = 0.2;
   std::string clip_schedule = "constant";
   std::optional<double> clip_range_vf = {};
   Schedule ent_coef = 0.0;
-  double vf_coef = 0.5;
-  double max_grad_norm = 0.5;
+  Schedule vf_coef = 0.5;
+  Schedule max_grad_norm = 0.5;
   std::optional<double> target_kl = {};
   bool normalize_advantage = true;
   bool normalize_observation = false;

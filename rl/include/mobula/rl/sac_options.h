@@ -26,12 +26,12 @@ struct SacOptions {
   std::int64_t learning_starts = 100;
   double gamma = 0.99;
   int n_steps = 1;
-  double tau = 0.005;
+  Schedule tau = 0.005;
   std::optional<double> ent_coef = {};
   double ent_coef_init = 1.0;
   std::optional<double> target_entropy = {};
   std::string exploration = "policy";
-  double exploration_noise = 0.1;
+  Schedule exploration_noise = 0.1;
   double noise_theta = 0.15;
   double noise_dt = 0.01;
   bool use_sde = false;

@@ -25,12 +25,12 @@ struct Td3Options {
   std::int64_t learning_starts = 100;
   double gamma = 0.99;
   int n_steps = 1;
-  double tau = 0.005;
+  Schedule tau = 0.005;
   int policy_delay = 2;
   double target_policy_noise = 0.2;
   double target_noise_clip = 0.5;
   std::string exploration = "normal";
-  double exploration_noise = 0.1;
+  Schedule exploration_noise = 0.1;
   double noise_theta = 0.15;
   double noise_dt = 0.01;
   std::vector<int> hidden = {400, 300};
