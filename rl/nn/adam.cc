@@ -31,6 +31,9 @@ template double norm<float>(std::span<const float>);
 template double norm<double>(std::span<const double>);
 
 template <class T>
+constexpr T kFaint = static_cast<T>(1e-30);
+
+template <class T>
 void Adam<T>::step(T* parameters, const T* gradient, double factor, double lr) {
   ++steps_;
   const T scale = static_cast<T>(factor);
@@ -57,8 +60,12 @@ void Adam<T>::pass(T* parameters, const T* gradient, T scale, double lr) {
       g = fma(p, splat(in_gradient), g);
       p = p * keep;
     }
-    const Vector<T> m = fma(g, splat(rest1), load(first_.data() + k) * beta1);
-    const Vector<T> v = fma(g * g, splat(rest2), load(second_.data() + k) * beta2);
+    Vector<T> m = fma(g, splat(rest1), load(first_.data() + k) * beta1);
+    Vector<T> v = fma(g * g, splat(rest2), load(second_.data() + k) * beta2);
+    // Moments of what gets no gradient any more (a unit that never fires) would fade into numbers too small for the
+    // normal form, which some processors take a hundred cycles for. So small they move nothing.
+    m = (m > kFaint<T> || m < -kFaint<T>) ? m : Vector<T>{};
+    v = v > kFaint<T> ? v : Vector<T>{};
     store(first_.data() + k, m);
     store(second_.data() + k, v);
     const Vector<T> denominator = sqrt(v) * inverse_root_bias2 + eps;
