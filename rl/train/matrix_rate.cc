@@ -12,7 +12,8 @@ namespace {
 double measure() {
   constexpr int kSize = 512, kTrials = 3;
   using Clock = std::chrono::steady_clock;
-  const Eigen::MatrixXf a = Eigen::MatrixXf::Constant(kSize, kSize, 0.5f), b = a;
+  const Eigen::MatrixXf a = Eigen::MatrixXf::Constant(kSize, kSize, 0.5f);
+  const Eigen::MatrixXf b = Eigen::MatrixXf::Constant(kSize, kSize, 2.0f);
   Eigen::MatrixXf product(kSize, kSize);
   double best = std::numeric_limits<double>::infinity();
   for (int trial = 0; trial < kTrials; ++trial) {
