@@ -8,6 +8,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <vector>
 
@@ -38,29 +39,40 @@ struct Stat {
   double of_ended_children = 0;
 };
 
-/// Every process of /proc: its parent, and the time of its children that it has waited for.
+/// From /proc: its parent, and the time of its children that it has waited for. Nothing if it is gone.
+std::optional<Stat> stat_of(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  if (!std::getline(in, line)) return std::nullopt;
+  const double tick = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  // The command's name may hold spaces and parentheses; the fields after it begin behind the last ')'.
+  std::istringstream fields(line.substr(line.rfind(')') + 1));
+  std::string word;
+  Stat stat{.pid = pid};
+  for (int field = 3; field <= 17 && fields >> word; ++field) {  // proc(5) numbers them so
+    if (field == 4) stat.parent = static_cast<pid_t>(std::stol(word));
+    if (field >= 16) stat.of_ended_children += tick * std::stod(word);
+  }
+  return stat;
+}
+
 std::vector<Stat> processes() {
   std::vector<Stat> found;
-  const double tick = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
   std::error_code gone;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", gone)) {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream in(entry.path() / "stat");
-    std::string line;
-    if (!std::getline(in, line)) continue;
-    // The command's name may hold spaces and parentheses; the fields after it begin behind the last ')'.
-    std::istringstream fields(line.substr(line.rfind(')') + 1));
-    std::string word;
-    Stat stat;
-    stat.pid = static_cast<pid_t>(std::stol(name));
-    for (int field = 3; field <= 17 && fields >> word; ++field) {  // proc(5) numbers them so
-      if (field == 4) stat.parent = static_cast<pid_t>(std::stol(word));
-      if (field >= 16) stat.of_ended_children += tick * std::stod(word);
-    }
-    found.push_back(stat);
+    if (const auto stat = stat_of(static_cast<pid_t>(std::stol(name)))) found.push_back(*stat);
   }
   return found;
+}
+
+bool descends_from_this(pid_t pid) {
+  while (pid > 1 && pid != ::getpid()) {
+    const auto stat = stat_of(pid);
+    pid = stat ? stat->parent : 0;
+  }
+  return pid == ::getpid();
 }
 
 }  // namespace
@@ -78,37 +90,36 @@ ProcessTime ProcessTime::since(const ProcessTime& start) {
 CpuMeter::CpuMeter() {
   static std::atomic<bool> later = false;
   if (!later.exchange(true)) return;
-  before_ = family().seconds;
+  before_ = of_family();
   own_before_ = used_by(RUSAGE_SELF);
 }
 
 void CpuMeter::report(const ProcessTime& worker) {
-  Reported& known = reported_[{worker.host, worker.pid}];
+  const auto [entry, is_new] = reported_.try_emplace({worker.host, worker.pid});
+  Reported& known = entry->second;
+  if (is_new) known.of_family = worker.host == this_host() && descends_from_this(worker.pid);
   if (worker.cpu_seconds < known.of_the_last) known.of_earlier_actors += known.of_the_last;
   known.of_the_last = worker.cpu_seconds;
 }
 
 double CpuMeter::reported_seconds() const {
   double total = used_by(RUSAGE_SELF) - own_before_;
-  for (const auto& [process, seconds] : reported_) {
-    if (process == std::pair(this_host(), static_cast<std::int32_t>(::getpid()))) continue;
-    total += seconds.of_earlier_actors + seconds.of_the_last;
+  for (const auto& [process, reported] : reported_) {
+    if (process != std::pair(this_host(), static_cast<std::int32_t>(::getpid()))) total += reported.seconds();
   }
   return total;
 }
 
 double CpuMeter::seconds() const {
-  const Family all = family();
-  double total = all.seconds - before_;
-  for (const auto& [process, seconds] : reported_) {
-    // A worker of a runtime that others use, too, is no descendant.
-    if (process.first == this_host() && all.processes.contains(process.second)) continue;
-    total += seconds.of_earlier_actors + seconds.of_the_last;
+  double total = of_family() - before_;
+  // On other machines, and workers of a runtime that others use, too.
+  for (const auto& [process, reported] : reported_) {
+    if (!reported.of_family) total += reported.seconds();
   }
   return total;
 }
 
-CpuMeter::Family CpuMeter::family() {
+double CpuMeter::of_family() {
   double total = used_by(RUSAGE_SELF) + used_by(RUSAGE_CHILDREN);
   const auto all = processes();
   std::vector<pid_t> family{::getpid()};
@@ -124,7 +135,7 @@ CpuMeter::Family CpuMeter::family() {
       }
     }
   }
-  return {{family.begin(), family.end()}, total};
+  return total;
 }
 
 }  // namespace mobula::rl

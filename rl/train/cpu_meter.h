@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -39,13 +38,11 @@ class CpuMeter {
   double seconds() const;
 
  private:
-  struct Family {
-    std::set<std::int32_t> processes;
-    double seconds = 0;
-  };
-  static Family family();
+  static double of_family();
   struct Reported {
+    bool of_family = false;  // when it first reported: a worker that has died since then is counted with its parent
     double of_earlier_actors = 0, of_the_last = 0;
+    double seconds() const { return of_earlier_actors + of_the_last; }
   };
 
   double before_ = 0, own_before_ = 0;

@@ -1,6 +1,10 @@
 #include "rl/train/records.h"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 
 #include <nlohmann/json.hpp>
 
@@ -130,6 +134,33 @@ TEST(CpuMeter, CountsAWorkerOfThisMachineWhoeversItIs) {
   meter.report(worker);
   EXPECT_GE(meter.seconds(), 127);
   EXPECT_LT(meter.seconds(), 137);
+}
+
+TEST(CpuMeter, CountsAWorkerThatDiedOnce) {
+  CpuMeter meter;
+  int answer[2];
+  ASSERT_EQ(::pipe(answer), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    use_processor_time(0.2);
+    const ProcessTime time = ProcessTime::here();
+    const bool told = ::write(answer[1], &time.cpu_seconds, sizeof time.cpu_seconds) == sizeof time.cpu_seconds;
+    ::pause();
+    ::_exit(!told);
+  }
+  ProcessTime worker = ProcessTime::here();
+  worker.pid = child;
+  ASSERT_EQ(::read(answer[0], &worker.cpu_seconds, sizeof worker.cpu_seconds),
+            static_cast<ssize_t>(sizeof worker.cpu_seconds));
+  const double before = meter.seconds();
+  meter.report(worker);
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_GE(meter.seconds(), 0.2);
+  EXPECT_LT(meter.seconds(), before + 0.15) << "as one that has ended and as one that reported";
+  ::close(answer[0]);
+  ::close(answer[1]);
 }
 
 TEST(CpuMeter, AddsWhatOtherMachinesReported) {
